@@ -33,6 +33,7 @@ class Environment:
         collect: its behaviour policy's data.
         behaviour_version: part of the data cache's key; raise it when `collect` comes to give other bytes.
         default_population: the population that the paper uses there.
+        max_parallel_episodes: how many sub-environments one vectorised evaluation may have.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Environment:
     collect: CollectData
     behaviour_version: int
     default_population: str
+    max_parallel_episodes: int = 4096
 
 
 def _check(thing: object) -> None:
