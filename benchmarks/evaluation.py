@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -101,10 +100,11 @@ def _round(
         observations, _, terminated, truncated, infos = vector.step(actions)
         lengths[rows] += 1
         success[rows] |= np.asarray(infos["success"], dtype=bool)[rows]
-        for row in rows:
-            if "error" in infos and infos["error"][row]:
+        if "error" in infos:  # an episode that raised is over, and a failure
+            for row in (row for row in rows if infos["error"][row]):
                 raised.append((int(row), str(infos["error"][row])))
-                success[row] = False
+                success[row] = terminated[row] = False
+                truncated[row] = True
         running &= ~(np.asarray(terminated, dtype=bool) | np.asarray(truncated, dtype=bool))
     return success, lengths, raised
 
@@ -120,7 +120,3 @@ def seeds_for(run_seeds: list[int], num_users: int) -> NDArray[np.int64]:
         dtype=np.int64,
     )
 
-
-def to_float_tensor(array: NDArray[np.floating], device: str) -> torch.Tensor:
-    """A float32 copy on the device."""
-    return torch.as_tensor(np.asarray(array, dtype=np.float32), device=device)
