@@ -1,0 +1,106 @@
+"""Reward models of one seed: fitted, diagnosed, and written into the dataset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.experiment import Experiment, Method
+from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
+from envs.environments import Progress
+from reward_learning.diagnostics import diagnose
+from reward_learning.learners import learner_settings, make_learner
+from reward_learning.model_files import load_model
+from reward_learning.relabelling import draw_latents, relabel
+from reward_learning.reward_model import RewardModel
+
+
+@dataclass(frozen=True)
+class FittedReward:
+    """A reward model of one learner and seed, with what is known of it."""
+
+    model: RewardModel
+    training: list[dict[str, float]]
+    diagnostics: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RelabelledRun:
+    """What an IQL run is given: rewards (N,), latents (M, Z) and which of them each transition has, (N,)."""
+
+    rewards: NDArray[np.float32]
+    latents: NDArray[np.float32]
+    latent_index: NDArray[np.int64]
+
+
+def settings_of(experiment: Experiment, learner: str) -> dict[str, Any]:
+    """A learner's settings: those given to every learner that has them, then its own."""
+    known = learner_settings(learner)
+    shared: Mapping[str, Any] = experiment.learner_settings.get("*", {})
+    own: Mapping[str, Any] = experiment.learner_settings.get(learner, {})
+    return {**{key: value for key, value in shared.items() if key in known}, **own}
+
+
+def fit_reward(
+    experiment: Experiment,
+    prepared: Prepared,
+    data: SeedData,
+    learner: str,
+    device: str,
+    folder: Path,
+    resume: bool,
+    progress: Progress | None = None,
+) -> FittedReward:
+    """Fits one learner on one seed's train users and diagnoses it on held-out users.
+
+    The model is kept under `folder`; with `resume` a kept one is loaded instead of being fitted again.
+    """
+    start = time.perf_counter()
+    training: list[dict[str, float]] = []
+    if resume and (folder / "model.json").exists():
+        model = load_model(folder, device=device, task=prepared.task)
+    else:
+        model = make_learner(learner, settings_of(experiment, learner), device=device, task=prepared.task)
+        training = model.fit(data.train, seed=data.seed, progress=progress)
+        model.save(folder)
+    seconds = time.perf_counter() - start
+    context_columns = data.held_out.num_comparisons - TARGET_PAIRS
+    diagnostics = diagnose(
+        model,
+        data.held_out.take_queries(np.arange(context_columns)),
+        data.held_out.take_queries(np.arange(context_columns, data.held_out.num_comparisons)),
+        prepared.task,
+        num_answers=experiment.evaluation.num_answers,
+    )
+    return FittedReward(model, training, diagnostics, seconds)
+
+
+def relabel_run(
+    experiment: Experiment, prepared: Prepared, data: SeedData, method: Method, model: RewardModel, device: str
+) -> RelabelledRun:
+    """Rewards of one method for every transition, each trajectory under one latent of a train user."""
+    generator = torch.Generator().manual_seed(int(generator_for(data.seed, "relabelling").integers(2**31)))
+    context = data.train.take_queries(np.arange(min(experiment.evaluation.num_answers, data.train.num_comparisons)))
+    latents, latent_index = draw_latents(
+        model.infer(context), prepared.dataset, generator, num_latents=experiment.relabel.num_latents
+    )
+    rewards = relabel(
+        prepared.dataset,
+        model,
+        latents,
+        latent_index,
+        method.scaling,
+        generator=generator,
+        num_comparison_states=experiment.relabel.num_comparison_states,
+    )
+    return RelabelledRun(rewards, latents.cpu().numpy().astype(np.float32), np.asarray(latent_index))
+
+
