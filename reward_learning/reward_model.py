@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from envs.multigoal import MultiGoalTask
 from preference_oracles.preferences import PreferenceDataset
 
 Progress = Callable[[int, int], None]
@@ -49,7 +50,9 @@ class RewardModel(Protocol):
     name: ClassVar[str]
     latent_size: int
 
-    def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> list[dict[str, float]]:
+    def fit(
+        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
+    ) -> list[dict[str, float]]:
         """Learns from the train users' answers; returns one row of metrics per logged epoch."""
         ...
 
@@ -66,6 +69,6 @@ class RewardModel(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> RewardModel:
+    def load(cls, folder: Path, device: str = "cpu", task: MultiGoalTask | None = None) -> RewardModel:
         """Reads what `save` wrote, without running code from it; ModelFileError for another learner's or version's."""
         ...

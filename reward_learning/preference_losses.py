@@ -1,0 +1,110 @@
+"""The formulas of preference learning, each as a small function that can be tested without a network.
+
+Labels are 1 where the first segment is preferred, 0 where the second is, and 0.5 for a tie, which counts as half an
+answer for either side. Masks are False where the user skipped; such entries count nowhere, whatever they hold.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def segment_returns(rewards: Tensor) -> Tensor:
+    """Rewards of each step (..., T) to the undiscounted return of each segment (...)."""
+    return rewards.sum(-1)
+
+
+def preference_logits(returns: Tensor) -> Tensor:
+    """Logits (...) of preferring the first of two segments, from their returns (..., 2): r(A) - r(B)."""
+    first, second = returns.unbind(-1)
+    return first - second
+
+
+def bradley_terry_nll(logits: Tensor, labels: Tensor) -> Tensor:
+    """Negative log likelihood of each answer under p(first preferred) = sigmoid(logits) (VPL, eq. 1).
+
+    Equals the cross-entropy between the label, taken as a probability, and the model: a tie pulls the logit to 0.
+    """
+    return F.softplus(logits) - labels * logits
+
+
+def bradley_terry_loss(logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean negative log likelihood over the answers given, with its metrics.
+
+    Args:
+        logits: (U, K), r(A) - r(B).
+        labels: (U, K).
+        mask: (U, K) bool.
+    """
+    loss = masked_mean(bradley_terry_nll(logits, labels), mask)
+    return loss, {"nll": loss.detach(), "accuracy": preference_accuracy(logits.detach().sigmoid(), labels, mask)}
+
+
+def probability_nll(probability: Tensor, labels: Tensor) -> Tensor:
+    """Negative log likelihood of each answer, (...), from P(first preferred) itself.
+
+    Probabilities are kept 1e-6 away from 0 and 1, so that one certain mistake costs 13.8 and not infinity.
+    """
+    probability = probability.clamp(1e-6, 1 - 1e-6)
+    return -(labels * probability.log() + (1 - labels) * torch.log1p(-probability))
+
+
+def preference_accuracy(probability: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Share () of the decided answers that the model calls right; an even probability is half right.
+
+    Ties have no right side and are left out; NaN where no decided answer is left.
+    """
+    decided = mask & (labels != 0.5)
+    side = (probability > 0.5).to(labels) + 0.5 * (probability == 0.5).to(labels)
+    right = 1 - (side - labels).abs()
+    total = decided.sum()
+    return torch.where(decided, right, 0.0).sum() / total if total else torch.tensor(math.nan)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean () of values (...) where mask (...) is True; 0 where it is True nowhere."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum (U,) over the comparisons of each user of values (U, K) where mask (U, K) is True."""
+    return torch.where(mask, values, 0.0).sum(-1)
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:
+    """KL(q || p) of diagonal Gaussians, dimension by dimension (..., Z), in nats.
+
+    1/2 (log v_p - log v_q + (v_q + (m_q - m_p)^2) / v_p - 1). Without the factor 1/2, as in some released code, a weight
+    of 1 acts as 2.
+    """
+    ratio = (log_var - prior_log_var).exp()
+    distance = (mean - prior_mean).square() / prior_log_var.exp()
+    return 0.5 * (ratio + distance - 1 - (log_var - prior_log_var))
+
+
+def free_bits(kl: Tensor, minimum: float) -> Tensor:
+    """Mean KL over users (), summed over dimensions, in which none counts for less than `minimum` nats.
+
+    A dimension below the minimum has no gradient, so that the KL term does not press it to zero (Kingma et al., 2016).
+
+    Args:
+        kl: (U, Z).
+        minimum: in nats per dimension, on the mean over the batch; 0 gives the plain KL.
+    """
+    return kl.mean(0).clamp(min=minimum).sum() if minimum > 0 else kl.sum(-1).mean()
+
+
+def cosine_cyclic_weight(progress: float, num_cycles: int) -> float:
+    """Weight in [0, 1] of the KL term after the share `progress` of training (cosine cyclic annealing).
+
+    In every cycle it rises along half a cosine from 0 to 1 in the first half and stays at 1 in the second
+    (Fu et al., 2019); 0 cycles give 1 throughout.
+    """
+    if num_cycles == 0:
+        return 1.0
+    phase = (progress * num_cycles) % 1.0 if progress < 1.0 else 1.0
+    return 0.5 * (1 - math.cos(math.pi * min(1.0, 2 * phase)))
