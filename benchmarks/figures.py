@@ -1,0 +1,209 @@
+"""The figures, drawn from the files of a suite's folder alone: every one can be drawn again without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks import aggregate, results
+from benchmarks.reward_maps import load_arrays
+
+# Okabe and Ito's palette, distinguishable with any colour vision.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "figure.dpi": 130,
+    "svg.hashsalt": "pluralbench",
+}
+
+
+def draw_all(suite_folder: Path) -> list[Path]:
+    """Draws every figure for which the folder has the numbers; returns the PNG files."""
+    rates = results.read_success_rates(suite_folder)
+    written: list[Path] = []
+    with mpl.rc_context(STYLE):
+        for environment in dict.fromkeys(rate.environment for rate in rates):
+            own = [rate for rate in rates if rate.environment == environment]
+            order = method_order(suite_folder, environment, own)
+            figures = {
+                "success": success_figure(own, order),
+                "curves": curves_figure(suite_folder, environment, order, sorted({rate.seed for rate in own})),
+                "reward-maps": reward_maps_figure(suite_folder / f"{environment}-reward-maps.npz"),
+                "latents": latents_figure(suite_folder / f"{environment}-latents.npz"),
+            }
+            written += [save(f, suite_folder / f"{environment}-{name}") for name, f in figures.items() if f is not None]
+    return written
+
+
+def save(figure: Figure, stem: Path) -> Path:
+    """Writes `stem`.png and `stem`.svg, without a date, so that the same numbers give the same file."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png = stem.with_name(stem.name + ".png")
+    figure.savefig(png, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(stem.with_name(stem.name + ".svg"), bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return png
+
+
+def method_order(suite_folder: Path, environment: str, rates: Sequence[results.SuccessRate]) -> list[str]:
+    """The methods in the order of the experiment, those of other runs after them."""
+    found = sorted({rate.method for rate in rates})
+    path = suite_folder / environment / "experiment.json"
+    if not path.exists():
+        return found
+    named = [method.removesuffix("+none") for method in results.read_json(path).get("methods", [])]
+    return [m for m in named if m in found] + [m for m in found if m not in named]
+
+
+def group_scores(rates: Sequence[results.SuccessRate], method: str) -> tuple[NDArray[np.float64], list[str]]:
+    """(R, C) success of each seed and group of one method, its users averaged; and the groups' names."""
+    own = [rate for rate in rates if rate.method == method]
+    groups = list(dict.fromkeys(rate.group for rate in own))
+    seeds = sorted({rate.seed for rate in own})
+    scores = [
+        [np.mean([r.success_rate for r in own if r.seed == seed and r.group == group]) for group in groups]
+        for seed in seeds
+    ]
+    return np.asarray(scores, dtype=np.float64), groups
+
+
+def success_by_user(rates: Sequence[results.SuccessRate], method: str) -> tuple[list[NDArray[np.int64]], int]:
+    """For every seed the successes of each user, and how many episodes each had."""
+    own = [rate for rate in rates if rate.method == method]
+    seeds = sorted({rate.seed for rate in own})
+    return [np.array([r.successes for r in own if r.seed == seed]) for seed in seeds], own[0].episodes
+
+
+def success_figure(rates: Sequence[results.SuccessRate], methods: Sequence[str]) -> Figure:
+    """Mean success of each method with a 95 % interval, and each group's as a dot."""
+    figure, axes = plt.subplots(figsize=(1.6 + 0.85 * len(methods), 3.0))
+    groups = list(dict.fromkeys(rate.group for rate in rates))
+    for x, method in enumerate(methods):
+        successes, episodes = success_by_user(rates, method)
+        interval = aggregate.nested_bootstrap(successes, episodes, np.random.default_rng(0))
+        axes.bar(x, interval.estimate, width=0.62, color="#D9DEE4", edgecolor="#5B6670", linewidth=0.8, zorder=1)
+        axes.errorbar(
+            x, interval.estimate,
+            yerr=[[max(0.0, interval.estimate - interval.low)], [max(0.0, interval.high - interval.estimate)]],
+            color="#30363C", capsize=3, linewidth=1.2, zorder=2,
+        )  # fmt: skip
+        scores, names = group_scores(rates, method)
+        for column, name in enumerate(names):
+            place = groups.index(name)
+            offset = 0.0 if len(groups) == 1 else 0.44 * (place / (len(groups) - 1) - 0.5)
+            axes.scatter(
+                x + offset, scores[:, column].mean(), s=22, color=PALETTE[place % len(PALETTE)], zorder=3,
+                edgecolor="white", linewidth=0.5, label=name if x == 0 else None,
+            )  # fmt: skip
+    axes.set_xticks(range(len(methods)), methods, rotation=0 if len(methods) < 6 else 30, ha="center" if len(methods) < 6 else "right")
+    axes.set_ylim(0, 1.04)
+    axes.set_ylabel("success rate for the user's own goal")
+    seeds = len({rate.seed for rate in rates})
+    users = len({(rate.seed, rate.user) for rate in rates})
+    title = f"{rates[0].environment}, {rates[0].population}: {seeds} seeds, {users} new users, {rates[0].episodes} episodes each"
+    axes.set_title(title, loc="left", fontsize=8.5)
+    if len(groups) <= 12:
+        axes.legend(title="group of users", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)
+    return figure
+
+
+def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], seeds: Sequence[int]) -> Figure | None:
+    """Success over training: the mean over seeds and users as a line, the seeds' range as a band."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.0))
+    drawn = False
+    for position, method in enumerate(methods):
+        by_seed = []
+        for seed in seeds:
+            path = results.seed_folder(suite_folder, environment, method, seed) / "metrics.csv"
+            if path.exists():
+                rows = results.read_metrics(path)
+                by_seed.append({step: value for stage, step, name, value in rows if (stage, name) == ("success", "mean")})
+        steps = sorted(set.intersection(*(set(curve) for curve in by_seed))) if by_seed else []
+        if len(steps) < 2:
+            continue
+        values = np.array([[curve[step] for step in steps] for curve in by_seed])
+        colour = PALETTE[position % len(PALETTE)]
+        axes.plot(steps, values.mean(0), color=colour, label=method, linewidth=1.6, marker="o", markersize=3)
+        axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+        drawn = True
+    if not drawn:
+        plt.close(figure)
+        return None
+    axes.set_xlabel("updates of the policy")
+    axes.set_ylabel("success rate")
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_xlim(left=0)
+    axes.set_title(f"{environment}: mean over users, band from the lowest to the highest seed", loc="left", fontsize=8.5)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    return figure
+
+
+def reward_maps_figure(path: Path) -> Figure | None:
+    """Reward of each place, one panel per method and user, the true utility in the first row; seed 0."""
+    maps = load_arrays(path)
+    if not maps:
+        return None
+    first = next(iter(maps.values()))
+    users = [str(user) for user in first["users"]][:5]
+    rows = {"true utility": first["true"], **{name: arrays["learned"] for name, arrays in maps.items()}}
+    height, width = first["true"].shape[1:]
+    figure, axes = plt.subplots(
+        len(rows), len(users), squeeze=False,
+        figsize=(0.9 + 1.9 * len(users), 0.3 + 1.9 * len(rows) * height / width),
+    )  # fmt: skip
+    for row, (name, values) in enumerate(rows.items()):
+        for column, user in enumerate(users):
+            _map_panel(axes[row, column], values[column].astype(np.float64))
+            if row == 0:
+                axes[row, column].set_title(f"wants {user}", fontsize=8.5)
+        axes[row, 0].set_ylabel(name, fontsize=8.5)
+    figure.suptitle("reward of each place (dark low, bright high, each panel on its own scale)", fontsize=8.5, y=1.0)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def _map_panel(axes: Axes, values: NDArray[np.float64]) -> None:
+    colours = mpl.colormaps["viridis"].with_extremes(bad="#E8E8E8")
+    axes.imshow(np.ma.masked_invalid(values), cmap=colours, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def latents_figure(path: Path) -> Figure | None:
+    """Posterior means of held-out users on their two principal axes, coloured by group; seed 0."""
+    latents = {name: row for name, row in load_arrays(path).items() if name != "oracle"}
+    if not latents:
+        return None
+    figure, axes = plt.subplots(1, len(latents), squeeze=False, figsize=(3.4 * len(latents), 3.0))
+    for position, (name, row) in enumerate(latents.items()):
+        centred = row["means"].astype(np.float64) - row["means"].mean(axis=0)
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        plane = centred @ directions[:2].T
+        if plane.shape[1] == 1:
+            plane = np.column_stack([plane, np.zeros(len(plane))])
+        share = (singular[:2] ** 2).sum() / max((singular**2).sum(), 1e-12)
+        groups = list(dict.fromkeys(row["groups"].tolist()))
+        for index, group in enumerate(groups):
+            own = row["groups"] == group
+            marker = "o" if index < len(PALETTE) else "^"
+            axes[0, position].scatter(*plane[own].T, s=16, color=PALETTE[index % len(PALETTE)], alpha=0.75, label=group,
+                                      marker=marker, linewidth=0)  # fmt: skip
+        axes[0, position].set_title(f"{name}: latents of new users ({share:.0%} of the variance)", loc="left", fontsize=8.5)
+        axes[0, position].set_xlabel("first principal axis")
+        axes[0, position].set_ylabel("second principal axis")
+    axes[0, -1].legend(title="group", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,177 @@
+"""Joins the four packages: data, users and answers, reward models, policies, results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import results
+from benchmarks.experiment import Experiment
+from benchmarks.policies import Run, TrainedRun, stacks_of, train_stack
+from benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
+from benchmarks.progress import Reporter
+from benchmarks.reward_maps import latent_rows, reward_map, save_latents, save_reward_maps
+from benchmarks.rewards import FittedReward, fit_reward, relabel_run, settings_of
+
+
+def run_experiment(
+    experiment: Experiment,
+    out: Path,
+    device: str = "cpu",
+    data_dir: Path | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Runs every method and seed of an experiment and writes its results.
+
+    Args:
+        experiment: what to run.
+        out: results go to `out/<suite>`.
+        device: where networks live.
+        data_dir: where datasets are kept; the user's cache folder by default.
+        resume: go on from what an interrupted run with the same settings left.
+        reporter: told of progress.
+
+    Returns:
+        The suite's folder.
+    """
+    reporter = reporter or Reporter()
+    resolve(experiment)
+    suite_folder = out / experiment.suite
+    resume = resume and _same_experiment(experiment, suite_folder)
+    prepared = prepare(experiment, data_dir, reporter)
+    runs: list[Run] = []
+    fitted: dict[tuple[str, int], FittedReward] = {}
+    maps: dict[str, dict[str, Any]] = {}
+    latents: dict[str, dict[str, Any]] = {}
+    for seed in range(experiment.num_seeds):
+        data = seed_data(experiment, prepared, seed)
+        for method in experiment.parsed_methods:
+            key = (method.learner, seed)
+            if key not in fitted:
+                fitted[key] = _fit(experiment, prepared, data, method.learner, device, suite_folder, resume, reporter)
+                if seed == 0:
+                    latents[method.learner] = latent_rows(fitted[key].model, data, experiment.evaluation.num_answers)
+            model = fitted[key].model
+            with reporter.stage(f"seed {seed}: relabel for {method.name}"):
+                relabelled = relabel_run(experiment, prepared, data, method, model, device)
+            users = data.held_out.take_users(data.evaluation_rows)
+            posterior = model.infer(users.take_queries(np.arange(experiment.evaluation.num_answers)))
+            runs.append(Run(method, data, relabelled, posterior.mean.cpu().numpy(), users.goals))
+            if seed == 0:
+                shown = reward_map(prepared, data, method, model, posterior.mean, experiment)
+                if shown is not None:
+                    maps[method.name] = shown
+    save_latents(suite_folder / f"{experiment.environment}-latents.npz", latents)
+    save_reward_maps(suite_folder / f"{experiment.environment}-reward-maps.npz", maps)
+    for stack in stacks_of(runs):
+        _train_and_write(experiment, prepared, stack, fitted, device, suite_folder, resume, reporter)
+    return suite_folder
+
+
+def _fit(
+    experiment: Experiment,
+    prepared: Prepared,
+    data: SeedData,
+    learner: str,
+    device: str,
+    suite_folder: Path,
+    resume: bool,
+    reporter: Reporter,
+) -> FittedReward:
+    folder = suite_folder / experiment.environment / "reward_models" / learner.rpartition(":")[2] / f"seed_{data.seed}"
+    with reporter.stage(f"seed {data.seed}: reward model {learner}") as progress:
+        fitted = fit_reward(experiment, prepared, data, learner, device, folder, resume, progress)
+    accuracy = fitted.diagnostics["accuracy"]
+    reporter.say(f"  held-out accuracy {accuracy:.3f} for new users")
+    return fitted
+
+
+def _same_experiment(experiment: Experiment, suite_folder: Path) -> bool:
+    """Whether what lies there was made with the same settings; if not, nothing of it is reused."""
+    path = suite_folder / experiment.environment / "experiment.json"
+    same = path.exists() and results.read_json(path) == experiment.as_dict()
+    results.write_json(path, experiment.as_dict())
+    return same
+
+
+def _train_and_write(
+    experiment: Experiment,
+    prepared: Prepared,
+    stack: Sequence[Run],
+    fitted: dict[tuple[str, int], FittedReward],
+    device: str,
+    suite_folder: Path,
+    resume: bool,
+    reporter: Reporter,
+) -> None:
+    names = " ".join(dict.fromkeys(run.method.name for run in stack))
+    checkpoints = suite_folder / experiment.environment / "checkpoints" / names.replace(" ", "_")
+    with reporter.stage(f"policies of {names}, {len(stack)} runs together") as progress:
+        policy, trained = train_stack(experiment, prepared, stack, device, checkpoints, resume, progress)
+    for position, result in enumerate(trained):
+        write_run(experiment, prepared, result, fitted, device, suite_folder)
+        run = result.run
+        folder = results.seed_folder(suite_folder, experiment.environment, run.method.name, run.data.seed)
+        policy.take_runs([position]).save(folder / "policy")
+        for message in dict.fromkeys(result.errors):
+            reporter.say(f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}")
+
+
+def write_run(
+    experiment: Experiment,
+    prepared: Prepared,
+    result: TrainedRun,
+    fitted: dict[tuple[str, int], FittedReward],
+    device: str,
+    suite_folder: Path,
+) -> None:
+    """Writes config.json, metrics.csv, summary.json and the rows of success_rates.csv of one run."""
+    run, outcome = result.run, result.outcome
+    assert outcome is not None
+    reward = fitted[run.method.learner, run.data.seed]
+    users = run.data.held_out.take_users(run.data.evaluation_rows)
+    groups = [users.group_names[index] for index in users.group_index]
+    folder = results.seed_folder(suite_folder, experiment.environment, run.method.name, run.data.seed)
+    results.write_json(
+        folder / "config.json",
+        {
+            "experiment": replace(experiment, methods=(run.method.name,)).as_dict(),
+            "seed": run.data.seed,
+            "learner_settings": settings_of(experiment, run.method.learner),
+            **results.provenance(device),
+        },
+    )
+    rows = [("reward", float(row.get("epoch", i)), key, value)
+            for i, row in enumerate(reward.training) for key, value in row.items() if key != "epoch"]  # fmt: skip
+    rows += [("policy", float(step), key, value) for step, metrics in result.metrics for key, value in metrics.items()]
+    for step, rates in result.curve:
+        rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users.user_ids, rates, strict=True)]
+        rows.append(("success", float(step), "mean", float(rates.mean())))
+    results.write_metrics(folder / "metrics.csv", rows)
+    rates = [
+        results.SuccessRate(
+            experiment.environment, prepared.population.name, run.method.name, run.data.seed,
+            int(user), group, experiment.evaluation.episodes, int(successes),
+        )
+        for user, group, successes in zip(users.user_ids, groups, outcome.successes, strict=True)
+    ]  # fmt: skip
+    results.write_json(
+        folder / "summary.json",
+        {
+            "success_rate": float(np.mean([rate.success_rate for rate in rates])),
+            "users": [
+                {"user": r.user, "group": r.group, "goal": prepared.task.goal_name(goal), "success_rate": r.success_rate,
+                 "mean_steps": float(steps)}
+                for r, goal, steps in zip(rates, run.goals, outcome.mean_steps, strict=True)
+            ],
+            "episodes_that_raised": list(result.errors),
+            "reward_model": reward.diagnostics,
+            "seconds": {"reward_model": reward.seconds, "policy_share_of_its_stack": result.seconds},
+        },
+    )  # fmt: skip
+    results.merge_success_rates(suite_folder, rates)

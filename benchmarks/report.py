@@ -1,0 +1,106 @@
+"""The table that a person reads at the end, on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks import aggregate, results
+from benchmarks.figures import group_scores, method_order, success_by_user
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method's line: mean with interval, IQM, the worst-off group, best minus worst group, held-out accuracy."""
+
+    method: str
+    mean: aggregate.Interval
+    interquartile_mean: float
+    worst: float
+    worst_group: str
+    gap: float
+    accuracy: float | None
+
+
+def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
+    """A row per method of one environment, in the experiment's order."""
+    rates = [rate for rate in results.read_success_rates(suite_folder) if rate.environment == environment]
+    rows = []
+    for method in method_order(suite_folder, environment, rates):
+        scores, groups = group_scores(rates, method)
+        successes, episodes = success_by_user(rates, method)
+        by_group = scores.mean(axis=0)
+        rows.append(
+            MethodRow(
+                method,
+                aggregate.nested_bootstrap(successes, episodes, np.random.default_rng(0)),
+                float(aggregate.interquartile_mean(scores)),
+                float(aggregate.worst_column(scores)),
+                groups[int(by_group.argmin())],
+                float(aggregate.gap(scores)),
+                _accuracy(suite_folder, environment, method),
+            )
+        )
+    return rows
+
+
+def _accuracy(suite_folder: Path, environment: str, method: str) -> float | None:
+    values = []
+    for path in sorted((suite_folder / environment / method).glob("seed_*/summary.json")):
+        value = results.read_json(path).get("reward_model", {}).get("accuracy")
+        if value is not None:
+            values.append(float(value))
+    return float(np.mean(values)) if values else None
+
+
+def environments_of(suite_folder: Path) -> list[str]:
+    """The environments that a suite's folder has results of."""
+    return list(dict.fromkeys(rate.environment for rate in results.read_success_rates(suite_folder)))
+
+
+def terminal_table(suite_folder: Path, environment: str) -> Table:
+    """The rows as a rich table."""
+    table = Table(title=f"{environment}: success rate of new users", title_justify="left")
+    for column in ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy"):
+        table.add_column(column, no_wrap=True)
+    for row in method_rows(suite_folder, environment):
+        table.add_row(*_cells(row))
+    return table
+
+
+def markdown_table(suite_folder: Path, environment: str) -> str:
+    """The rows as a Markdown table."""
+    header = "| method | mean | 95 % interval | IQM | worst group | gap | held-out accuracy |\n|---|---|---|---|---|---|---|\n"
+    return header + "".join(f"| {' | '.join(_cells(row))} |\n" for row in method_rows(suite_folder, environment))
+
+
+def _cells(row: MethodRow) -> tuple[str, ...]:
+    return (
+        row.method,
+        f"{row.mean.estimate:.2f}",
+        f"{row.mean.low:.2f} to {row.mean.high:.2f}",
+        f"{row.interquartile_mean:.2f}",
+        f"{row.worst:.2f} ({row.worst_group})",
+        f"{row.gap:.2f}",
+        "" if row.accuracy is None else f"{row.accuracy:.3f}",
+    )
+
+
+def markdown_report(suite_folder: Path) -> str:
+    """Every environment's table with its figures and what made them; `report.md` of a suite."""
+    parts = [f"# {suite_folder.name}\n"]
+    for environment in environments_of(suite_folder):
+        parts.append(f"## {environment}\n\n{markdown_table(suite_folder, environment)}")
+        configs = sorted((suite_folder / environment).glob("*/seed_*/config.json"))
+        made_by = {
+            f"`{config.get('command')}`, commit {str(config.get('commit'))[:12]}, torch "
+            f"{(config.get('packages') or {}).get('torch')}, {config.get('machine')}, {config.get('device')}"
+            for config in map(results.read_json, configs)
+        }
+        parts.append("Made by " + "; ".join(sorted(made_by)) + ".\n")
+        for png in sorted(suite_folder.glob(f"{environment}-*.png")):
+            parts.append(f"![{png.stem}]({png.name})\n")
+    return "\n".join(parts)
