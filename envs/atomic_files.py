@@ -1,0 +1,159 @@
+"""Files that are either the old ones or the new ones, never half of something.
+
+Every writer of this repository goes through `replace_file`, and every HDF5 file through `create_checked_hdf5` and
+`open_checked_hdf5`, which add a checksum over the whole content: a disk or a network that lost a bit is noticed when
+the file is read, not weeks later in a figure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+FORMAT_ATTRIBUTE = "format"
+CHECKSUM_ATTRIBUTE = "checksum"
+_CHUNK_BYTES = 1 << 24
+
+
+class DamagedFileError(ValueError):
+    """A file that cannot be read, or that is not of the expected kind; the message is one line and names it."""
+
+
+@contextmanager
+def replace_file(path: Path | str) -> Iterator[Path]:
+    """Gives a path beside `path` to write to, and renames it to `path` when the block ends without an error.
+
+    The bytes are on the disk before the rename, so that even a power cut leaves the old file or the new one. Folders
+    on the way are made. On any error, Ctrl-C included, what was written is removed and `path` is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes `text` as UTF-8, all of it or nothing."""
+    with replace_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.File]:
+    """A new HDF5 file to fill; it gets its format, its checksum and its name when the block ends without an error.
+
+    The same content gives the same bytes. Texts belong in `store_json`, since an attribute holds 64 kB at most.
+
+    Args:
+        path: where the file shall stand.
+        file_format: what it holds and in which version, `pluralbench transitions 1` say; readers compare it.
+    """
+    with replace_file(path) as partial:
+        with h5py.File(partial, "w") as file:
+            yield file
+            file.attrs[FORMAT_ATTRIBUTE] = file_format
+            file.attrs[CHECKSUM_ATTRIBUTE] = content_checksum(file)
+
+
+@contextmanager
+def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
+    """An HDF5 file to read; whatever HDF5 finds wrong with it becomes a DamagedFileError that names the file.
+
+    Raises:
+        DamagedFileError: no such file, no HDF5, truncated, or damaged in a way that HDF5 notices.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DamagedFileError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+    if not h5py.is_hdf5(path):
+        raise DamagedFileError(f"{path}: not an HDF5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and type(error) not in (ValueError, UnicodeDecodeError, json.JSONDecodeError):
+            raise  # a caller's own words about the content
+        raise DamagedFileError(f"{path}: damaged or truncated HDF5 file ({' '.join(str(error).split())})") from error
+
+
+@contextmanager
+def open_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.File]:
+    """A file that `create_checked_hdf5` wrote, opened for reading after its checksum was found right.
+
+    Raises:
+        DamagedFileError: as `open_hdf5`, and for a file of another format or with a wrong checksum.
+    """
+    with open_hdf5(path) as file:
+        check_format_and_checksum(file, file_format)
+        yield file
+
+
+def check_format_and_checksum(file: h5py.File, file_format: str) -> None:
+    """Raises DamagedFileError unless the file says that it is a `file_format` and holds what was written."""
+    found = file.attrs.get(FORMAT_ATTRIBUTE)
+    if found != file_format:
+        raise DamagedFileError(f"{file.filename}: expected the format {file_format!r}, found {found!r}")
+    if file.attrs.get(CHECKSUM_ATTRIBUTE) != content_checksum(file):
+        raise DamagedFileError(
+            f"{file.filename}: damaged, its content does not have the checksum that it was written with"
+        )
+
+
+def content_checksum(file: h5py.File) -> str:
+    """SHA-256 over the names, types, shapes and bytes of all datasets, in the order of their names.
+
+    Does not depend on how HDF5 lays the data out (chunks, compression), and reads it in pieces of some megabytes.
+
+    Raises:
+        TypeError: a dataset of variable-length strings or objects, whose bytes are addresses.
+    """
+    digest = hashlib.sha256(f"format {file.attrs.get(FORMAT_ATTRIBUTE)}\n".encode())
+    for name in dataset_names(file):
+        dataset = file[name]
+        if dataset.dtype.hasobject:
+            raise TypeError(f"{name}: variable-length data has no stable bytes; store text with store_json")
+        digest.update(f"{name} {dataset.dtype.str} {dataset.shape}\n".encode())
+        if dataset.ndim == 0 or dataset.size == 0:
+            digest.update(np.asarray(dataset[()]).tobytes())
+            continue
+        rows = max(1, _CHUNK_BYTES // max(1, dataset.nbytes // len(dataset)))
+        for start in range(0, len(dataset), rows):
+            digest.update(np.ascontiguousarray(dataset[start : start + rows]).data)
+    return digest.hexdigest()
+
+
+def dataset_names(file: h5py.File) -> list[str]:
+    """The full names of all datasets in the file, `infos/goal` say, sorted."""
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return sorted(names)
+
+
+def store_json(file: h5py.File, name: str, value: Any) -> None:
+    """Stores JSON values of any length as a text dataset that `load_json` reads.
+
+    Raises:
+        TypeError, ValueError: `value` is not made of JSON values, or holds NaN.
+    """
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    file.create_dataset(name, data=np.bytes_(text.encode()))
+
+
+def load_json(file: h5py.File, name: str) -> Any:
+    """What `store_json` stored; KeyError when there is nothing, ValueError when it is no JSON."""
+    return json.loads(bytes(file[name][()]).decode())

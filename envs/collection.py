@@ -1,0 +1,111 @@
+"""Data on demand: an environment's behaviour data, collected on first use and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from envs.environments import Environment, Progress
+from envs.transition_files import load_transitions, save_transitions
+from envs.transitions import DatasetError, TransitionDataset
+
+DATA_DIR_VARIABLE = "PLURALBENCH_DATA_DIR"
+
+
+def data_folder(data_dir: Path | str | None = None) -> Path:
+    """Where datasets are kept: `data_dir`, else $PLURALBENCH_DATA_DIR, else the user's cache folder."""
+    chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pluralbench"
+
+
+def cached_transitions_path(
+    environment: Environment, num_transitions: int, seed: int, data_dir: Path | str | None = None
+) -> Path:
+    """The file that holds this data once it is collected; another setting or behaviour version has another file."""
+    digest = hashlib.sha256(json.dumps(_key(environment, num_transitions, seed), sort_keys=True).encode()).hexdigest()
+    name = f"{environment.name}-v{environment.behaviour_version}-{num_transitions}-seed{seed}-{digest[:10]}.hdf5"
+    return data_folder(data_dir) / "transitions" / name
+
+
+def load_or_collect(
+    environment: Environment,
+    num_transitions: int,
+    seed: int,
+    data_dir: Path | str | None = None,
+    progress: Progress | None = None,
+) -> TransitionDataset:
+    """The environment's behaviour data: from the cache, or collected now and put there.
+
+    The same arguments give the same bytes, on disk too. Two processes that collect the same at once do the work
+    twice and then replace one whole file by an equal one.
+
+    Args:
+        environment: whose behaviour policy to run.
+        num_transitions: at least so many, in whole episodes.
+        seed: of the behaviour policy.
+        data_dir: keeps the data elsewhere than in the cache folder (see `data_folder`).
+        progress: told (done, total) while data is collected.
+
+    Raises:
+        DatasetError: fewer than one transition wanted, the folder cannot be written to, or the policy gave too little.
+
+    Warns:
+        UserWarning: names a damaged file in the cache, which is then collected anew.
+    """
+    if num_transitions < 1:
+        raise DatasetError(f"the number of transitions must be at least 1, is {num_transitions}")
+    path = cached_transitions_path(environment, num_transitions, seed, data_dir)
+    if path.exists():
+        try:
+            return _checked(load_transitions(path), environment, num_transitions, path)
+        except DatasetError as error:
+            warnings.warn(f"collecting the data anew, since the cached file cannot be used: {error}", stacklevel=2)
+    _check_writable(path.parent)
+    dataset = _checked(environment.collect(num_transitions, seed, progress), environment, num_transitions, path)
+    save_transitions(dataset, path)
+    return load_transitions(path)  # what every later run gets, the metadata's lists and numbers included
+
+
+def _key(environment: Environment, num_transitions: int, seed: int) -> dict[str, Any]:
+    task = environment.make_task()
+    return {
+        "environment": environment.name,
+        "gym_id": environment.gym_id,
+        "behaviour_version": environment.behaviour_version,
+        "observation_names": list(task.observation_names),
+        "action_size": task.action_size,
+        "max_episode_steps": task.max_episode_steps,
+        "num_transitions": int(num_transitions),
+        "seed": int(seed),
+    }
+
+
+def _checked(dataset: TransitionDataset, environment: Environment, num: int, path: Path) -> TransitionDataset:
+    task = environment.make_task()
+    expected = (task.observation_size, task.action_size)
+    found = (dataset.observations.shape[1], dataset.actions.shape[1])
+    if found != expected or len(dataset) < num:
+        raise DatasetError(
+            f"{path}: {environment.name} needs {num} transitions with observations and actions of {expected} numbers, "
+            f"these are {len(dataset)} of {found}"
+        )
+    return dataset
+
+
+def _check_writable(folder: Path) -> None:
+    """Fails before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK) else "no permission"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise DatasetError(
+            f"cannot write data to {folder} ({reason}); name another folder with --data-dir or {DATA_DIR_VARIABLE}"
+        )
