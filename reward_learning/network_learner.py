@@ -15,8 +15,8 @@ from envs.multigoal import MultiGoalTask
 from envs.registry import unknown_name
 from preference_oracles.preferences import PreferenceDataset
 from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from reward_learning.networks import ObservationFeatures, RewardNetwork, initialise
-from reward_learning.training import LearnerError, TrainingSettings
+from reward_learning.networks import LearnerError, ObservationFeatures, RewardNetwork, initialise
+from reward_learning.training import TrainingSettings
 
 S = TypeVar("S")
 L = TypeVar("L", bound="NetworkLearner")

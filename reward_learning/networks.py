@@ -19,6 +19,10 @@ CONDITIONINGS = ("concat", "film")
 POOLINGS = ("mean", "attention")
 
 
+class LearnerError(ValueError):
+    """A reward learner asked for something it cannot do; the message says what is wrong and what would be right."""
+
+
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draws every linear layer's weights from `generator`, so that no global seed decides them.
 
@@ -69,9 +73,9 @@ class ObservationFeatures(nn.Module):
     ) -> None:
         super().__init__()
         if any(not 0 <= column < observation_size for column in fourier_columns):
-            raise ValueError(f"fourier_columns must lie in 0..{observation_size - 1}, are {list(fourier_columns)}")
+            raise LearnerError(f"fourier_columns must lie in 0..{observation_size - 1}, are {list(fourier_columns)}")
         if any(wavelength <= 0 for wavelength in fourier_wavelengths):
-            raise ValueError(f"fourier_wavelengths must be positive, are {list(fourier_wavelengths)}")
+            raise LearnerError(f"fourier_wavelengths must be positive, are {list(fourier_wavelengths)}")
         self.observation_size = observation_size
         self.output_size = observation_size + 2 * len(fourier_columns) * len(fourier_wavelengths)
         self.register_buffer("mean", torch.zeros(observation_size))
@@ -125,7 +129,7 @@ class RewardNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if conditioning not in CONDITIONINGS:
-            raise ValueError(f"unknown conditioning {conditioning!r} (known: {', '.join(CONDITIONINGS)})")
+            raise LearnerError(f"unknown conditioning {conditioning!r} (known: {', '.join(CONDITIONINGS)})")
         self.features = features
         self.latent_size = latent_size
         self.conditioning = conditioning
@@ -164,8 +168,8 @@ class SetEncoder(nn.Module):
 
     A comparison enters as the sum of its two segments' embeddings and as their difference with the sign of the answer.
     Showing the same two segments the other way round, with the answer turned as well, changes neither, so that the
-    posterior cannot depend on which segment was shown first; a tie has sign zero. The logarithm of the number of answers
-    joins the pool, which a mean alone would forget: with it the posterior can sharpen as answers come in.
+    posterior cannot depend on which segment was shown first; a tie has sign zero. The logarithm of the number of
+    answers joins the pool, which a mean alone would forget: with it the posterior can sharpen as answers come in.
 
     Args:
         features: of the observations.
@@ -179,7 +183,7 @@ class SetEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
-            raise ValueError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
+            raise LearnerError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
         self.features = features
         self.step = nn.Linear(features.output_size, hidden_size)
         self.pair = nn.Sequential(
@@ -230,7 +234,7 @@ class SelfAttention(nn.Module):
 class FlatEncoder(nn.Module):
     """The encoder of VPL's control experiments: the tuples (A, B, label) laid end to end into one MLP.
 
-    For reproduction: it takes exactly K answers and depends on their order.
+    For reproduction: it takes K answers, or fewer as if the rest had been skipped, and depends on their order.
 
     Args:
         features: of the observations.
@@ -261,18 +265,19 @@ class FlatEncoder(nn.Module):
         """As `SetEncoder`; skipped comparisons enter as zeros with the label of a tie.
 
         Raises:
-            ValueError: another number of comparisons or another segment length than it was built for.
+            LearnerError: more comparisons, or another segment length, than it was built for.
         """
-        num_users, num_comparisons, _, segment_length, _ = segments.shape
-        if (num_comparisons, segment_length) != (self.num_comparisons, self.segment_length):
-            raise ValueError(
-                f"the flat encoder takes {self.num_comparisons} comparisons of {self.segment_length} steps, "
-                f"got {num_comparisons} of {segment_length}; the set encoder takes any number"
+        num_users, num_given, _, segment_length, _ = segments.shape
+        if num_given > self.num_comparisons or segment_length != self.segment_length:
+            raise LearnerError(
+                f"the flat encoder takes up to {self.num_comparisons} comparisons of {self.segment_length} steps, "
+                f"got {num_given} of {segment_length}; the set encoder takes any number"
             )
         features = self.features(segments).flatten(2)  # (U, K, 2 * T * F)
         features = torch.where(mask[..., None], features, 0.0)
         labels = torch.where(mask, labels, 0.5)
         inputs = torch.cat([features, 2 * labels[..., None] - 1], dim=-1)
+        inputs = F.pad(inputs, (0, 0, 0, self.num_comparisons - num_given))
         return _gaussian(self.network(inputs.reshape(num_users, -1)))
 
 

@@ -78,8 +78,8 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
 def gaussian_kl(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:
     """KL(q || p) of diagonal Gaussians, dimension by dimension (..., Z), in nats.
 
-    1/2 (log v_p - log v_q + (v_q + (m_q - m_p)^2) / v_p - 1). Without the factor 1/2, as in some released code, a weight
-    of 1 acts as 2.
+    1/2 (log v_p - log v_q + (v_q + (m_q - m_p)^2) / v_p - 1). Without the factor 1/2, as in some released code, a
+    weight of 1 acts as 2.
     """
     ratio = (log_var - prior_log_var).exp()
     distance = (mean - prior_mean).square() / prior_log_var.exp()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from preference_oracles.preferences import PreferenceDataset
+from reward_learning.networks import LearnerError
 from reward_learning.preference_losses import preference_accuracy, probability_nll
 
 Progress = Callable[[int, int], None]
@@ -25,10 +26,6 @@ Metrics = dict[str, Tensor]
 MEMORY_BYTES = 2**29
 """Preferences up to this size are moved to the device once; larger ones are read batch by batch."""
 MAX_VALIDATION_USERS = 1000
-
-
-class LearnerError(ValueError):
-    """A reward learner asked for something it cannot do; the message says what is wrong and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +126,10 @@ class PreferenceBatches:
         whole = self._whole
         return Batch(whole.segments[index], whole.labels[index], whole.mask[index], index)
 
+    def take_range(self, start: int, stop: int) -> Batch:
+        """The users of rows start..stop, in their order."""
+        return self.take(np.arange(start, min(stop, self.num_users)))
+
     def _read(self, rows: NDArray[np.int64]) -> Batch:
         data = self._preferences
         return Batch(
@@ -194,7 +195,7 @@ def train(
     stops = set(np.linspace(0, settings.num_updates, settings.num_validations + 1).astype(int)[1:].tolist())
     history: list[dict[str, float]] = []
     window: list[Metrics] = []
-    best_nll, best_state = float("inf"), None
+    best_nll, best_row, best_state = float("inf"), -1, None
     stream = _user_stream(train_rows, settings.batch_users, shuffle)
 
     for update in range(1, settings.num_updates + 1):
@@ -210,16 +211,15 @@ def train(
             if len(validation_rows):
                 row.update(validate(batches, validation_rows, predict))
                 if row["validation_nll"] < best_nll:
-                    best_nll = row["validation_nll"]
+                    best_nll, best_row = row["validation_nll"], len(history)
                     best_state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
             history.append(row)
             if progress is not None:
                 progress(update, settings.num_updates)
     if best_state is not None:
         network.load_state_dict(best_state)
-    kept = min(history, key=lambda row: row.get("validation_nll", -row["update"]))
     for row in history:
-        row["kept"] = float(row is kept)
+        row["kept"] = float(row is history[best_row])
     return history
 
 

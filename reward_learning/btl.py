@@ -1,0 +1,54 @@
+"""Bradley-Terry-Luce: one reward for everybody, the baseline that averages people away.
+
+Where users disagree, its fit aggregates them by Borda count (Siththaranjan et al., ICLR 2024).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.network_learner import NetworkLearner
+from reward_learning.networks import RewardNetwork
+from reward_learning.preference_losses import bradley_terry_loss, preference_logits, segment_returns
+from reward_learning.reward_model import Posterior
+from reward_learning.training import Batch, Metrics, Prediction, Progress, train
+
+
+class BTL(NetworkLearner):
+    """p(A preferred to B) = sigmoid(r(A) - r(B)) with r summed over the steps of a segment; no users, Z = 0."""
+
+    name: ClassVar[str] = "btl"
+
+    def build(self) -> RewardNetwork:
+        """r(s)."""
+        return self.reward_network()
+
+    def fit(
+        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
+    ) -> list[dict[str, float]]:
+        """Learns one reward from all users' answers alike."""
+        network = self.start(preferences, seed)
+        return train(network, preferences, self._loss, self._predict, self.settings, seed, self.device, progress)
+
+    def infer(self, context: PreferenceDataset) -> Posterior:
+        """The empty posterior (U, 0): nothing is learned about a user."""
+        empty = torch.zeros(len(context.user_ids), 0, device=self.device)
+        return Posterior(empty, empty)
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """r(s), (...), of observations (..., S); latents (..., 0) only lend their leading shape."""
+        rewards = self.network(self.check_observations(observations)).squeeze(-1)
+        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+
+    def _logits(self, batch: Batch) -> Tensor:
+        return preference_logits(segment_returns(self.network(batch.segments).squeeze(-1)))
+
+    def _loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        return bradley_terry_loss(self._logits(batch), batch.labels, batch.mask)
+
+    def _predict(self, batch: Batch) -> Prediction:
+        return Prediction(self._logits(batch).sigmoid(), batch.mask)
