@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def _check(thing: object) -> None:
         raise TypeError(f"{thing.__name__} lacks {', '.join(missing)}")
 
 
-learners: Registry[type] = Registry("learner", "pluralbench.learners", _check)
+learners: Registry[Any] = Registry("learner", "pluralbench.learners", _check)
 for _learner in (Oracle, BTL, VPL):
     learners.register(_learner.name, _learner)
 
@@ -50,12 +51,26 @@ def make_learner(
     return model
 
 
-def load_model(folder: Path, device: str = "cpu", task: MultiGoalTask | None = None) -> RewardModel:
-    """The model in `folder`, whichever learner of the registry wrote it.
+def learner_settings(name: str) -> list[str]:
+    """Names of the settings that the learner `name` knows; none where its class does not say (`settings_type`)."""
+    settings_type = getattr(learners.get(name), "settings_type", None)
+    return [field.name for field in dataclasses.fields(settings_type)] if settings_type else []
+
+
+def load_model(
+    folder: Path, device: str = "cpu", task: MultiGoalTask | None = None, learner: str | None = None
+) -> RewardModel:
+    """The model in `folder`, whichever learner wrote it.
+
+    Args:
+        folder: as `save` wrote it.
+        device: where its networks shall live.
+        task: needed by `oracle`.
+        learner: specification of the learner where it is not registered, `path/to/file.py:Name` say.
 
     Raises:
         ModelFileError: nothing there, damaged, foreign, or another version.
         UnknownNameError: written by a learner that is not registered here.
     """
-    model: RewardModel = learners.get(read_model_file(folder).learner).load(folder, device=device, task=task)
+    model: RewardModel = learners.get(learner or read_model_file(folder).learner).load(folder, device=device, task=task)
     return model

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
+
+from envs.atomic_files import replace_file, write_text
 
 FORMAT = "pluralbench-reward-model"
 VERSION = 1
@@ -52,7 +53,6 @@ def save_model_file(folder: Path, model: ModelFile) -> None:
     them: never half a model that loads.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.tensors.items()}
     payload = safetensors.torch.save(tensors)
     description = {
@@ -63,8 +63,9 @@ def save_model_file(folder: Path, model: ModelFile) -> None:
         "sizes": model.sizes,
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    _replace(folder / "model.safetensors", payload)
-    _replace(folder / "model.json", (json.dumps(description, indent=2) + "\n").encode())
+    with replace_file(folder / "model.safetensors") as path:
+        path.write_bytes(payload)
+    write_text(folder / "model.json", json.dumps(description, indent=2) + "\n")
 
 
 def read_model_file(folder: Path, learner: str | None = None) -> ModelFile:
@@ -115,9 +116,3 @@ def _read_description(path: Path) -> Mapping[str, Any]:
     if wrong:
         raise ModelFileError(f"{path} lacks or garbles {', '.join(wrong)}")
     return description
-
-
-def _replace(path: Path, payload: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(payload)
-    beside.replace(path)

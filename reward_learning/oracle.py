@@ -47,6 +47,7 @@ class Oracle:
     """
 
     name: ClassVar[str] = "oracle"
+    settings_type: ClassVar[type[OracleSettings]] = OracleSettings
 
     def __init__(
         self,

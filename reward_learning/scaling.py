@@ -1,0 +1,152 @@
+"""Scalings of a reward, a choice of its own that every learner passes through, baselines and oracle included.
+
+Preferences leave a reward's zero and, for noise-free users, its unit open, and leave them open for each latent anew. A
+policy that serves all latents at once needs rewards that mean the same under each. With C comparison states s' drawn
+from the dataset, each scaling is a function of one observation s and one latent z:
+
+    none       r(s, z)
+    batchnorm  r(s, z) / mean over s' of r(s', z)          (VPL, A.2; the mean may be near zero or negative: it fails)
+    maxnorm    r(s, z) / max over s' of |r(s', z)|         (VPL, A.2)
+    spo        mean over s' of p(s preferred to s' | z)    (VPL, 4.1) in [0, 1] for every z
+    spo-pairs  the same with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper
+
+p(s preferred to s' | z) is sigmoid(r(s, z) - r(s', z)), so that p(s, s') + p(s', s) = 1 by construction, unless the
+learner has a preference probability of its own (`DistributionalModel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from envs.registry import unknown_name
+from reward_learning.networks import LearnerError
+from reward_learning.reward_model import RewardModel
+
+SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
+
+CHUNK = 2048
+"""Observations scaled at once: with 256 units or comparison states each, the work stays in the processor's cache."""
+TABLE_CHUNK = 65_536
+"""Rewards of comparison states computed at once."""
+
+ScaledReward = Callable[[Tensor, Tensor], Tensor]
+"""Observations (B, S) and, for each, which latent it is seen under, (B,) int64, to scaled rewards (B,)."""
+
+
+@runtime_checkable
+class DistributionalModel(Protocol):
+    """A reward model whose preference probability is not sigmoid(r - r'): dpl, or the oracle that makes no mistakes."""
+
+    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """What the probability is computed from, (..., O), for observations (..., S) and latents (..., Z)."""
+        ...
+
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Probability (...) that the first is preferred, from two outputs (..., O) that broadcast."""
+        ...
+
+
+class PairProbability(Protocol):
+    """A classifier of pairs of observations, as the scaling `spo-pairs` needs it."""
+
+    def preference_probability(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
+        """Probability (...) that the first (..., S) is preferred to the second (..., S) under (..., Z)."""
+        ...
+
+
+def fit_scaling(
+    scaling: str,
+    model: RewardModel,
+    latents: Tensor,
+    states: Tensor,
+    pair_classifier: PairProbability | None = None,
+) -> ScaledReward:
+    """The model's reward under `scaling`, ready to be asked.
+
+    Args:
+        scaling: one of SCALINGS.
+        model: fitted.
+        latents: (M, Z), the latents that will be asked about.
+        states: (C, S), the comparison states.
+        pair_classifier: for `spo-pairs`, from `pair_classifier.fit_pair_classifier`.
+
+    Returns:
+        A function of observations (B, S) and indices (B,) into `latents`. Memory does not grow with B.
+
+    Raises:
+        LearnerError: an unknown scaling, no comparison states, or `spo-pairs` without its classifier.
+    """
+    if scaling not in SCALINGS:
+        raise LearnerError(unknown_name("scaling", scaling, sorted(SCALINGS)))
+    if scaling != "none" and len(states) == 0:
+        raise LearnerError(f"{scaling} needs at least one comparison state")
+    if scaling == "none":
+        scaled = _raw_reward(model, latents)
+    elif scaling == "batchnorm":
+        scaled = _divided(model, latents, _table(model.reward, latents, states).mean(1))
+    elif scaling == "maxnorm":
+        scaled = _divided(model, latents, _table(model.reward, latents, states).abs().amax(1))
+    elif scaling == "spo":
+        scaled = _expected_preference(model, latents, states)
+    else:
+        if pair_classifier is None:
+            raise LearnerError("spo-pairs needs a pair classifier: fit one with fit_pair_classifier")
+        scaled = _classified_preference(pair_classifier, latents, states)
+    return _chunked(scaled)
+
+
+def expected_preference(rewards: Tensor, comparison_rewards: Tensor) -> Tensor:
+    """SPO of rewards (B,) against those of comparison states (B, C) under the same latents: (B,) in [0, 1]."""
+    return (rewards[:, None] - comparison_rewards).sigmoid_().mean(1)
+
+
+def _raw_reward(model: RewardModel, latents: Tensor) -> ScaledReward:
+    return lambda observations, index: model.reward(observations, latents[index])
+
+
+def _divided(model: RewardModel, latents: Tensor, scale: Tensor) -> ScaledReward:
+    # a reward that is zero on every comparison state is left as it is
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    return lambda observations, index: model.reward(observations, latents[index]) / scale[index]
+
+
+def _expected_preference(model: RewardModel, latents: Tensor, states: Tensor) -> ScaledReward:
+    if not isinstance(model, DistributionalModel):
+        table = _table(model.reward, latents, states)  # (M, C)
+        return lambda observations, index: expected_preference(model.reward(observations, latents[index]), table[index])
+    distributional: DistributionalModel = model
+    outputs = _table(distributional.preference_outputs, latents, states)  # (M, C, O)
+
+    def scaled(observations: Tensor, index: Tensor) -> Tensor:
+        own = distributional.preference_outputs(observations, latents[index])  # (B, O)
+        return distributional.preference_probability(own[:, None], outputs[index]).mean(1)
+
+    return scaled
+
+
+def _classified_preference(classifier: PairProbability, latents: Tensor, states: Tensor) -> ScaledReward:
+    def scaled(observations: Tensor, index: Tensor) -> Tensor:
+        probability = classifier.preference_probability(observations[:, None], states[None], latents[index][:, None])
+        return probability.mean(1)
+
+    return scaled
+
+
+def _table(outputs: Callable[[Tensor, Tensor], Tensor], latents: Tensor, states: Tensor) -> Tensor:
+    """Outputs (M, C, ...) of every comparison state under every latent."""
+    rows = max(1, TABLE_CHUNK // len(states))
+    with torch.no_grad():
+        return torch.cat([outputs(states[None], part[:, None]) for part in latents.split(rows)])
+
+
+def _chunked(scaled: ScaledReward) -> ScaledReward:
+    @torch.no_grad()
+    def whole(observations: Tensor, index: Tensor) -> Tensor:
+        parts = zip(observations.split(CHUNK), index.split(CHUNK), strict=True)
+        return torch.cat([scaled(part, rows) for part, rows in parts])
+
+    return whole
