@@ -95,8 +95,13 @@ class Population(Protocol):
         description: one line: who they are, their shares, what is held out.
     """
 
-    name: str
-    description: str
+    @property
+    def name(self) -> str:  # noqa: D102 -- a plain attribute does
+        ...
+
+    @property
+    def description(self) -> str:  # noqa: D102
+        ...
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users drawn from the train groups; PopulationError where the task cannot express them."""
@@ -109,4 +114,3 @@ class Population(Protocol):
         `held-out (3, 10)`).
         """
         ...
-

@@ -1,0 +1,148 @@
+"""Populations made of groups: everybody in a group wants the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.multigoal import GoalError, MultiGoalTask
+from preference_oracles.teachers import RATIONAL, Teacher
+from preference_oracles.users import PopulationError, Users
+
+HELD_OUT_IDS_FROM = 1_000_000_000
+"""Train users count from 0, held-out users from here, so that nobody is both."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users who want the same.
+
+    Attributes:
+        goal: what they want, as the environment's `task.goal` takes it: (7, 1) for a cell of the maze.
+        share: their share of the train users; 0 in a held-out group.
+        name: empty to call them by the environment's name of the goal.
+        teacher: how they answer.
+    """
+
+    goal: ArrayLike
+    share: float = 0.0
+    name: str = ""
+    teacher: Teacher = RATIONAL
+
+
+def equal_shares(goals: Sequence[ArrayLike]) -> tuple[Group, ...]:
+    """One group for each goal, all of the same share."""
+    return tuple(Group(goal, 1 / len(goals)) for goal in goals)
+
+
+def held_out(goals: Sequence[ArrayLike]) -> tuple[Group, ...]:
+    """One group without train users for each goal."""
+    return tuple(Group(goal) for goal in goals)
+
+
+def majority_and_minority(goals: Sequence[ArrayLike], ratio: Sequence[float]) -> tuple[Group, ...]:
+    """One group for each goal with shares in the given ratio: (1, 10) makes a minority of one in eleven."""
+    return tuple(Group(goal, part / sum(ratio)) for goal, part in zip(goals, ratio, strict=True))
+
+
+@dataclass(frozen=True)
+class GroupPopulation:
+    """Groups with fixed shares, and groups that only held-out users belong to.
+
+    Train users are drawn one by one, each into a group with the groups' shares as probabilities (so that counts are
+    multinomial and vary around the shares as they would in a sample of people). Held-out users come in equal numbers
+    from every group, since success is measured for each group by itself.
+
+    Attributes:
+        name: its name on the command line.
+        description: one line: who they are, their shares, what is held out.
+        groups: the train groups; their shares sum to one.
+        held_out_groups: groups of held-out users only.
+    """
+
+    name: str
+    description: str
+    groups: tuple[Group, ...]
+    held_out_groups: tuple[Group, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_shares(self.name, [group.share for group in self.groups])
+
+    def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
+        """`num_users` users, each of a group drawn by the shares."""
+        index = draw_groups([group.share for group in self.groups], num_users, generator)
+        return self._users(task, index, first_id=0)
+
+    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+        """`users_per_group` new users of every train group, then of every held-out group."""
+        index = np.repeat(np.arange(len(self.groups) + len(self.held_out_groups)), users_per_group)
+        return self._users(task, index, first_id=HELD_OUT_IDS_FROM)
+
+    def _users(self, task: MultiGoalTask, index: NDArray[np.int64], first_id: int) -> Users:
+        everyone = (*self.groups, *self.held_out_groups)
+        goals = np.stack([expressed_goal(task, group.goal, self.name) for group in everyone])
+        names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, goals, strict=True)]
+        names[len(self.groups) :] = [held_out_name(name) for name in names[len(self.groups) :]]
+        return Users(
+            ids=user_ids(first_id, len(index)),
+            group_names=tuple(names),
+            group_index=index,
+            goals=goals[index],
+            teacher=stacked_teacher([group.teacher for group in everyone], index),
+        )
+
+
+def check_shares(name: str, shares: Sequence[float]) -> None:
+    """Raises PopulationError unless the shares are positive and sum to one."""
+    if not shares:
+        raise PopulationError(f"population {name!r} has no train groups")
+    if not all(np.isfinite(share) and share > 0 for share in shares):
+        raise PopulationError(f"population {name!r}: every train group needs a share above 0, has {list(shares)}")
+    if abs(sum(shares) - 1) > 1e-6:
+        raise PopulationError(f"population {name!r}: shares must sum to 1, sum to {sum(shares):.6g}")
+
+
+def draw_groups(shares: Sequence[float], num_users: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The group of each of `num_users` users, drawn with the shares as probabilities."""
+    if not 0 < num_users <= HELD_OUT_IDS_FROM:
+        raise PopulationError(f"the number of users must be at least 1 and at most {HELD_OUT_IDS_FROM}, is {num_users}")
+    edges = np.cumsum(shares)[:-1]
+    return np.searchsorted(edges, generator.random(num_users), side="right").astype(np.int64)
+
+
+def expressed_goal(task: MultiGoalTask, value: ArrayLike, population: str) -> NDArray[np.float64]:
+    """The environment's goal (G,) for `value`; PopulationError, naming both, where it has none."""
+    try:
+        return np.asarray(task.goal(value), dtype=np.float64)
+    except GoalError as error:
+        raise PopulationError(
+            f"population {population!r} does not suit the environment {task.name!r}: {error}"
+        ) from error
+
+
+def held_out_name(name: str) -> str:
+    """The name of a group that no train user belongs to."""
+    return f"held-out {name}"
+
+
+def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:
+    """Successive ids."""
+    return np.arange(first_id, first_id + num_users, dtype=np.int64)
+
+
+def stacked_teacher(teachers: Sequence[Teacher], index: NDArray[np.int64]) -> Teacher:
+    """One teacher for users of whom the i-th answers like `teachers[index[i]]`; numbers where they all agree."""
+    if all(teacher == teachers[0] for teacher in teachers):
+        return teachers[0]
+    columns: dict[str, Any] = {}
+    for name in ("rationality", "discount", "skip_fraction", "equal_fraction", "mistake_rate"):
+        values = np.array([getattr(teacher, name) for teacher in teachers], dtype=np.float64)
+        columns[name] = values[index] if (values != values[0]).any() else float(values[0])
+    rules = {teacher.threshold_rule for teacher in teachers}
+    if len(rules) > 1:
+        raise PopulationError(f"all teachers of a population need the same threshold_rule, found {sorted(rules)}")
+    return replace(teachers[0], **columns)

@@ -1,0 +1,304 @@
+"""Users answer queries: many at once, in memory or streamed to a file, the same numbers either way.
+
+Users are served in chunks whose size depends only on the shape of the queries. Each chunk has its own generators,
+spawned from the seed, so that answers do not depend on how many other chunks follow or on where they are put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.multigoal import MultiGoalTask
+from envs.transitions import TransitionDataset
+from preference_oracles.preference_files import COLUMNS, create_preferences
+from preference_oracles.preferences import PreferenceDataset
+from preference_oracles.queries import (
+    STRATEGIES,
+    QueryError,
+    RatedSegments,
+    SegmentPool,
+    draw_pairs,
+    rate_segments,
+    segment_pool,
+)
+from preference_oracles.teachers import Answers, Teacher, Thresholds
+from preference_oracles.users import Users
+
+Progress = Callable[[int, int], None]
+
+CHUNK_NUMBERS = 1 << 21
+"""Observations' numbers in one chunk: about 8 MB of segments, small enough for the processor's cache to help."""
+MAX_REFERENCE_GOALS = 16
+"""Goals whose utilities the strategies `stratified` and `near-tie` look at, drawn from the users'."""
+MAX_REFERENCE_PAIRS = 65_536
+MIN_REFERENCE_PAIRS = 512
+REFERENCE_STEPS = 1 << 22
+"""Utilities computed at once when thresholds are resolved; sets the number of reference pairs between the bounds."""
+
+
+@dataclass
+class Tally:
+    """Counts of what was answered, for the provenance."""
+
+    answers: int = 0
+    skipped: int = 0
+    equal: int = 0
+    mistaken: int = 0
+    first: int = 0
+
+    def add(self, answers: Answers) -> None:
+        """Counts one chunk."""
+        decided = answers.mask & (answers.labels != 0.5)
+        self.answers += answers.mask.size
+        self.skipped += int((~answers.mask).sum())
+        self.equal += int((answers.mask & ~decided).sum())
+        self.mistaken += int(answers.mistaken.sum())
+        self.first += int((answers.labels[decided] == 1).sum())
+
+    def rates(self) -> dict[str, float]:
+        """Realised rates: skipped of all, equal of those answered, mistakes and `first preferred` of those decided."""
+        given = self.answers - self.skipped
+        decided = given - self.equal
+        return {
+            "skip": self.skipped / max(self.answers, 1),
+            "equal": self.equal / max(given, 1),
+            "mistake": self.mistaken / max(decided, 1),
+            "first_preferred": self.first / max(decided, 1),
+        }
+
+
+def collect_preferences(
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    users: Users,
+    num_comparisons: int,
+    segment_length: int,
+    seed: int,
+    episodes: ArrayLike | None = None,
+    strategy: str = "random",
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> PreferenceDataset:
+    """Every user answers `num_comparisons` queries of their own.
+
+    Args:
+        task: whose utility the users hold.
+        dataset: N transitions to take segments from.
+        users: U users.
+        num_comparisons: K >= 1.
+        segment_length: T >= 1.
+        seed: determines queries and answers.
+        episodes: indices of the episodes to take segments from (to hold queries out); None for all.
+        strategy: how pairs are chosen, see `queries`.
+        provenance: added to what is recorded anyway (environment, teacher, seed, realised rates).
+        progress: told how many users of how many are done.
+
+    Returns:
+        (U, K) labels on (U, K, 2, T, S) segments, in memory.
+
+    Raises:
+        QueryError: T longer than every episode, K < 1, or an unknown strategy.
+    """
+    plan = _plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
+    columns = {name: np.empty(shape, dtype=COLUMNS[name]) for name, shape in plan.shapes().items()}
+    tally = Tally()
+    for start, rows in plan.chunks(tally, progress):
+        for name, values in rows.items():
+            columns[name][start : start + len(values)] = values
+    return PreferenceDataset(
+        **columns, group_names=users.group_names, provenance={**plan.provenance(tally), **(provenance or {})}
+    )
+
+
+def stream_preferences(
+    path: Path,
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    users: Users,
+    num_comparisons: int,
+    segment_length: int,
+    seed: int,
+    episodes: ArrayLike | None = None,
+    strategy: str = "random",
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """As `collect_preferences`, written to `path` chunk by chunk: memory does not grow with the number of answers.
+
+    `PreferenceDataset.load(path, lazy=True)` reads it without loading it whole. Returns `path`.
+    """
+    plan = _plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
+    tally = Tally()
+    with create_preferences(Path(path), plan.shapes()) as writer:
+        for start, rows in plan.chunks(tally, progress):
+            writer.write(start, rows)
+        writer.finish(users.group_names, {**plan.provenance(tally), **(provenance or {})})
+    return Path(path)
+
+
+def answer_queries(
+    task: MultiGoalTask,
+    segments: NDArray[np.float32],
+    goals: NDArray[np.float64],
+    teacher: Teacher,
+    generator: np.random.Generator,
+    thresholds: Thresholds | None = None,
+) -> Answers:
+    """What users with `goals` (U, G) say of the pairs `segments` (U, K, 2, T, S); thresholds from `resolve_thresholds`.
+
+    The label rests on the whole segment: utilities of all its steps, summed as the teacher sums them.
+    """
+    utilities = task.utility(segments, goals[:, None, None, None, :])  # (U, K, 2, T)
+    return teacher.answer(utilities[:, :, 0], utilities[:, :, 1], generator, thresholds)
+
+
+def resolve_thresholds(
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    pool: SegmentPool,
+    users: Users,
+    generator: np.random.Generator,
+) -> Thresholds | None:
+    """Each user's thresholds, from random pairs of segments out of the pool; None where nobody needs any.
+
+    The pairs stand for the data, so they are random whatever strategy chooses the queries.
+    """
+    if not users.teacher.needs_thresholds:
+        return None
+    fractions = [users.teacher.skip_fraction, users.teacher.equal_fraction]
+    own = [np.asarray(f)[:, None] for f in fractions if not isinstance(f, float)]
+    kinds, first, kind_of_user = np.unique(
+        np.concatenate([users.goals, *own], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    length = pool.segment_length
+    num_pairs = int(np.clip(REFERENCE_STEPS // (2 * length * len(kinds)), MIN_REFERENCE_PAIRS, MAX_REFERENCE_PAIRS))
+    pairs = _segments(dataset, draw_pairs(pool, num_pairs, generator), length)  # (R, 2, T, S)
+    block = max(1, REFERENCE_STEPS // (2 * length * num_pairs))
+    parts = []
+    for start in range(0, len(kinds), block):
+        rows = first[start : start + block]
+        utilities = task.utility(pairs, users.goals[rows][:, None, None, None, :])  # (block, R, 2, T)
+        parts.append(users.teacher.take(rows).thresholds(utilities[:, :, 0], utilities[:, :, 1]))
+    of_kinds = Thresholds(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("skip", "equal", "skip_at", "equal_at"))
+    )
+    return of_kinds.take(kind_of_user.reshape(-1))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that is settled before the first chunk."""
+
+    task: MultiGoalTask
+    dataset: TransitionDataset
+    users: Users
+    num_comparisons: int
+    pool: SegmentPool
+    seed: int
+    strategy: str
+    rated: RatedSegments | None
+    thresholds: Thresholds | None
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        num, comparisons = len(self.users), self.num_comparisons
+        length, size = self.pool.segment_length, self.dataset.observations.shape[1]
+        return {
+            "segments": (num, comparisons, 2, length, size),
+            "labels": (num, comparisons),
+            "mask": (num, comparisons),
+            "user_ids": (num,),
+            "group_index": (num,),
+            "goals": self.users.goals.shape,
+        }
+
+    def chunks(self, tally: Tally, progress: Progress | None) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+        """First row and columns of one chunk of users after another."""
+        num = len(self.users)
+        numbers = int(np.prod(self.shapes()["segments"][1:]))
+        size = max(1, CHUNK_NUMBERS // numbers)
+        for index, start in enumerate(range(0, num, size)):
+            rows = np.arange(start, min(start + size, num))
+            users = self.users.take(rows)
+            pairs = draw_pairs(
+                self.pool,
+                len(rows) * self.num_comparisons,
+                _generator(self.seed, "queries", index),
+                self.strategy,
+                self.rated,
+            ).reshape(len(rows), self.num_comparisons, 2)
+            segments = _segments(self.dataset, pairs, self.pool.segment_length)
+            thresholds = None if self.thresholds is None else self.thresholds.take(rows)
+            generator = _generator(self.seed, "answers", index)
+            answers = answer_queries(self.task, segments, users.goals, users.teacher, generator, thresholds)
+            tally.add(answers)
+            yield (
+                start,
+                {
+                    "segments": segments,
+                    "labels": answers.labels,
+                    "mask": answers.mask,
+                    "user_ids": users.ids,
+                    "group_index": users.group_index,
+                    "goals": users.goals,
+                },
+            )
+            if progress is not None:
+                progress(start + len(rows), num)
+
+    def provenance(self, tally: Tally) -> dict[str, Any]:
+        return {
+            "environment": self.task.name,
+            "teacher": self.users.teacher.summary(),
+            "seed": self.seed,
+            "strategy": self.strategy,
+            "segment_length": self.pool.segment_length,
+            "num_comparisons": self.num_comparisons,
+            "realised_rates": tally.rates(),
+        }
+
+
+def _plan(
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    users: Users,
+    num_comparisons: int,
+    segment_length: int,
+    seed: int,
+    episodes: ArrayLike | None,
+    strategy: str,
+) -> _Plan:
+    if num_comparisons < 1:
+        raise QueryError(f"each user answers at least 1 query, not {num_comparisons}")
+    if strategy not in STRATEGIES:
+        raise QueryError(f"unknown strategy {strategy!r} (known: {', '.join(STRATEGIES)})")
+    pool = segment_pool(dataset, segment_length, episodes)
+    rated = None
+    if strategy != "random" and len(users):
+        generator = _generator(seed, "reference goals")
+        some = generator.permutation(len(users))[: 64 * MAX_REFERENCE_GOALS]
+        goals = np.unique(users.goals[some], axis=0)
+        goals = generator.permutation(goals)[:MAX_REFERENCE_GOALS]
+        rated = rate_segments(task, dataset, pool, goals, generator)
+    thresholds = resolve_thresholds(task, dataset, pool, users, _generator(seed, "thresholds")) if len(users) else None
+    return _Plan(task, dataset, users, num_comparisons, pool, seed, strategy, rated, thresholds)
+
+
+_PURPOSES = ("queries", "answers", "reference goals", "thresholds")
+
+
+def _generator(seed: int, purpose: str, chunk: int = 0) -> np.random.Generator:
+    """One generator for each purpose and chunk: another teacher is asked the same queries."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES.index(purpose), chunk)))
+
+
+def _segments(dataset: TransitionDataset, starts: NDArray[np.int64], segment_length: int) -> NDArray[np.float32]:
+    """Observations (..., T, S) of the segments that begin at `starts` (...)."""
+    if segment_length == 1:
+        return dataset.observations[starts][..., None, :]
+    return dataset.observations[starts[..., None] + np.arange(segment_length)]

@@ -1,0 +1,143 @@
+"""What the users answered: segments in pairs, one label each, and who gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from preference_oracles.preference_files import read_preferences, write_preferences
+
+LABELS = (0.0, 0.5, 1.0)
+
+
+class PreferenceError(ValueError):
+    """Preferences whose parts do not fit together; the message names the part."""
+
+
+@dataclass(frozen=True)
+class PreferenceDataset:
+    """K answers of each of U users.
+
+    Attributes:
+        segments: (U, K, 2, T, S) float32, observations; a read-only view of the file where loaded lazily.
+        labels: (U, K) float32: 1 where the first segment is preferred, 0 where the second is, 0.5 for a tie.
+        mask: (U, K) bool, False where the user skipped; the label there is 0.5 and says nothing.
+        user_ids: (U,) int64; a user may have several rows.
+        group_names: the names of all groups.
+        group_index: (U,) int64 into `group_names`.
+        goals: (U, G) float64, the truth: for the oracle learner and for diagnostics; no learner may read it.
+        provenance: what made it (environment, population, teacher, seed, realised rates); JSON values only.
+    """
+
+    segments: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    user_ids: NDArray[np.int64]
+    group_names: tuple[str, ...]
+    group_index: NDArray[np.int64]
+    goals: NDArray[np.float64]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.segments.ndim != 5 or self.segments.shape[2] != 2 or self.segments.shape[3] < 1:
+            raise PreferenceError(f"segments must be (U, K, 2, T, S), are {self.segments.shape}")
+        rows = self.segments.shape[:1]
+        _require("segments", self.segments, np.float32, self.segments.shape)
+        _require("labels", self.labels, np.float32, self.segments.shape[:2])
+        _require("mask", self.mask, np.bool_, self.segments.shape[:2])
+        _require("user_ids", self.user_ids, np.int64, rows)
+        _require("group_index", self.group_index, np.int64, rows)
+        if self.goals.ndim != 2:
+            raise PreferenceError(f"goals must be (U, G), are {self.goals.shape}")
+        _require("goals", self.goals, np.float64, (*rows, self.goals.shape[1]))
+        if not ((self.labels == 0.0) | (self.labels == 0.5) | (self.labels == 1.0)).all():
+            raise PreferenceError("labels must be 0, 0.5 or 1")
+        if len(self.group_index) and not 0 <= self.group_index.min() <= self.group_index.max() < len(self.group_names):
+            raise PreferenceError("group_index points outside group_names")
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    @property
+    def num_users(self) -> int:
+        """U, the number of rows."""
+        return self.segments.shape[0]
+
+    @property
+    def num_comparisons(self) -> int:
+        """K."""
+        return self.segments.shape[1]
+
+    @property
+    def segment_length(self) -> int:
+        """T, in steps."""
+        return self.segments.shape[3]
+
+    @property
+    def observation_size(self) -> int:
+        """S."""
+        return self.segments.shape[4]
+
+    def take_users(self, rows: ArrayLike | slice) -> PreferenceDataset:
+        """The users of these rows, in this order: a slice, indices, or a (U,) bool."""
+        index = rows if isinstance(rows, slice) else np.asarray(rows)
+        return replace(
+            self,
+            segments=self.segments[index],
+            labels=self.labels[index],
+            mask=self.mask[index],
+            user_ids=self.user_ids[index],
+            group_index=self.group_index[index],
+            goals=self.goals[index],
+        )
+
+    def take_queries(self, columns: ArrayLike | slice) -> PreferenceDataset:
+        """These comparisons of every user: a slice or indices into K."""
+        index = columns if isinstance(columns, slice) else np.asarray(columns)
+        return replace(self, segments=self.segments[:, index], labels=self.labels[:, index], mask=self.mask[:, index])
+
+    def batches(
+        self, users_per_batch: int, generator: np.random.Generator | None = None
+    ) -> Iterator[PreferenceDataset]:
+        """All users once, some at a time, in memory; in random order where a generator is given.
+
+        With `load(path, lazy=True)` only the rows of one batch are read at a time.
+        """
+        order = np.arange(self.num_users) if generator is None else generator.permutation(self.num_users)
+        for start in range(0, self.num_users, users_per_batch):
+            rows = np.sort(order[start : start + users_per_batch])
+            yield self.take_users(rows)
+
+    def save(self, path: Path) -> None:
+        """Writes the HDF5 file that `preference_files` documents, beside and renamed."""
+        write_preferences(
+            Path(path),
+            {name: getattr(self, name) for name in ("segments", "labels", "mask", "user_ids", "group_index", "goals")},
+            self.group_names,
+            self.provenance,
+        )
+
+    @classmethod
+    def load(cls, path: Path, lazy: bool = False, verify: bool = True) -> PreferenceDataset:
+        """Reads what `save` or `stream_preferences` wrote.
+
+        Args:
+            path: the HDF5 file.
+            lazy: map the segments from the file instead of reading them: rows are read when they are indexed.
+            verify: compare the checksum, which reads the file once without keeping it.
+
+        Raises:
+            PreferenceFileError: no such file, another kind of file, or a damaged one.
+        """
+        columns, group_names, provenance = read_preferences(Path(path), lazy=lazy, verify=verify)
+        return cls(**columns, group_names=group_names, provenance=provenance)
+
+
+def _require(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise PreferenceError(f"{name} must be {np.dtype(dtype)} {shape}, is {array.dtype} {array.shape}")

@@ -1,0 +1,205 @@
+"""Which pairs of segments the users are shown.
+
+A segment is T successive observations of one episode. Pairs are drawn
+
+| strategy | how |
+|---|---|
+| random | both segments uniformly among all, never the same one twice in a pair |
+| stratified | segments from two levels of utility, every level equally often, so that rare outcomes show |
+| near-tie | of several random pairs the one whose utilities are closest without being equal |
+
+The last two look at utilities. They use those of *reference goals*, one drawn for each pair from goals that are given,
+never the goal of the user who will be asked: otherwise the choice of the question would give the user away before the
+answer does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.multigoal import MultiGoalTask
+from envs.transitions import TransitionDataset
+
+Int = NDArray[np.int64]
+
+STRATEGIES = ("random", "stratified", "near-tie")
+NUM_STRATA = 10
+"""Levels of utility, of equal width between the least and the greatest, that `stratified` draws from."""
+NUM_TRIES = 8
+"""Random pairs among which `near-tie` chooses one."""
+MAX_CANDIDATES = 16_384
+"""Segments, drawn at random, whose utilities `stratified` and `near-tie` compute."""
+
+
+class QueryError(ValueError):
+    """Queries that the data cannot give; the message says what it could."""
+
+
+@dataclass(frozen=True)
+class SegmentPool:
+    """All segments of one length.
+
+    Attributes:
+        starts: (M,) int64, the transition at which each segment begins.
+        segment_length: T.
+    """
+
+    starts: Int
+    segment_length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def segment_pool(dataset: TransitionDataset, segment_length: int, episodes: ArrayLike | None = None) -> SegmentPool:
+    """Every segment of `segment_length` steps that lies within one episode.
+
+    Args:
+        dataset: N transitions.
+        segment_length: T >= 1.
+        episodes: indices of the episodes to take them from (rows of `dataset.episode_bounds`); None for all.
+
+    Raises:
+        QueryError: T < 1, T longer than every episode, or no such episode.
+    """
+    if segment_length < 1:
+        raise QueryError(f"a segment has at least 1 step, not {segment_length}")
+    bounds = dataset.episode_bounds
+    if episodes is not None:
+        rows = np.asarray(episodes)
+        if rows.dtype != np.bool_ and len(rows) and not (-len(bounds) <= rows.min() <= rows.max() < len(bounds)):
+            raise QueryError(f"the data has {len(bounds)} episodes; no episode {rows.max()}")
+        bounds = bounds[rows]
+    lengths = bounds[:, 1] - bounds[:, 0]
+    counts = np.maximum(lengths - segment_length + 1, 0)
+    if counts.sum() == 0:
+        longest = int(lengths.max()) if len(lengths) else 0
+        raise QueryError(
+            f"segments of {segment_length} steps are longer than every episode (the longest has {longest})"
+        )
+    before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    starts = np.arange(counts.sum()) - np.repeat(before - bounds[:, 0], counts)
+    return SegmentPool(starts=starts, segment_length=segment_length)
+
+
+@dataclass(frozen=True)
+class RatedSegments:
+    """Some segments with their summed utility for some reference goals.
+
+    Attributes:
+        starts: (C,) int64.
+        utilities: (M, C) float64, for each of M reference goals.
+    """
+
+    starts: Int
+    utilities: NDArray[np.float64]
+
+
+def rate_segments(
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    pool: SegmentPool,
+    goals: NDArray[np.floating],
+    generator: np.random.Generator,
+) -> RatedSegments:
+    """Summed utilities, for the reference goals (M, G), of at most `MAX_CANDIDATES` segments drawn from the pool."""
+    starts = pool.starts
+    if len(starts) > MAX_CANDIDATES:
+        starts = starts[generator.choice(len(starts), MAX_CANDIDATES, replace=False)]
+    observations = dataset.observations[starts[:, None] + np.arange(pool.segment_length)]  # (C, T, S)
+    rows = [task.utility(observations, goal).sum(-1, dtype=np.float64) for goal in np.asarray(goals)]
+    return RatedSegments(starts=starts, utilities=np.stack(rows))
+
+
+def draw_pairs(
+    pool: SegmentPool,
+    num_queries: int,
+    generator: np.random.Generator,
+    strategy: str = "random",
+    rated: RatedSegments | None = None,
+) -> Int:
+    """Starts (num_queries, 2) of pairs; `rated` is needed by the strategies that look at utilities."""
+    if strategy not in STRATEGIES:
+        raise QueryError(f"unknown strategy {strategy!r} (known: {', '.join(STRATEGIES)})")
+    if strategy == "random":
+        return pool.starts[_different_pairs(len(pool), (num_queries,), generator)]
+    if rated is None:
+        raise QueryError(f"the strategy {strategy} needs a task and reference goals")
+    goals = generator.integers(len(rated.utilities), size=num_queries)
+    choose = _stratified if strategy == "stratified" else _near_tie
+    return rated.starts[choose(rated.utilities, goals, generator)]
+
+
+def sample_queries(
+    dataset: TransitionDataset,
+    num_queries: int,
+    segment_length: int,
+    generator: np.random.Generator,
+    episodes: ArrayLike | None = None,
+    strategy: str = "random",
+    task: MultiGoalTask | None = None,
+    goals: NDArray[np.floating] | None = None,
+) -> Int:
+    """Starts of pairs of segments, each within one episode.
+
+    Args:
+        dataset: N transitions.
+        num_queries: how many pairs; millions are drawn at array speed.
+        segment_length: T >= 1.
+        generator: source of randomness.
+        episodes: indices of the episodes to take segments from; None for all.
+        strategy: `random`, `stratified` or `near-tie`.
+        task: needed by the last two, for utilities.
+        goals: (M, G) reference goals, likewise.
+
+    Returns:
+        (num_queries, 2) int64: indices of transitions; a segment is `observations[start : start + segment_length]`.
+
+    Raises:
+        QueryError: T longer than every episode, an unknown strategy, or no reference goals where they are needed.
+    """
+    pool = segment_pool(dataset, segment_length, episodes)
+    rated = None
+    if strategy != "random" and task is not None and goals is not None and len(goals):
+        rated = rate_segments(task, dataset, pool, goals, generator)
+    return draw_pairs(pool, num_queries, generator, strategy, rated)
+
+
+def _different_pairs(num: int, shape: tuple[int, ...], generator: np.random.Generator) -> Int:
+    """Indices (*shape, 2) below `num`, uniform among pairs of different ones (equal ones where num is 1)."""
+    pairs = np.empty((*shape, 2), dtype=np.int64)
+    pairs[..., 0] = generator.integers(num, size=shape)
+    pairs[..., 1] = generator.integers(max(num - 1, 1), size=shape)
+    if num > 1:
+        pairs[..., 1] += pairs[..., 1] >= pairs[..., 0]
+    return pairs
+
+
+def _stratified(utilities: NDArray[np.float64], goals: Int, generator: np.random.Generator) -> Int:
+    """Two different levels of utility for each query's goal, uniformly, then one segment of each."""
+    pairs = np.empty((len(goals), 2), dtype=np.int64)
+    for goal in np.unique(goals):
+        values = utilities[goal]
+        low, high = values.min(), values.max()
+        width = (high - low) / NUM_STRATA or 1.0
+        stratum = np.minimum(((values - low) / width).astype(np.int64), NUM_STRATA - 1)
+        order = np.argsort(stratum, kind="stable")
+        counts = np.bincount(stratum, minlength=NUM_STRATA)
+        first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        filled = np.flatnonzero(counts)
+        rows = np.flatnonzero(goals == goal)
+        chosen = filled[_different_pairs(len(filled), (len(rows),), generator)]  # (rows, 2)
+        within = (generator.random(chosen.shape) * counts[chosen]).astype(np.int64)
+        pairs[rows] = order[first[chosen] + within]
+    return pairs
+
+
+def _near_tie(utilities: NDArray[np.float64], goals: Int, generator: np.random.Generator) -> Int:
+    """Of `NUM_TRIES` random pairs for each query the one with the smallest difference that is not zero."""
+    tries = _different_pairs(utilities.shape[1], (len(goals), NUM_TRIES), generator)
+    gap = np.abs(utilities[goals[:, None], tries[..., 0]] - utilities[goals[:, None], tries[..., 1]])
+    best = np.argmin(np.where(gap > 0, gap, np.inf), axis=1)
+    return tries[np.arange(len(goals)), best]

@@ -1,0 +1,354 @@
+"""How a simulated person turns the utilities of two segments into an answer.
+
+The formulas are those of B-Pref (Lee et al., NeurIPS 2021, section 3). For utilities u_1 ... u_T along a segment, with
+the segment's sum s = sum_t u_t and its discounted sum r = sum_t gamma^(T - t) u_t (late steps weigh more):
+
+| step | rule |
+|---|---|
+| skip | no answer where max(s_a, s_b) < d_skip |
+| equal | answer 1/2 where abs(s_a - s_b) < d_equal |
+| prefer | answer 1 with probability sigmoid(beta (r_a - r_b)), else 0 |
+| mistake | a 1 or a 0 is exchanged with probability epsilon, once |
+
+All are combinable, and every field may differ from user to user. Where beta is infinite and r_a = r_b there is nothing
+to choose: the answer is 1/2, not a loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from envs.registry import Registry
+
+Float = NDArray[np.float64]
+PerUser = float | NDArray[np.float64]
+
+THRESHOLD_RULES = ("auto", "return", "quantile")
+
+
+class TeacherError(ValueError):
+    """A teacher whose settings are outside their range; the message names the field and the range."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Below which summed utility a user skips, and below which difference two segments are equal to them.
+
+    Attributes:
+        skip: (U, 1), or a scalar for everybody; d_skip.
+        equal: likewise; d_equal.
+        skip_at: share of the queries exactly at `skip` that are skipped too; not 0 only for quantiles of utilities that
+            take few values, so that the nominal share of all queries is skipped.
+        equal_at: likewise for `equal`.
+    """
+
+    skip: PerUser = -np.inf
+    equal: PerUser = 0.0
+    skip_at: PerUser = 0.0
+    equal_at: PerUser = 0.0
+
+    def take(self, rows: ArrayLike) -> Thresholds:
+        """The thresholds of these users."""
+        index = np.asarray(rows)
+        return Thresholds(**{f.name: _rows(getattr(self, f.name), index) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered.
+
+    Attributes:
+        labels: (..., K) float32: 1 first preferred, 0 second preferred, 0.5 equal (and where skipped).
+        mask: (..., K) bool, False where the user skipped.
+        mistaken: (..., K) bool, True where a given 0 or 1 is the opposite of what was meant.
+    """
+
+    labels: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    mistaken: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How users answer; every field a number, or (U,) numbers, one for each user.
+
+    Attributes:
+        rationality: beta, per unit of summed utility; infinite for one who always names the better segment.
+        discount: gamma in (0, 1]; below 1 the end of a segment weighs more than its beginning (myopic).
+        skip_fraction: sets d_skip, in [0, 1]; see `thresholds`.
+        equal_fraction: sets d_equal, in [0, 1]; see `thresholds`.
+        mistake_rate: epsilon in [0, 1], the share of the answers 0 and 1 that are exchanged.
+        threshold_rule: how the fractions become thresholds: `return` (B-Pref), `quantile`, or `auto`: `return` unless
+            some utility is negative.
+    """
+
+    rationality: PerUser = np.inf
+    discount: PerUser = 1.0
+    skip_fraction: PerUser = 0.0
+    equal_fraction: PerUser = 0.0
+    mistake_rate: PerUser = 0.0
+    threshold_rule: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold_rule not in THRESHOLD_RULES:
+            raise TeacherError(f"threshold_rule {self.threshold_rule!r} is none of {', '.join(THRESHOLD_RULES)}")
+        lengths: set[int] = set()
+        for name in _NUMBERS:
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.ndim > 1:
+                raise TeacherError(f"{name} must be one number or one per user, has shape {value.shape}")
+            low_open, high, words = _RANGES[name]
+            if np.isnan(value).any() or (value < 0).any() or (low_open and (value == 0).any()) or (value > high).any():
+                raise TeacherError(f"a teacher's {name} must be {words}, is {getattr(self, name)!r}")
+            object.__setattr__(self, name, value if value.ndim else float(value))
+            lengths.update(value.shape)
+        if len(lengths) > 1:
+            raise TeacherError(f"a teacher's fields are for different numbers of users: {sorted(lengths)}")
+
+    @property
+    def num_users(self) -> int | None:
+        """U where some field differs from user to user, else None: it serves any number of users."""
+        lengths = {len(value) for value in (getattr(self, name) for name in _NUMBERS) if not isinstance(value, float)}
+        return lengths.pop() if lengths else None
+
+    def row(self, row: int) -> Teacher:
+        """The teacher of one user, with scalar fields."""
+        numbers: dict[str, Any] = {name: v if isinstance(v, float) else float(v[row]) for name, v in self._numbers()}
+        return replace(self, **numbers)
+
+    def take(self, index: ArrayLike) -> Teacher:
+        """The teacher of these users, in this order."""
+        rows = np.asarray(index)
+        numbers: dict[str, Any] = {name: v if isinstance(v, float) else v[rows] for name, v in self._numbers()}
+        return replace(self, **numbers)
+
+    def summary(self) -> dict[str, Any]:
+        """JSON values that describe it: each number, or its least and greatest where users differ."""
+        texts: dict[str, Any] = {"threshold_rule": self.threshold_rule}
+        for name, value in self._numbers():
+            low, high = float(np.min(value)), float(np.max(value))
+            both = [v if np.isfinite(v) else "inf" for v in (low, high)]
+            texts[name] = both[0] if low == high else both
+        return texts
+
+    def _numbers(self) -> list[tuple[str, PerUser]]:
+        return [(name, getattr(self, name)) for name in _NUMBERS]
+
+    def thresholds(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Thresholds:
+        """Resolves the fractions on reference pairs, which stand for the data and not for the queries asked.
+
+        `return` is B-Pref's d = fraction * mean return * T / episode length, which is the fraction of the mean sum of a
+        segment. It supposes that utilities are not negative. `quantile` makes the fraction a share of the pairs: d_skip
+        is that quantile of max(s_a, s_b), d_equal that of abs(s_a - s_b). Both use undiscounted sums.
+
+        Args:
+            utilities_a: (U, R, T) utilities of the first segments of R reference pairs; (R, T) serves everybody.
+            utilities_b: likewise of the second ones.
+        """
+        if not self.needs_thresholds:
+            return Thresholds()
+        sums_a, sums_b = _sums(utilities_a), _sums(utilities_b)
+        skip, equal = _column(self.skip_fraction), _column(self.equal_fraction)
+        mean = 0.5 * (sums_a.mean(-1, keepdims=True) + sums_b.mean(-1, keepdims=True))
+        by_return = (np.where(np.greater(skip, 0), skip * mean, -np.inf), equal * mean)
+        skip_value, skip_at = _quantile(np.maximum(sums_a, sums_b), skip)
+        equal_value, equal_at = _quantile(np.abs(sums_a - sums_b), equal)
+        quantile = self._uses_quantiles(utilities_a, utilities_b)
+        return Thresholds(
+            skip=np.where(quantile, skip_value, by_return[0]),
+            equal=np.where(quantile, equal_value, by_return[1]),
+            skip_at=np.where(quantile, skip_at, 0.0),
+            equal_at=np.where(quantile, equal_at, 0.0),
+        )
+
+    def _uses_quantiles(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Any:
+        if self.threshold_rule != "auto":
+            return self.threshold_rule == "quantile"
+        return (np.minimum(utilities_a, utilities_b).min(-1) < 0).any(-1, keepdims=True)
+
+    @property
+    def needs_thresholds(self) -> bool:
+        """Whether anybody skips or calls different segments equal."""
+        return bool(np.any(np.greater(self.skip_fraction, 0)) or np.any(np.greater(self.equal_fraction, 0)))
+
+    def skip_probability(
+        self,
+        utilities_a: NDArray[np.floating],
+        utilities_b: NDArray[np.floating],
+        thresholds: Thresholds | None = None,
+    ) -> Float:
+        """Probability that no answer is given: (..., K) from utilities (..., K, T)."""
+        thresholds = self._resolved(thresholds)
+        best = np.maximum(_sums(utilities_a), _sums(utilities_b))
+        return np.where(best < thresholds.skip, 1.0, np.where(best == thresholds.skip, thresholds.skip_at, 0.0))
+
+    def equal_probability(
+        self,
+        utilities_a: NDArray[np.floating],
+        utilities_b: NDArray[np.floating],
+        thresholds: Thresholds | None = None,
+    ) -> Float:
+        """Probability that an answer given is 1/2: (..., K) from utilities (..., K, T)."""
+        thresholds = self._resolved(thresholds)
+        gap = np.abs(_sums(utilities_a) - _sums(utilities_b))
+        near = np.where(gap < thresholds.equal, 1.0, np.where(gap == thresholds.equal, thresholds.equal_at, 0.0))
+        nothing_to_choose = (self._difference(utilities_a, utilities_b) == 0) & np.isinf(_column(self.rationality))
+        return np.where(nothing_to_choose, 1.0, near)
+
+    def preference_probability(
+        self,
+        utilities_a: NDArray[np.floating],
+        utilities_b: NDArray[np.floating],
+        thresholds: Thresholds | None = None,
+    ) -> Float:
+        """The expected label of an answer that is given, mistakes and equal answers included.
+
+        p(a, b) + p(b, a) = 1 for every teacher.
+
+        Args:
+            utilities_a: (U, K, T) utilities along the first segments; (K, T) where the fields are numbers.
+            utilities_b: likewise along the second ones.
+            thresholds: from `thresholds`; needed by a teacher that skips or calls segments equal.
+
+        Returns:
+            (U, K), or (K,).
+        """
+        meant = _sigmoid(_column(self.rationality), self._difference(utilities_a, utilities_b))
+        mistake = _column(self.mistake_rate)
+        said = (1 - mistake) * meant + mistake * (1 - meant)
+        equal = self.equal_probability(utilities_a, utilities_b, thresholds)
+        return 0.5 * equal + (1 - equal) * said
+
+    def answer(
+        self,
+        utilities_a: NDArray[np.floating],
+        utilities_b: NDArray[np.floating],
+        generator: np.random.Generator,
+        thresholds: Thresholds | None = None,
+    ) -> Answers:
+        """Draws one answer for each pair; arguments as in `preference_probability`."""
+        difference = self._difference(utilities_a, utilities_b)
+        labels = _draw(_sigmoid(_column(self.rationality), difference), generator).astype(np.float32)
+        mistaken = _draw(np.broadcast_to(_column(self.mistake_rate), labels.shape), generator)
+        np.subtract(1, labels, out=labels, where=mistaken)
+        equal = _draw(self.equal_probability(utilities_a, utilities_b, thresholds), generator)
+        skipped = _draw(self.skip_probability(utilities_a, utilities_b, thresholds), generator)
+        labels[equal | skipped] = 0.5
+        return Answers(labels=labels, mask=~skipped, mistaken=mistaken & ~equal & ~skipped)
+
+    def _difference(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Float:
+        """Discounted sum of the first segments less that of the second ones."""
+        discount = self.discount
+        if isinstance(discount, float):
+            if discount == 1:
+                return _sums(utilities_a) - _sums(utilities_b)
+            weights = discount ** np.arange(utilities_a.shape[-1] - 1, -1, -1.0)
+            return utilities_a.astype(np.float64) @ weights - utilities_b.astype(np.float64) @ weights
+        table = discount[:, None] ** np.arange(utilities_a.shape[-1] - 1, -1, -1.0)
+        return np.einsum("ukt,ut->uk", utilities_a, table) - np.einsum("ukt,ut->uk", utilities_b, table)
+
+    def _resolved(self, thresholds: Thresholds | None) -> Thresholds:
+        if thresholds is None:
+            if self.needs_thresholds:
+                raise TeacherError("a teacher that skips or calls segments equal needs thresholds: Teacher.thresholds")
+            return Thresholds()
+        return thresholds
+
+
+_UNIT = (False, 1.0, "within [0, 1]")
+_RANGES: dict[str, tuple[bool, float, str]] = {
+    "rationality": (False, np.inf, "zero or more (inf: always rational)"),
+    "discount": (True, 1.0, "within (0, 1]"),
+    "skip_fraction": _UNIT,
+    "equal_fraction": _UNIT,
+    "mistake_rate": _UNIT,
+}
+_NUMBERS = tuple(_RANGES)
+
+
+def _sums(utilities: NDArray[np.floating]) -> Float:
+    """Sum over the steps; in float64, so that float32 utilities that are equal stay so in any order of summing."""
+    return utilities[..., 0].astype(np.float64) if utilities.shape[-1] == 1 else utilities.sum(-1, dtype=np.float64)
+
+
+def _column(value: PerUser) -> PerUser:
+    """A number as it is; one number per user as (U, 1), to stand beside (U, K)."""
+    return value if isinstance(value, float) else value[:, None]
+
+
+def _rows(value: PerUser, index: NDArray[Any]) -> PerUser:
+    return value if np.ndim(value) == 0 else value[index]  # type: ignore[index]
+
+
+def _sigmoid(rationality: PerUser, difference: Float) -> Float:
+    """sigmoid(beta * difference), with its limit where beta is infinite: 1/2 where the difference is zero."""
+    with np.errstate(invalid="ignore"):
+        logits = rationality * difference
+    return expit(np.where(difference == 0, 0.0, logits))
+
+
+def _draw(probability: Float, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """One event for each probability; events that are certain or impossible use no randomness."""
+    certain = probability >= 1
+    if (certain | (probability <= 0)).all():
+        return certain
+    return generator.random(probability.shape, dtype=np.float64) < probability
+
+
+def _quantile(values: Float, fraction: PerUser) -> tuple[Float, Float]:
+    """The value below which `fraction` of `values` (..., R) lie, and the share of those equal to it that count too."""
+    ordered = np.sort(values, axis=-1)
+    num = ordered.shape[-1]
+    wanted = np.broadcast_to(np.asarray(fraction, dtype=np.float64) * num, (*ordered.shape[:-1], 1))
+    value = np.take_along_axis(ordered, np.clip(wanted.astype(np.int64), 0, num - 1), axis=-1)
+    below = (ordered < value).sum(-1, keepdims=True)
+    at = (ordered == value).sum(-1, keepdims=True)
+    share = np.clip((wanted - below) / at, 0.0, 1.0)
+    # all or nothing holds beyond the reference pairs too
+    return np.where(wanted <= 0, -np.inf, np.where(wanted >= num, np.inf, value)), np.where(wanted <= 0, 0.0, share)
+
+
+def _check(thing: object) -> None:
+    if not isinstance(thing, Teacher) and not callable(thing):
+        raise TypeError(f"expected a preference_oracles.Teacher or a function that returns one, got {thing!r}")
+
+
+RATIONAL = Teacher()
+
+teachers: Registry[Any] = Registry("teacher", "pluralbench.teachers", _check)
+teachers.register("rational", RATIONAL)
+# B-Pref's settings: each irrationality by itself, then all together
+teachers.register("boltzmann", Teacher(rationality=1.0))
+teachers.register("myopic", Teacher(discount=0.9))
+teachers.register("skip", Teacher(skip_fraction=0.1))
+teachers.register("equal", Teacher(equal_fraction=0.1))
+teachers.register("mistake", Teacher(mistake_rate=0.1))
+teachers.register(
+    "bpref", Teacher(rationality=1.0, discount=0.9, skip_fraction=0.1, equal_fraction=0.1, mistake_rate=0.1)
+)
+# beyond B-Pref: rationality for segments of one step, where sums differ by at most 1; thresholds as shares of the pairs
+teachers.register("boltzmann-10", Teacher(rationality=10.0))
+teachers.register("skip-quantile", Teacher(skip_fraction=0.1, threshold_rule="quantile"))
+teachers.register("equal-quantile", Teacher(equal_fraction=0.1, threshold_rule="quantile"))
+
+
+def get_teacher(specification: str) -> Teacher:
+    """The teacher of this name, or at `path/to/file.py:Name` (a Teacher, or a function that returns one).
+
+    Raises:
+        UnknownNameError: nothing goes by this name.
+        TeacherError: something else does.
+    """
+    try:
+        thing = teachers.get(specification)
+    except TypeError as error:
+        raise TeacherError(str(error)) from error
+    made = thing if isinstance(thing, Teacher) else thing()
+    if not isinstance(made, Teacher):
+        raise TeacherError(f"{specification} is no teacher: it returned a {type(made).__name__}")
+    return made
