@@ -1,0 +1,151 @@
+"""What can be wanted of the maze: to be somewhere, or to be as far away from there as possible."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.maze.maps import CELL_SHIFT, load_map, normalised_values
+from envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+
+SUCCESS_RADIUS = 0.5
+"""Metres from the goal's point within which D4RL and the paper count success."""
+
+
+class MazeTask:
+    """Goals in a maze, without its physics.
+
+    A goal is (row, col, valence). With valence +1 the user wants to be at the position (row, col), which may be any
+    position in a free cell; the integers are D4RL's cell points. With valence -1 the user wants to be as far from there
+    as the maze allows.
+
+    Utility follows the paper: the optimal value of the observation's cell on the grid (discount 0.99, 500 iterations of
+    Q-iteration), min-max normalised over the free cells for the goal's cell. It is constant within a cell, as in the
+    paper; positions that fall into a wall take the value of the free cell beside them, never a wall's. The utility of
+    valence -1 is one minus that.
+
+    Success is being within 0.5 m of the goal; for valence -1, of the point of a cell that no other cell exceeds in
+    steps from the goal's cell (on a tie, of any of them).
+
+    Args:
+        layout: `umaze`, `medium` or `large`; the named goals of the paper are those of `large`.
+
+    Raises:
+        LayoutError: no such layout.
+    """
+
+    name = "maze"
+    observation_size = 4
+    action_size = 2
+    goal_size = 3
+    observation_names: tuple[str, ...] = ("row (m)", "col (m)", "row velocity (m/s)", "col velocity (m/s)")
+    max_episode_steps = 800
+
+    def __init__(self, layout: str = "large") -> None:
+        self.map = load_map(layout)
+        self.layout = layout
+        self._utility = normalised_values(self.map.steps).T.astype(np.float32)  # (goal cell, cell)
+        self._furthest = self._furthest_points()
+
+    def _furthest_points(self) -> FloatArray:
+        """(M, K, 2): for each cell the points of the cells furthest from it, the first repeated up to K."""
+        rows = [np.flatnonzero(steps == steps.max()) for steps in self.map.steps]
+        most = max(len(row) for row in rows)
+        index = np.stack([np.concatenate([row, np.repeat(row[:1], most - len(row))]) for row in rows])
+        return self.map.free_cells[index].astype(np.float64)
+
+    def goal(self, value: ArrayLike) -> FloatArray:
+        """The goal (3,) that (row, col) or (row, col, valence) describes; without valence +1 is meant.
+
+        Raises:
+            GoalError: not two or three numbers, a wall, or a valence other than +1 and -1.
+        """
+        goal = self.goals(value)
+        if goal.ndim != 1:
+            raise GoalError(f"maze: one goal is (row, col) or (row, col, valence), got an array of shape {goal.shape}")
+        return goal
+
+    def goals(self, values: ArrayLike) -> FloatArray:
+        """Goals (..., 3) that `values` (..., 2) or (..., 3) describe, all checked as by `goal`."""
+        known = [str(self.map.own_goal), "(7, 1, -1) to be far from (7, 1)" if self.layout == "large" else "(1, 1, -1)"]
+        try:
+            size = 2 if np.shape(values)[-1:] == (2,) else 3
+            goals = check_goals(values, f"maze {self.layout}", size, known)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, GoalError):
+                raise
+            raise GoalError(f"maze: a goal is (row, col) or (row, col, valence), got {values!r}") from error
+        if size == 2:
+            goals = np.concatenate([goals, np.ones((*goals.shape[:-1], 1))], axis=-1)
+        if not np.isin(goals[..., 2], (-1.0, 1.0)).all():
+            raise GoalError(f"maze: a goal's valence is +1 (to be there) or -1 (to be far from there), got {values!r}")
+        in_wall = ~self.map.is_free(goals[..., :2])
+        if in_wall.any():
+            raise GoalError(self._wall_message(goals[in_wall][0, :2]))
+        return goals
+
+    def _wall_message(self, position: FloatArray) -> str:
+        distance = np.square(self.map.free_cells - position).sum(axis=-1)
+        nearest = [str(tuple(cell)) for cell in self.map.free_cells[np.argsort(distance, kind="stable")[:4]].tolist()]
+        rows, cols = self.map.walls.shape
+        return (
+            f"maze {self.layout}: {_position_name(position)} lies in a wall or outside the {rows} x {cols} map; "
+            f"the nearest free cells are {', '.join(nearest)}"
+        )
+
+    def sample_goals(self, num_goals: int, generator: np.random.Generator) -> FloatArray:
+        """Goals (num_goals, 3) of valence +1, uniform over every position that the ball's centre can have."""
+        goals = np.ones((num_goals, 3))
+        missing = np.arange(num_goals)
+        while len(missing):
+            cells = self.map.free_cells[generator.integers(len(self.map.free_cells), size=len(missing))]
+            goals[missing, :2] = cells - CELL_SHIFT + generator.random((len(missing), 2))
+            missing = missing[~self.map.is_reachable(goals[missing, :2])]
+        return goals
+
+    def opposite(self, goals: FloatArray) -> FloatArray:
+        """The goals (..., 3) with the valence turned round."""
+        opposite = np.array(goals, dtype=np.float64)
+        opposite[..., 2] *= -1.0
+        return opposite
+
+    def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
+        """Normalised optimal value of observations (..., 4) for goals (..., 3), in [0, 1]; leading axes broadcast."""
+        observations, goals = np.asarray(observations), np.asarray(goals)
+        goal_cell = self.map.cell_index(goals[..., :2])
+        utility = self._utility[goal_cell, self.map.cell_index(observations[..., :2])]
+        return np.where(goals[..., 2] < 0.0, np.float32(1.0) - utility, utility)
+
+    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether observations (..., 4) are within 0.5 m of what goals (..., 3) ask for; leading axes broadcast."""
+        positions, goals = np.asarray(observations)[..., :2], np.asarray(goals)
+        success = _within(positions, goals[..., :2])
+        away = goals[..., 2] < 0.0
+        if away.any():
+            points = self._furthest[self.map.cell_index(goals[..., :2])]  # (..., K, 2)
+            success = np.where(away, _within(positions[..., None, :], points).any(axis=-1), success)
+        return success
+
+    def targets(self, goal: FloatArray) -> FloatArray:
+        """(K, 2): the points around which `goal` (3,) is fulfilled, for drawing."""
+        if goal[2] > 0.0:
+            return np.array([goal[:2]])
+        points: FloatArray = np.unique(self._furthest[self.map.cell_index(goal[:2])], axis=0)
+        return points
+
+    def goal_name(self, goal: FloatArray) -> str:
+        """`(7, 1)`, or `away from (7, 1)`."""
+        name = _position_name(goal[:2])
+        return name if goal[2] > 0.0 else f"away from {name}"
+
+
+def _within(positions: FloatArray, points: FloatArray) -> BoolArray:
+    distance = np.square(positions - points).sum(axis=-1)
+    within: BoolArray = distance <= SUCCESS_RADIUS**2
+    return within
+
+
+def _position_name(position: FloatArray) -> str:
+    if (position == np.round(position)).all():
+        return f"({position[0]:.0f}, {position[1]:.0f})"
+    return f"({position[0]:.2f}, {position[1]:.2f})"

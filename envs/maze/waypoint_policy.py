@@ -1,0 +1,200 @@
+"""The behaviour policy: D4RL's waypoint controller with noise, in many mazes at once, and the data it leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.environments import Progress
+from envs.maze.environment import start_states
+from envs.maze.maps import MazeMap, load_map
+from envs.maze.physics import MazePhysics
+from envs.maze.task import SUCCESS_RADIUS
+from envs.transitions import DatasetError, TransitionDataset
+
+BEHAVIOUR_VERSION = 1
+"""Raised whenever `collect` comes to give other bytes for the same seed."""
+
+_STEPS_PER_MAZE = 2000
+_MOST_MAZES = 512
+
+
+@dataclass(frozen=True)
+class WaypointSettings:
+    """Settings of the controller; the defaults are D4RL's where it has such a setting."""
+
+    position_gain: float = 10.0
+    """Push per metre to the waypoint."""
+    velocity_gain: float = -1.0
+    """Push per m/s."""
+    action_noise: float = 0.5
+    """Standard deviation of the Gaussian noise that is added to each action (D4RL's `--noisy`)."""
+    arrival_distance: float = 0.1
+    """Metres from a waypoint at which the next one is taken."""
+    arrival_speed: float = 0.5
+    """m/s below which the navigation goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never
+    binds at 5 m/s, so that its ball rushes past its goals; here it stops at them."""
+    waypoint_jitter: float = 0.2
+    """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
+    least_steps: int = 200
+    """Each navigation goal is given up after a number of steps drawn uniformly from `least_steps` ..."""
+    most_steps: int = 800
+    """... to `most_steps` (D4RL's limit for all)."""
+
+
+class WaypointPolicy:
+    """Navigates B mazes, each along the shortest path to a goal cell of its own, drawn anew when it is reached.
+
+    Args:
+        maze: the layout.
+        settings: gains, noise and bounds.
+        positions: (B, 2), where the mazes start.
+        generator: source of goals, jitter and noise; drawn from in a fixed order.
+    """
+
+    def __init__(
+        self,
+        maze: MazeMap,
+        settings: WaypointSettings,
+        positions: NDArray[np.float64],
+        generator: np.random.Generator,
+    ) -> None:
+        num = len(positions)
+        self._maze, self._settings, self._generator = maze, settings, generator
+        self._goal = np.zeros(num, dtype=np.int64)
+        self._cell = np.zeros(num, dtype=np.int64)  # the cell of the current waypoint
+        self._waypoint = np.zeros((num, 2))
+        self._steps_left = np.zeros(num, dtype=np.int64)
+        self._choose_goals(np.arange(num), positions)
+
+    def act(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Noisy actions (B, 2) in [-1, 1] for states (B, 4)."""
+        settings = self._settings
+        push = settings.position_gain * (self._waypoint - states[:, :2]) + settings.velocity_gain * states[:, 2:]
+        np.clip(push, -1.0, 1.0, out=push)
+        push += settings.action_noise * self._generator.standard_normal(push.shape)
+        return np.clip(push, -1.0, 1.0, out=push).astype(np.float32)
+
+    def observe(self, states: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Takes note of the states (B, 4) that the actions led to; True (B,) where a navigation ended there."""
+        settings = self._settings
+        offset = states[:, :2] - self._waypoint
+        arrived = np.einsum("bi,bi->b", offset, offset) < settings.arrival_distance**2
+        last = self._cell == self._goal
+        slow = np.einsum("bi,bi->b", states[:, 2:], states[:, 2:]) < settings.arrival_speed**2
+        self._steps_left -= 1
+        ended: NDArray[np.bool_] = (arrived & last & slow) | (self._steps_left == 0)
+        onward = np.flatnonzero(arrived & ~last & ~ended)
+        if len(onward):
+            self._go_on(onward, self._cell[onward])
+        finished = np.flatnonzero(ended)
+        if len(finished):
+            self._choose_goals(finished, states[finished, :2])
+        return ended
+
+    def _choose_goals(self, rows: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
+        """A goal among all cells but the present one, a time limit, and the first waypoint."""
+        num_cells = len(self._maze.free_cells)
+        here = self._maze.cell_index(positions)
+        self._goal[rows] = (here + self._generator.integers(1, num_cells, size=len(rows))) % num_cells
+        limits = self._settings.least_steps, self._settings.most_steps + 1
+        self._steps_left[rows] = self._generator.integers(*limits, size=len(rows))
+        self._go_on(rows, here)
+
+    def _go_on(self, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
+        """The waypoint after `cells` on the way to the goals of `rows`."""
+        cells = self._maze.next_cell[cells, self._goal[rows]]
+        jitter = self._settings.waypoint_jitter * self._generator.random((len(rows), 2))
+        jitter[cells == self._goal[rows]] = 0.0
+        self._cell[rows] = cells
+        self._waypoint[rows] = self._maze.free_cells[cells] - jitter
+
+
+def collect(
+    num_transitions: int,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    layout: str = "large",
+    settings: WaypointSettings | None = None,
+    num_threads: int | None = None,
+) -> TransitionDataset:
+    """Data of the waypoint policy: one episode per navigation goal, maze after maze.
+
+    Each maze runs on without a reset, as D4RL's data does: an episode starts where the last one ended. `timeouts` mark
+    where a navigation goal was reached or given up, and the last step of each maze; nothing is terminal. Rewards are
+    D4RL's sparse ones for the layout's own goal, at the state that a transition arrives at.
+
+    Args:
+        num_transitions: at least so many; rounded up to a full number of steps for every maze.
+        seed: the same seed, settings and versions of NumPy and MuJoCo give the same bytes on any number of threads.
+        progress: told (transitions done, transitions in all).
+        layout: `umaze`, `medium` or `large`.
+        settings: of the controller.
+        num_threads: threads that step the physics; None takes all.
+
+    Raises:
+        DatasetError: fewer than one transition asked for.
+        LayoutError: no such layout.
+    """
+    if num_transitions < 1:
+        raise DatasetError(f"maze: num_transitions must be at least 1, is {num_transitions}")
+    settings = settings or WaypointSettings()
+    maze = load_map(layout)
+    num_mazes = min(max(num_transitions // _STEPS_PER_MAZE, 1), _MOST_MAZES)
+    num_steps = math.ceil(num_transitions / num_mazes)
+    observations, actions, timeouts = _roll_out(maze, settings, num_mazes, num_steps, seed, progress, num_threads)
+    timeouts[:, -1] = True
+    next_observations = np.ascontiguousarray(observations[:, 1:]).reshape(-1, 4)
+    distance = np.linalg.norm(next_observations[:, :2] - np.array(maze.own_goal, dtype=np.float32), axis=1)
+    return TransitionDataset(
+        observations=np.ascontiguousarray(observations[:, :-1]).reshape(-1, 4),
+        actions=actions.reshape(-1, 2),
+        next_observations=next_observations,
+        rewards=(distance <= SUCCESS_RADIUS).astype(np.float32),
+        terminals=np.zeros(num_mazes * num_steps, dtype=np.bool_),
+        timeouts=timeouts.reshape(-1),
+        metadata={
+            "environment": "pluralbench/MazeNavigation-v0",
+            "layout": layout,
+            "policy": "waypoint",
+            "behaviour_version": BEHAVIOUR_VERSION,
+            "settings": asdict(settings),
+            "seed": seed,
+            "rewards": f"1 within {SUCCESS_RADIUS} m of {maze.own_goal} after the step, else 0",
+            "versions": {"numpy": np.__version__, "mujoco": mujoco.__version__},
+        },
+    )
+
+
+def _roll_out(
+    maze: MazeMap,
+    settings: WaypointSettings,
+    num_mazes: int,
+    num_steps: int,
+    seed: int,
+    progress: Progress | None,
+    num_threads: int | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Observations (B, T + 1, 4), actions (B, T, 2) and ends of navigation (B, T) of B mazes over T steps."""
+    generator = np.random.default_rng(seed)
+    physics = MazePhysics(maze, num_threads)
+    states = start_states(maze, num_mazes, generator)
+    policy = WaypointPolicy(maze, settings, states[:, :2], generator)
+    observations = np.empty((num_mazes, num_steps + 1, 4), dtype=np.float32)
+    actions = np.empty((num_mazes, num_steps, 2), dtype=np.float32)
+    timeouts = np.empty((num_mazes, num_steps), dtype=np.bool_)
+    observations[:, 0] = states
+    for step in range(num_steps):
+        actions[:, step] = action = policy.act(states)
+        states = physics.step(states, action)
+        observations[:, step + 1] = states
+        timeouts[:, step] = policy.observe(states)
+        if progress is not None and (step % 50 == 49 or step == num_steps - 1):
+            progress((step + 1) * num_mazes, num_steps * num_mazes)
+    physics.close()
+    return observations, actions, timeouts
