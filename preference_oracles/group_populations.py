@@ -34,9 +34,9 @@ class Group:
     teacher: Teacher = RATIONAL
 
 
-def equal_shares(goals: Sequence[ArrayLike]) -> tuple[Group, ...]:
+def equal_shares(goals: Sequence[ArrayLike], teacher: Teacher = RATIONAL) -> tuple[Group, ...]:
     """One group for each goal, all of the same share."""
-    return tuple(Group(goal, 1 / len(goals)) for goal in goals)
+    return tuple(Group(goal, 1 / len(goals), teacher=teacher) for goal in goals)
 
 
 def held_out(goals: Sequence[ArrayLike]) -> tuple[Group, ...]:
@@ -108,10 +108,22 @@ def check_shares(name: str, shares: Sequence[float]) -> None:
 
 def draw_groups(shares: Sequence[float], num_users: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """The group of each of `num_users` users, drawn with the shares as probabilities."""
-    if not 0 < num_users <= HELD_OUT_IDS_FROM:
-        raise PopulationError(f"the number of users must be at least 1 and at most {HELD_OUT_IDS_FROM}, is {num_users}")
+    check_num_users(num_users)
     edges = np.cumsum(shares)[:-1]
     return np.searchsorted(edges, generator.random(num_users), side="right").astype(np.int64)
+
+
+def check_num_users(num_users: int) -> None:
+    """Raises PopulationError unless at least one train user is asked for, and not so many that ids run out."""
+    if not 1 <= num_users <= HELD_OUT_IDS_FROM:
+        raise PopulationError(f"the number of users must be from 1 to {HELD_OUT_IDS_FROM}, is {num_users}")
+
+
+def expressed_goals(task: MultiGoalTask, values: NDArray[Any], population: str) -> NDArray[np.float64]:
+    """The environment's goals (U, G) for `values` (U, ...), each different one expressed once."""
+    different, index = np.unique(values, axis=0, return_inverse=True)
+    goals = [expressed_goal(task, value.tolist(), population) for value in different]
+    return np.stack(goals)[index.reshape(-1)] if goals else np.empty((0, task.goal_size))
 
 
 def expressed_goal(task: MultiGoalTask, value: ArrayLike, population: str) -> NDArray[np.float64]:

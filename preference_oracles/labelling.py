@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from envs.multigoal import MultiGoalTask
 from envs.transitions import TransitionDataset
-from preference_oracles.preference_files import COLUMNS, create_preferences
+from preference_oracles.preference_storage import COLUMNS, create_preferences
 from preference_oracles.preferences import PreferenceDataset
 from preference_oracles.queries import (
     STRATEGIES,

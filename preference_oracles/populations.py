@@ -9,7 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 from envs.registry import Registry
+from preference_oracles.attribute_populations import (
+    ATTRIBUTES,
+    AttributeGroup,
+    AttributePopulation,
+    leaning_groups,
+    sorters,
+)
+from preference_oracles.goal_populations import (
+    FOUR_ZONES,
+    HELD_OUT_CELLS,
+    TEN_CELLS,
+    ContinuousGoalsPopulation,
+    WellKnownGoalsPopulation,
+)
 from preference_oracles.group_populations import GroupPopulation, equal_shares, held_out, majority_and_minority
+from preference_oracles.ranking_populations import (
+    RankingGroup,
+    RankingPopulation,
+    ordered_rankings,
+    ranking_population,
+)
+from preference_oracles.teacher_populations import TaughtPopulation, mixed_teachers
 from preference_oracles.users import Population, PopulationError
 
 
@@ -46,36 +67,99 @@ def get_population(specification: str) -> Population:
     return made
 
 
-def register_population(population: Population) -> Population:
-    """Makes a population known by its name."""
-    populations.register(population.name, population)
-    return population
+def _register(*given: Population) -> None:
+    for population in given:
+        populations.register(population.name, population)
 
 
-TWO_CELLS = ((7, 1), (7, 10))
-TEN_CELLS = ((7, 1), (7, 10), (1, 1), (1, 10), (3, 8), (5, 4), (1, 4), (5, 10), (4, 1), (5, 7))
-HELD_OUT_CELLS = ((3, 10), (7, 4), (1, 6), (3, 1), (7, 8))
-"""Cells (row, column) of the large maze, as in VPL's released code."""
+_CELLS, _ZONES = TEN_CELLS[:2], FOUR_ZONES[:2]
 
-
-register_population(
+# the maze
+_register(
+    GroupPopulation("two-goals", "two groups of equal share who want cells (7, 1) and (7, 10)", equal_shares(_CELLS)),
     GroupPopulation(
-        "two-goals", "two groups of equal share who want the cells (7, 1) and (7, 10)", equal_shares(TWO_CELLS)
-    )
-)
-for _minority in (6, 10):
-    register_population(
-        GroupPopulation(
-            f"two-goals-1-{_minority}",
-            f"the groups of two-goals in the ratio 1:{_minority}; (7, 1) is the minority",
-            majority_and_minority(TWO_CELLS, (1, _minority)),
-        )
-    )
-register_population(
+        "two-goals-1-6",
+        "the groups of two-goals in the ratio 1:6; those who want (7, 1) are the minority",
+        majority_and_minority(_CELLS, (1, 6)),
+    ),
+    GroupPopulation(
+        "two-goals-1-10",
+        "the groups of two-goals in the ratio 1:10; those who want (7, 1) are the minority",
+        majority_and_minority(_CELLS, (1, 10)),
+    ),
     GroupPopulation(
         "ten-goals",
         "ten groups of equal share, one for each of ten cells; five further cells are wanted by held-out users only",
         equal_shares(TEN_CELLS),
         held_out(HELD_OUT_CELLS),
-    )
+    ),
+)
+
+# the table
+_register(
+    GroupPopulation("two-zones", "two groups of equal share who want the block left and right", equal_shares(_ZONES)),
+    GroupPopulation(
+        "two-zones-1-6",
+        "the groups of two-zones in the ratio 1:6; those who want the block left are the minority",
+        majority_and_minority(_ZONES, (1, 6)),
+    ),
+    GroupPopulation(
+        "two-zones-1-10",
+        "the groups of two-zones in the ratio 1:10; those who want the block left are the minority",
+        majority_and_minority(_ZONES, (1, 10)),
+    ),
+    GroupPopulation("four-zones", "four groups of equal share, one for each of four zones", equal_shares(FOUR_ZONES)),
+)
+
+# the household
+_register(
+    ranking_population(5),
+    ranking_population(100, num_held_out=20),
+    RankingPopulation(
+        "mallows-rankings",
+        "rankings of five places around three centres with shares 0.6, 0.3 and 0.1 (Mallows, dispersion 1)",
+        tuple(
+            RankingGroup(centre, share, dispersion=1.0, name=f"around {rank}")
+            for rank, centre, share in zip(
+                ("the first", "the second", "the third"), ordered_rankings()[:3], (0.6, 0.3, 0.1), strict=True
+            )
+        ),
+    ),
+    AttributePopulation(
+        "function-or-material",
+        "two groups of equal share: one sorts by function, one by material",
+        sorters(("function", "material")),
+    ),
+    AttributePopulation(
+        "five-attributes",
+        "five groups of equal share, each sorting by one of function, material, colour, size and fragility",
+        sorters(ATTRIBUTES),
+    ),
+    AttributePopulation(
+        "weighted-attributes",
+        "everybody weighs five attributes in their own way, each of five groups mostly one; held out: all about alike",
+        leaning_groups(concentration=10.0),
+        (AttributeGroup("by all alike", (0.2,) * len(ATTRIBUTES), concentration=50.0),),
+    ),
+)
+
+# any environment
+_register(
+    WellKnownGoalsPopulation("agreeing", "one group: everybody wants the environment's first goal", num_goals=1),
+    WellKnownGoalsPopulation(
+        "conflicting-pairs",
+        "two groups of equal share; the utility of one is one minus the utility of the other",
+        num_goals=1,
+        with_opposites=True,
+    ),
+    ContinuousGoalsPopulation(
+        "continuous-goals",
+        "everybody wants something of their own, drawn from all goals; grouped by region; held-out users draw anew",
+    ),
+    TaughtPopulation(
+        WellKnownGoalsPopulation("two-well-known-goals", "", num_goals=2),
+        mixed_teachers,
+        "mixed-rationality",
+        "two groups of equal share who want the environment's first two goals; everybody answers in their own way",
+    ),
 )

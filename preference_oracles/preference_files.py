@@ -1,115 +1,120 @@
-"""The HDF5 file of preferences.
+"""Preferences in other people's formats: plain npz, and one row per pair as trainers of reward models read them.
 
-    preferences.hdf5                  attributes: format = "pluralbench preferences 1", checksum = SHA-256 of content
-    |-- segments     (U, K, 2, T, S)  float32   observations along both segments of every pair
-    |-- labels       (U, K)           float32   1 first preferred, 0 second preferred, 0.5 equal
-    |-- mask         (U, K)           bool      False where the user skipped
-    |-- user_ids     (U,)             int64
-    |-- group_index  (U,)             int64     into group_names
-    |-- goals        (U, G)           float64   what each user truly wants, for the oracle and for diagnostics
-    |-- group_names                   JSON text ["(7, 1)", "(7, 10)"]
-    `-- provenance                    JSON text {"environment": "maze", "population": "two-goals", "seed": 0, ...}
+npz holds the columns of `PreferenceDataset` under their names, with `group_names` as strings and `provenance` as JSON
+text, and gives the same dataset back.
 
-          segments[u, k]                          U users, K comparisons each, T steps, S numbers in an observation
-    +--------------------------+
-    | first  o_1 o_2 ... o_T   |  --\
-    +--------------------------+     >  labels[u, k] = 1: user u would rather have the first
-    | second o_1 o_2 ... o_T   |  --/
-    +--------------------------+
+The pairwise file, `NAME.pairs.npz`, has one row for each pair that was answered:
 
-Arrays are stored whole and uncompressed, one row per user, so that rows can be written as they come and be mapped into
-memory without being read. The checksum covers every dataset. Nothing in the file is ever executed.
+| column | shape | meaning |
+|---|---|---|
+| chosen | (R, T, S) float32 | the segment that the user preferred; the first one of a tie |
+| rejected | (R, T, S) float32 | the other one |
+| label | (R,) float32 | probability that `chosen` is the better: 1, or 0.5 for a tie |
+| user_id | (R,) int64 | who answered |
+| group | (R,) str | the user's group, for diagnostics |
+
+A trainer that knows no ties keeps the rows whose label is 1. Queries that were skipped have no row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import DamagedFileError, create_checked_hdf5, load_json, open_checked_hdf5, open_hdf5, store_json
+from envs.atomic_files import replace_file
+from preference_oracles.preference_storage import COLUMNS, FORMAT
+from preference_oracles.preferences import PreferenceDataset, PreferenceError
 
-FORMAT = "pluralbench preferences 1"
-COLUMNS: dict[str, Any] = {
-    "segments": np.float32,
-    "labels": np.float32,
-    "mask": np.bool_,
-    "user_ids": np.int64,
-    "group_index": np.int64,
-    "goals": np.float64,
-}
+PAIRS_FORMAT = "pluralbench pairs 1"
+PAIR_COLUMNS = ("chosen", "rejected", "label", "user_id", "group")
 
 
-class PreferenceWriter:
-    """Fills an open file with rows of users as they come."""
+@dataclass(frozen=True)
+class Pairs:
+    """One row for each answered pair; the columns are those of the module's table."""
 
-    def __init__(self, file: h5py.File, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._file = file
-        for name, dtype in COLUMNS.items():
-            file.create_dataset(name, shape=shapes[name], dtype=dtype)
+    chosen: NDArray[np.float32]
+    rejected: NDArray[np.float32]
+    label: NDArray[np.float32]
+    user_id: NDArray[np.int64]
+    group: NDArray[np.str_]
 
-    def write(self, start: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Writes the rows from `start` on; `columns` names every column of the layout."""
-        for name in COLUMNS:
-            values = columns[name]
-            if len(values):
-                self._file[name][start : start + len(values)] = values
-
-    def finish(self, group_names: tuple[str, ...], provenance: Mapping[str, Any]) -> None:
-        """Writes what is known only at the end."""
-        store_json(self._file, "group_names", list(group_names))
-        store_json(self._file, "provenance", dict(provenance))
+    def __len__(self) -> int:
+        return len(self.label)
 
 
-@contextmanager
-def create_preferences(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[PreferenceWriter]:
-    """A writer for a new file, which stands at `path` only when the block ends without an error."""
-    with create_checked_hdf5(path, FORMAT) as file:
-        yield PreferenceWriter(file, shapes)
+def to_pairs(preferences: PreferenceDataset) -> Pairs:
+    """The answered pairs, user after user, each with the preferred segment first."""
+    users, comparisons = np.nonzero(preferences.mask)
+    labels = preferences.labels[users, comparisons]
+    segments = preferences.segments[users, comparisons]  # (R, 2, T, S)
+    chosen = np.where(labels == 0, 1, 0)
+    rows = np.arange(len(labels))
+    names = np.array(preferences.group_names, dtype=np.str_)
+    return Pairs(
+        chosen=segments[rows, chosen],
+        rejected=segments[rows, 1 - chosen],
+        label=np.where(labels == 0.5, 0.5, 1.0).astype(np.float32),
+        user_id=preferences.user_ids[users],
+        group=names[preferences.group_index[users]],
+    )
 
 
-def write_preferences(
-    path: Path, columns: Mapping[str, NDArray[Any]], group_names: tuple[str, ...], provenance: Mapping[str, Any]
-) -> None:
-    """Writes all rows at once."""
-    with create_preferences(path, {name: columns[name].shape for name in COLUMNS}) as writer:
-        writer.write(0, columns)
-        writer.finish(group_names, provenance)
+def export_pairs(preferences: PreferenceDataset, path: Path) -> None:
+    """Writes the pairwise file."""
+    pairs = to_pairs(preferences)
+    _write(path, PAIRS_FORMAT, {name: getattr(pairs, name) for name in PAIR_COLUMNS})
 
 
-def read_preferences(
-    path: Path, lazy: bool = False, verify: bool = True
-) -> tuple[dict[str, NDArray[Any]], tuple[str, ...], dict[str, Any]]:
-    """The columns, the group names and the provenance.
-
-    Args:
-        path: the file.
-        lazy: map the segments, read-only, instead of reading them.
-        verify: compare the checksum first.
-
-    Raises:
-        DamagedFileError: no such file, of another kind, or damaged; the message says which.
-    """
-    opened = open_checked_hdf5(path, FORMAT) if verify else open_hdf5(path)
-    with opened as file:
-        if file.attrs.get("format") != FORMAT:
-            raise DamagedFileError(f"{path}: expected the format {FORMAT!r}, found {file.attrs.get('format')!r}")
-        columns: dict[str, NDArray[Any]] = {}
-        for name, dtype in COLUMNS.items():
-            stored = file[name]
-            columns[name] = (
-                _mapped(path, stored) if lazy and name == "segments" else stored[()].astype(dtype, copy=False)
-            )
-        return columns, tuple(load_json(file, "group_names")), load_json(file, "provenance")
+def import_pairs(path: Path) -> Pairs:
+    """Reads a pairwise file; PreferenceError where it is damaged or something else."""
+    return Pairs(**_read(path, PAIRS_FORMAT, PAIR_COLUMNS))
 
 
-def _mapped(path: Path, stored: h5py.Dataset) -> NDArray[Any]:
-    offset = stored.id.get_offset()
-    if offset is None:  # nothing stored in one piece: an empty dataset, or one that another program compressed
-        return stored[()]
-    return np.memmap(path, dtype=stored.dtype, mode="r", offset=offset, shape=stored.shape)
+def export_npz(preferences: PreferenceDataset, path: Path) -> None:
+    """Writes a compressed npz from which `import_npz` gives the same dataset."""
+    columns = {name: getattr(preferences, name) for name in COLUMNS}
+    columns["group_names"] = np.array(preferences.group_names, dtype=np.str_)
+    columns["provenance"] = np.array(json.dumps(preferences.provenance, sort_keys=True))
+    _write(path, FORMAT, columns)
+
+
+def import_npz(path: Path) -> PreferenceDataset:
+    """Reads what `export_npz` wrote; PreferenceError where it is damaged or something else."""
+    columns = _read(path, FORMAT, (*COLUMNS, "group_names", "provenance"))
+    group_names = tuple(str(name) for name in columns.pop("group_names"))
+    provenance = json.loads(str(columns.pop("provenance")))
+    try:
+        return PreferenceDataset(**columns, group_names=group_names, provenance=provenance)
+    except PreferenceError as error:
+        raise PreferenceError(f"{path}: {error}") from error
+
+
+def _write(path: Path, file_format: str, columns: dict[str, Any]) -> None:
+    with replace_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, format=np.array(file_format), **columns)
+
+
+def _read(path: Path, file_format: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The named arrays; a zip member's own CRC tells damage."""
+    if not Path(path).is_file():
+        raise PreferenceError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found a single array")
+            found = str(file["format"]) if "format" in file.files else None
+            if found != file_format:
+                raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found {found!r}")
+            return {name: file[name] for name in names}
+    except PreferenceError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise PreferenceError(f"{path}: damaged, or no npz of format {file_format!r} ({reason})") from error

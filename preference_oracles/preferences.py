@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from preference_oracles.preference_files import read_preferences, write_preferences
+from envs.atomic_files import DamagedFileError
+from preference_oracles.preference_storage import read_preferences, write_preferences
 
 LABELS = (0.0, 0.5, 1.0)
 
@@ -114,7 +115,7 @@ class PreferenceDataset:
             yield self.take_users(rows)
 
     def save(self, path: Path) -> None:
-        """Writes the HDF5 file that `preference_files` documents, beside and renamed."""
+        """Writes the HDF5 file that `preference_storage` documents, beside and renamed."""
         write_preferences(
             Path(path),
             {name: getattr(self, name) for name in ("segments", "labels", "mask", "user_ids", "group_index", "goals")},
@@ -132,10 +133,13 @@ class PreferenceDataset:
             verify: compare the checksum, which reads the file once without keeping it.
 
         Raises:
-            PreferenceFileError: no such file, another kind of file, or a damaged one.
+            PreferenceError: no such file, another kind of file, or a damaged one.
         """
-        columns, group_names, provenance = read_preferences(Path(path), lazy=lazy, verify=verify)
-        return cls(**columns, group_names=group_names, provenance=provenance)
+        try:
+            columns, group_names, provenance = read_preferences(Path(path), lazy=lazy, verify=verify)
+            return cls(**columns, group_names=group_names, provenance=provenance)
+        except DamagedFileError as error:
+            raise PreferenceError(str(error)) from error
 
 
 def _require(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from envs.multigoal import MultiGoalTask
 from envs.transitions import TransitionDataset
+from preference_oracles.preferences import PreferenceError
 
 Int = NDArray[np.int64]
 
@@ -34,7 +35,7 @@ MAX_CANDIDATES = 16_384
 """Segments, drawn at random, whose utilities `stratified` and `near-tie` compute."""
 
 
-class QueryError(ValueError):
+class QueryError(PreferenceError):
     """Queries that the data cannot give; the message says what it could."""
 
 

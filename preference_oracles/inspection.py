@@ -1,0 +1,115 @@
+"""What a preference dataset holds, in words: the text of `python -m benchmarks data inspect`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from preference_oracles.preferences import PreferenceDataset
+
+CHUNK_USERS = 65_536
+
+
+def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
+    """Users, groups with their shares, balance of the labels, skip and tie rates, provenance and example pairs.
+
+    Reads the segments of the example pairs only.
+
+    Args:
+        preferences: in memory, or loaded lazily.
+        num_examples: how many pairs to show, of users spread over the rows.
+    """
+    length = preferences.segment_length
+    lines = [
+        f"users         {preferences.num_users} rows, {len(np.unique(preferences.user_ids))} different people",
+        f"comparisons   {preferences.num_comparisons} per user",
+        f"segments      {length} {'step' if length == 1 else 'steps'} of {preferences.observation_size} numbers",
+        "",
+        *_group_table(preferences),
+        "",
+        *(f"{key:<24} {_text(value)}" for key, value in sorted(preferences.provenance.items())),
+    ]
+    rows = np.unique(np.linspace(0, preferences.num_users - 1, num_examples).astype(np.int64))
+    for row in rows[: preferences.num_users]:
+        lines += ["", *_example(preferences, int(row))]
+    return "\n".join(lines)
+
+
+def group_statistics(preferences: PreferenceDataset) -> dict[str, dict[str, float]]:
+    """Per group and for `all`: users, share of the rows, and the rates of skips, ties and first segments preferred.
+
+    `skip` is a share of all queries, `tie` of those answered, `first` of those answered and not tied.
+    """
+    groups = len(preferences.group_names)
+    index = preferences.group_index
+    counts = {name: np.zeros(groups) for name in ("users", "queries", "answered", "tied", "first")}
+    for start in range(0, preferences.num_users, CHUNK_USERS):
+        rows = slice(start, start + CHUNK_USERS)
+        labels, mask = preferences.labels[rows], preferences.mask[rows]
+        per_row = {
+            "users": np.ones(len(labels)),
+            "queries": np.full(len(labels), labels.shape[1]),
+            "answered": mask.sum(1),
+            "tied": (mask & (labels == 0.5)).sum(1),
+            "first": (mask & (labels == 1)).sum(1),
+        }
+        for name, values in per_row.items():
+            counts[name] += np.bincount(index[rows], weights=values, minlength=groups)
+    names = _unique(preferences)
+    table = {name: {key: float(values[i]) for key, values in counts.items()} for i, name in enumerate(names)}
+    table["all"] = {key: float(values.sum()) for key, values in counts.items()}
+    return {name: _rates(row, preferences.num_users) for name, row in table.items()}
+
+
+def _unique(preferences: PreferenceDataset) -> list[str]:
+    """Group names, numbered where two are the same."""
+    names = list(preferences.group_names)
+    return [name if names.count(name) == 1 else f"{name} #{i}" for i, name in enumerate(names)]
+
+
+def _rates(row: dict[str, float], num_users: int) -> dict[str, float]:
+    decided = row["answered"] - row["tied"]
+    return {
+        "users": row["users"],
+        "share": row["users"] / max(num_users, 1),
+        "skip": 1 - row["answered"] / row["queries"] if row["queries"] else 0.0,
+        "tie": row["tied"] / row["answered"] if row["answered"] else 0.0,
+        "first": row["first"] / decided if decided else 0.0,
+    }
+
+
+def _group_table(preferences: PreferenceDataset) -> list[str]:
+    table = group_statistics(preferences)
+    width = max(len("group"), *(len(name) for name in table))
+    lines = [f"{'group':<{width}}  {'users':>8}  {'share':>6}  {'first':>6}  {'tie':>6}  {'skip':>6}"]
+    for name, row in table.items():
+        if row["users"] or name == "all":
+            rates = "  ".join(f"{row[key]:>6.3f}" for key in ("share", "first", "tie", "skip"))
+            lines.append(f"{name:<{width}}  {int(row['users']):>8}  {rates}")
+    return lines
+
+
+def _example(preferences: PreferenceDataset, row: int, column: int = 0) -> list[str]:
+    label = float(preferences.labels[row, column])
+    if not preferences.mask[row, column]:
+        answer = "skipped"
+    else:
+        answer = {1.0: "prefers the first", 0.0: "prefers the second", 0.5: "finds both equal"}[label]
+    group = preferences.group_names[preferences.group_index[row]]
+    lines = [f"user {preferences.user_ids[row]} of group {group} {answer}:"]
+    for name, segment in zip(("first ", "second"), preferences.segments[row, column], strict=True):
+        shown = " -> ".join("[" + " ".join(f"{x:.3g}" for x in segment[t]) + "]" for t in _ends(len(segment)))
+        lines.append(f"  {name}  {shown}")
+    return lines
+
+
+def _ends(length: int) -> list[int]:
+    """First and last step of a segment."""
+    return [0] if length == 1 else [0, length - 1]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,176 @@
+"""Users who rank places: fixed rankings, and rankings scattered around a few centres after Mallows.
+
+A ranking of n places lists their indices, the favourite first: (2, 0, 1) likes place 2 best and place 1 least.
+
+Mallows' model (Biometrika, 1957) gives a ranking r the probability phi^d(r, centre) / Z, with phi = exp(-dispersion)
+and d Kendall's distance, the number of pairs of places that the two order differently.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.multigoal import MultiGoalTask
+from preference_oracles.group_populations import (
+    HELD_OUT_IDS_FROM,
+    GroupPopulation,
+    check_shares,
+    draw_groups,
+    equal_shares,
+    expressed_goals,
+    held_out,
+    held_out_name,
+    stacked_teacher,
+    user_ids,
+)
+from preference_oracles.teachers import RATIONAL, Teacher
+from preference_oracles.users import PopulationError, Users
+
+Int = NDArray[np.int64]
+
+NUM_PLACES = 5
+"""Places that a user of Habitat-Rearrange ranks; 120 rankings."""
+NUM_TRAIN_RANKINGS = 100
+"""Of the 120; the other twenty are held out."""
+_ORDER_SEED = 13
+"""The order of the rankings; with this one three of the first five rank place 0 (the desk) first, as in the paper."""
+
+
+def mallows_rankings(centre: Sequence[int], dispersion: float, num: int, generator: np.random.Generator) -> Int:
+    """Rankings (num, n) drawn from Mallows' model by repeated insertion.
+
+    Args:
+        centre: the most likely ranking, places by falling preference.
+        dispersion: -log(phi) >= 0; 0 makes all rankings equally likely, infinity leaves only the centre.
+        num: how many.
+        generator: source of randomness.
+    """
+    places = np.asarray(centre, dtype=np.int64)
+    rank = np.zeros((num, len(places)), dtype=np.int64)  # of the centre's i-th place
+    for i in range(1, len(places)):
+        # the i-th place passes `passed` of the places before it, with probability in proportion to phi^passed
+        weights = np.ones(i + 1) if dispersion == 0 else np.exp(-dispersion * np.arange(i + 1))
+        if np.isinf(dispersion):
+            weights = (np.arange(i + 1) == 0).astype(np.float64)
+        edges = np.cumsum(weights / weights.sum())[:-1]
+        passed = np.searchsorted(edges, generator.random(num), side="right")
+        rank[:, i] = i - passed
+        rank[:, :i] += rank[:, :i] >= rank[:, i : i + 1]
+    rankings = np.empty_like(rank)
+    np.put_along_axis(rankings, rank, np.broadcast_to(places, rank.shape), axis=1)
+    return rankings
+
+
+def kendall_distance(a: Int, b: Int) -> Int:
+    """Number of pairs of places that rankings a and b (..., n) order differently."""
+    ranks_a, ranks_b = np.argsort(a, axis=-1), np.argsort(b, axis=-1)
+    i, j = np.triu_indices(ranks_a.shape[-1], k=1)
+    differ = (ranks_a[..., i] < ranks_a[..., j]) != (ranks_b[..., i] < ranks_b[..., j])
+    return differ.sum(-1)
+
+
+@dataclass(frozen=True)
+class RankingGroup:
+    """Users whose rankings lie around one.
+
+    Attributes:
+        centre: the group's ranking, places by falling preference.
+        share: their share of the train users; 0 in a held-out group.
+        dispersion: of Mallows' model; infinite where all have the centre's ranking.
+        name: empty to call them by the environment's name of the centre.
+        teacher: how they answer.
+    """
+
+    centre: tuple[int, ...]
+    share: float = 0.0
+    dispersion: float = np.inf
+    name: str = ""
+    teacher: Teacher = RATIONAL
+
+    def __post_init__(self) -> None:
+        if sorted(self.centre) != list(range(len(self.centre))):
+            raise PopulationError(f"a ranking lists every place from 0 to n - 1 once, got {self.centre}")
+        if not self.dispersion >= 0:
+            raise PopulationError(f"Mallows' dispersion must be 0 or more, is {self.dispersion}")
+
+
+@dataclass(frozen=True)
+class RankingPopulation:
+    """Groups of users whose rankings scatter around the groups' centres; shares are realised by drawing.
+
+    Attributes:
+        name: its name on the command line.
+        description: one line: who they are, their shares, what is held out.
+        groups: the train groups; their shares sum to one.
+        held_out_groups: groups of held-out users only.
+    """
+
+    name: str
+    description: str
+    groups: tuple[RankingGroup, ...]
+    held_out_groups: tuple[RankingGroup, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_shares(self.name, [group.share for group in self.groups])
+        if len({len(group.centre) for group in (*self.groups, *self.held_out_groups)}) > 1:
+            raise PopulationError(f"population {self.name!r}: all rankings must be of the same number of places")
+
+    def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
+        """`num_users` users, each of a group drawn by the shares and with a ranking drawn around its centre."""
+        index = draw_groups([group.share for group in self.groups], num_users, generator)
+        return self._users(task, index, 0, generator)
+
+    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+        """`users_per_group` new users of every group, with newly drawn rankings."""
+        index = np.repeat(np.arange(len(self.groups) + len(self.held_out_groups)), users_per_group)
+        return self._users(task, index, HELD_OUT_IDS_FROM, generator)
+
+    def _users(self, task: MultiGoalTask, index: Int, first_id: int, generator: np.random.Generator) -> Users:
+        everyone = (*self.groups, *self.held_out_groups)
+        rankings = np.empty((len(index), len(everyone[0].centre)), dtype=np.int64)
+        for i, group in enumerate(everyone):
+            rows = np.flatnonzero(index == i)
+            rankings[rows] = mallows_rankings(group.centre, group.dispersion, len(rows), generator)
+        centres = expressed_goals(task, np.array([group.centre for group in everyone]), self.name)
+        names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, centres, strict=True)]
+        names[len(self.groups) :] = [held_out_name(name) for name in names[len(self.groups) :]]
+        return Users(
+            ids=user_ids(first_id, len(index)),
+            group_names=tuple(names),
+            group_index=index,
+            goals=expressed_goals(task, rankings, self.name),
+            teacher=stacked_teacher([group.teacher for group in everyone], index),
+        )
+
+
+def ordered_rankings(num_places: int = NUM_PLACES) -> list[tuple[int, ...]]:
+    """All rankings of so many places in one random order, the same in every run."""
+    rankings = list(itertools.permutations(range(num_places)))
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(rankings))
+    return [rankings[i] for i in order]
+
+
+def ranking_population(num_rankings: int, num_held_out: int = 0) -> GroupPopulation:
+    """Groups of equal share, one for each of the first `num_rankings` rankings of five places in one random order.
+
+    Smaller populations are parts of larger ones, and the last `num_held_out` of the 120 rankings are held out, so that
+    success can be compared over the number of rankings (5 to 100, say).
+    """
+    rankings = ordered_rankings()
+    if not 1 <= num_rankings <= len(rankings) - num_held_out:
+        raise PopulationError(f"of {len(rankings)} rankings, {num_held_out} held out, {num_rankings} cannot be taken")
+    words = f"{num_rankings} random rankings of five places, of equal share"
+    if num_held_out:
+        words += f"; {num_held_out} further rankings are held out"
+    name = {5: "five", 100: "hundred"}.get(num_rankings, str(num_rankings))
+    return GroupPopulation(
+        f"{name}-rankings",
+        words,
+        equal_shares(rankings[:num_rankings]),
+        held_out(rankings[len(rankings) - num_held_out :] if num_held_out else ()),
+    )
