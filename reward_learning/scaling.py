@@ -28,10 +28,10 @@ from reward_learning.reward_model import RewardModel
 
 SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
 
-CHUNK = 2048
-"""Observations scaled at once: with 256 units or comparison states each, the work stays in the processor's cache."""
-TABLE_CHUNK = 65_536
-"""Rewards of comparison states computed at once."""
+CHUNK = 1024
+"""Observations scaled at once on a CPU: with 256 units or comparison states each, the work stays in its cache."""
+DEVICE_CHUNK = 65_536
+"""The same on an accelerator, which wants large pieces."""
 
 ScaledReward = Callable[[Tensor, Tensor], Tensor]
 """Observations (B, S) and, for each, which latent it is seen under, (B,) int64, to scaled rewards (B,)."""
@@ -117,15 +117,20 @@ def _divided(model: RewardModel, latents: Tensor, scale: Tensor) -> ScaledReward
 def _expected_preference(model: RewardModel, latents: Tensor, states: Tensor) -> ScaledReward:
     if not isinstance(model, DistributionalModel):
         table = _table(model.reward, latents, states)  # (M, C)
-        return lambda observations, index: expected_preference(model.reward(observations, latents[index]), table[index])
+
+        def scaled(observations: Tensor, index: Tensor) -> Tensor:
+            rewards = model.reward(observations, latents[index])
+            return expected_preference(rewards, table.index_select(0, index))
+
+        return scaled
     distributional: DistributionalModel = model
     outputs = _table(distributional.preference_outputs, latents, states)  # (M, C, O)
 
-    def scaled(observations: Tensor, index: Tensor) -> Tensor:
+    def scaled_by_its_own(observations: Tensor, index: Tensor) -> Tensor:
         own = distributional.preference_outputs(observations, latents[index])  # (B, O)
         return distributional.preference_probability(own[:, None], outputs[index]).mean(1)
 
-    return scaled
+    return scaled_by_its_own
 
 
 def _classified_preference(classifier: PairProbability, latents: Tensor, states: Tensor) -> ScaledReward:
@@ -138,7 +143,7 @@ def _classified_preference(classifier: PairProbability, latents: Tensor, states:
 
 def _table(outputs: Callable[[Tensor, Tensor], Tensor], latents: Tensor, states: Tensor) -> Tensor:
     """Outputs (M, C, ...) of every comparison state under every latent."""
-    rows = max(1, TABLE_CHUNK // len(states))
+    rows = max(1, _chunk(states) // len(states))
     with torch.no_grad():
         return torch.cat([outputs(states[None], part[:, None]) for part in latents.split(rows)])
 
@@ -146,7 +151,12 @@ def _table(outputs: Callable[[Tensor, Tensor], Tensor], latents: Tensor, states:
 def _chunked(scaled: ScaledReward) -> ScaledReward:
     @torch.no_grad()
     def whole(observations: Tensor, index: Tensor) -> Tensor:
-        parts = zip(observations.split(CHUNK), index.split(CHUNK), strict=True)
+        size = _chunk(observations)
+        parts = zip(observations.split(size), index.split(size), strict=True)
         return torch.cat([scaled(part, rows) for part, rows in parts])
 
     return whole
+
+
+def _chunk(observations: Tensor) -> int:
+    return CHUNK if observations.device.type == "cpu" else DEVICE_CHUNK
