@@ -1,0 +1,44 @@
+"""Ravens-Manipulation: registered here; PyBullet is imported only when an environment is made or data is collected."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gymnasium as gym
+
+from envs.environments import Environment, Progress, environments
+from envs.ravens.task import RavensTask
+from envs.transitions import TransitionDataset
+
+
+def _collect(
+    num_transitions: int, seed: int, progress: Progress | None = None, *, zones: str = "two-zones"
+) -> TransitionDataset:
+    from envs.ravens.pick_place_policy import collect
+
+    return collect(num_transitions, seed, progress, zones=zones)
+
+
+for _zones, _name, _gym_id in (
+    ("two-zones", "ravens", "pluralbench/RavensManipulation-v0"),
+    ("four-zones", "ravens-four-zones", "pluralbench/RavensManipulationFourZones-v0"),
+):
+    gym.register(
+        id=_gym_id,
+        entry_point="envs.ravens.environment:RavensManipulation",
+        vector_entry_point="envs.ravens.vector_environment:RavensManipulationVector",
+        max_episode_steps=RavensTask.max_episode_steps,
+        kwargs={"zones": _zones},
+    )
+    environments.register(
+        _name,
+        Environment(
+            name=_name,
+            gym_id=_gym_id,
+            make_task=partial(RavensTask, _zones),
+            collect=partial(_collect, zones=_zones),
+            behaviour_version=1,
+            default_population=_zones,
+            max_parallel_episodes=100,  # each is a physics client of 5 MB, and PyBullet takes 1,024 in a process
+        ),
+    )

@@ -1,0 +1,160 @@
+"""What can be wanted of the table: the block in one of its marked zones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.multigoal import BoolArray, FloatArray, GoalError
+from envs.registry import unknown_name
+
+ZONES: dict[str, dict[str, tuple[float, float]]] = {
+    "two-zones": {"left": (0.5, 0.2), "right": (0.5, -0.2)},
+    "four-zones": {"left": (0.5, 0.2), "right": (0.5, -0.2), "near": (0.35, 0.0), "far": (0.65, 0.0)},
+}
+"""Centres (x, y) in metres, named as the arm sees them. `two-zones` is the paper's; the other two lie on the line
+between its zones' middle and the arm, clear of the block's start and of each other."""
+
+BLOCK_SIZE = 0.05
+"""Edge of the block in metres; resting, its centre is half of this above the table."""
+
+SUCCESS_RADIUS = 0.05
+"""Metres in xy between the block and its zone's centre within which the block is in the zone."""
+
+SUCCESS_HEIGHT = 0.03
+"""Metres below which the block's centre is when it lies on the table (at 0.025) and not on the cup."""
+
+WORKSPACE_LOW, WORKSPACE_HIGH = np.array([0.25, -0.5, 0.0]), np.array([0.75, 0.5, 0.3])
+"""Corners of the box of the cup's targets, metres."""
+
+
+class RavensTask:
+    """Goals on the table, without its physics.
+
+    A goal is the centre (x, y) of a marked zone. An observation is the cup's and the block's position and whether the
+    cup holds the block (7 numbers).
+
+    Utility is the paper's dense utility divided by 100 (VPL, appendix B.1):
+
+    | block | utility |
+    |---|---|
+    | in the zone, released | 1 |
+    | in the zone, held | 0.05 |
+    | elsewhere, held | (2 + exp(-distance from block to zone)) / 100 |
+    | elsewhere, free | exp(-distance from cup to block) / 100 |
+
+    Distances are in metres and in three dimensions, the zone's height being that of a block that lies in it. "In the
+    zone" means within 0.05 m of its centre in xy and below 0.03 m, so that success is exactly utility 1.
+
+    Args:
+        zones: `two-zones` or `four-zones`.
+
+    Raises:
+        GoalError: unknown `zones`.
+    """
+
+    observation_size = 7
+    action_size = 4
+    goal_size = 2
+    observation_names: tuple[str, ...] = (
+        "cup x (m)",
+        "cup y (m)",
+        "cup z (m)",
+        "block x (m)",
+        "block y (m)",
+        "block z (m)",
+        "held",
+    )
+    max_episode_steps = 25
+
+    def __init__(self, zones: str = "two-zones") -> None:
+        if zones not in ZONES:
+            raise GoalError(unknown_name("layout of zones", zones, list(ZONES)))
+        self.name = "ravens" if zones == "two-zones" else f"ravens-{zones}"
+        self.layout = zones
+        self.zone_names = tuple(ZONES[zones])
+        self.zones = np.array(list(ZONES[zones].values()))  # (Z, 2)
+
+    def goal(self, value: ArrayLike) -> FloatArray:
+        """The goal (2,) that `value`, an (x, y) or a zone's name, describes.
+
+        Raises:
+            GoalError: there is no such zone; the message lists those that there are.
+        """
+        if isinstance(value, str) and value in self.zone_names:
+            return self.zones[self.zone_names.index(value)].copy()
+        goals = self.goals(value)
+        if goals.ndim != 1:
+            raise GoalError(f"ravens: one goal is (x, y), got an array of shape {goals.shape}")
+        return goals
+
+    def goals(self, values: ArrayLike) -> FloatArray:
+        """Goals (..., 2) that are zones of this table, each checked as by `goal`."""
+        try:
+            goals = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            goals = np.empty(0)
+        if goals.ndim == 0 or goals.shape[-1] != 2 or not np.isfinite(goals).all():
+            raise GoalError(f"ravens: a goal is the centre (x, y) of a zone, got {values!r}; {self._known()}")
+        offsets = np.abs(goals[..., None, :] - self.zones).max(axis=-1)  # (..., Z)
+        if (offsets.min(axis=-1) > 1e-6).any():
+            x, y = goals[offsets.min(axis=-1) > 1e-6][0]
+            raise GoalError(f"ravens: no zone at ({x:g}, {y:g}) with {self.layout!r}; {self._known()}")
+        return self.zones[offsets.argmin(axis=-1)]
+
+    def _known(self) -> str:
+        zones = zip(self.zone_names, self.zones, strict=True)
+        return "the zones are " + ", ".join(f"{name} ({x:g}, {y:g})" for name, (x, y) in zones)
+
+    def sample_goals(self, num_goals: int, generator: np.random.Generator) -> FloatArray:
+        """Goals (num_goals, 2), each zone as likely as any other."""
+        return self.zones[generator.integers(len(self.zones), size=num_goals)]
+
+    def opposite(self, goals: FloatArray) -> FloatArray:
+        """Raises GoalError: no zone's utility is one minus another's, both being low while the block is in neither."""
+        raise GoalError(
+            f"ravens: 'anywhere but this zone' cannot be expressed as a goal; {self._known()}, and a user who wants "
+            "another zone is not the opposite of one who wants this"
+        )
+
+    def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
+        """The paper's dense utility over 100 of observations (..., 7) for goals (..., 2); leading axes broadcast."""
+        terms = list(self.utility_terms(observations, goals).values())
+        return np.sum(terms, axis=0).astype(np.float32)
+
+    def utility_terms(self, observations: FloatArray, goals: FloatArray) -> dict[str, FloatArray]:
+        """The four rows of the table above, each (...): at most one is not zero, and their sum is the utility."""
+        observations, goals = np.asarray(observations, dtype=np.float64), np.asarray(goals)
+        cup, block, held = observations[..., :3], observations[..., 3:6], is_held(observations)
+        inside = self.in_zone(observations, goals)
+        off_centre = np.square(block[..., :2] - goals).sum(axis=-1)
+        to_zone = np.sqrt(off_centre + np.square(block[..., 2] - BLOCK_SIZE / 2))
+        to_cup = np.linalg.norm(cup - block, axis=-1)
+        return {
+            "placed": np.where(inside & ~held, 1.0, 0.0),
+            "held_in_zone": np.where(inside & held, 0.05, 0.0),
+            "carrying": np.where(~inside & held, (2.0 + np.exp(-to_zone)) / 100.0, 0.0),
+            "reaching": np.where(~inside & ~held, np.exp(-to_cup) / 100.0, 0.0),
+        }
+
+    def in_zone(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether the block of observations (..., 7) lies in the zones `goals` (..., 2), held or not."""
+        block = np.asarray(observations)[..., 3:6]
+        off_centre = np.square(block[..., :2] - np.asarray(goals)).sum(axis=-1)
+        inside: BoolArray = (off_centre <= SUCCESS_RADIUS**2) & (block[..., 2] < SUCCESS_HEIGHT)
+        return inside
+
+    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether the block of observations (..., 7) lies released in the zones `goals` (..., 2)."""
+        return self.in_zone(observations, goals) & ~is_held(observations)
+
+    def goal_name(self, goal: FloatArray) -> str:
+        """The zone's name, `left` say."""
+        zone = self.goal(goal)
+        return self.zone_names[int(np.square(self.zones - zone).sum(axis=-1).argmin())]
+
+
+def is_held(observations: FloatArray) -> BoolArray:
+    """(...,) bool: whether the cup of observations (..., 7) holds the block."""
+    held: BoolArray = np.asarray(observations)[..., 6] > 0.5
+    return held
