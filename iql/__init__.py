@@ -1,0 +1,21 @@
+"""Implicit Q-learning from relabelled offline data: many seeds and methods at once, on CPU or GPU.
+
+`train(ReplayData.from_arrays(...), IQLSettings(...), seeds=[0, 1])` gives a `TrainingResult` whose `policy` acts for
+all runs at once (`act`) or for one user as a stable-baselines3 model does (`for_user(run, latent).predict`).
+"""
+
+from iql.data import ReplayData
+from iql.policy import Policy, UserPolicy
+from iql.settings import InputFeatures, IQLError, IQLSettings
+from iql.training import TrainingResult, train
+
+__all__ = [
+    "IQLError",
+    "IQLSettings",
+    "InputFeatures",
+    "Policy",
+    "ReplayData",
+    "TrainingResult",
+    "UserPolicy",
+    "train",
+]

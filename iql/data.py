@@ -1,0 +1,173 @@
+"""Offline data for many runs at once: shared transitions, and rewards and latents of each run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from iql.settings import IQLError
+
+
+@dataclass(frozen=True)
+class ReplayData:
+    """N transitions shared by E runs, which differ in their rewards and latents.
+
+    Attributes:
+        observations: (N, S) float32.
+        actions: (N, A) float32; one-hot where actions are discrete.
+        next_observations: (N, S) float32.
+        terminals: (N,) bool, the task truly ended there: nothing is worth anything afterwards.
+        timeouts: (N,) bool, the episode was cut short there: the bootstrap goes on.
+        rewards: (E, N) float32.
+        latents: (E, M, Z) float32, what the networks of each run see of the users; Z may be 0.
+        latent_index: (E, N) int, which of its run's M latents each transition goes with.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    next_observations: Tensor
+    terminals: Tensor
+    timeouts: Tensor
+    rewards: Tensor
+    latents: Tensor
+    latent_index: Tensor
+
+    @classmethod
+    def from_arrays(
+        cls,
+        observations: ArrayLike | Tensor,
+        actions: ArrayLike | Tensor,
+        next_observations: ArrayLike | Tensor,
+        terminals: ArrayLike | Tensor,
+        timeouts: ArrayLike | Tensor,
+        rewards: ArrayLike | Tensor,
+        latents: ArrayLike | Tensor | None = None,
+        latent_index: ArrayLike | Tensor | None = None,
+        device: str | torch.device = "cpu",
+    ) -> ReplayData:
+        """Data of E runs on `device`, from NumPy arrays or tensors; no latents means Z = 0."""
+        tensor_rewards = _tensor(rewards, torch.float32, device)
+        if tensor_rewards.ndim == 1:
+            tensor_rewards = tensor_rewards[None]
+        num_runs, num = tensor_rewards.shape[0], tensor_rewards.shape[-1]
+        if (latents is None) != (latent_index is None):
+            raise IQLError("latents and latent_index belong together: give both or neither")
+        if latents is None or latent_index is None:
+            latents = torch.zeros(num_runs, 1, 0)
+            latent_index = torch.zeros(num_runs, 1, dtype=torch.int32).expand(num_runs, num)
+        return cls(
+            observations=_tensor(observations, torch.float32, device),
+            actions=_tensor(actions, torch.float32, device),
+            next_observations=_tensor(next_observations, torch.float32, device),
+            terminals=_tensor(terminals, torch.bool, device),
+            timeouts=_tensor(timeouts, torch.bool, device),
+            rewards=tensor_rewards,
+            latents=_tensor(latents, torch.float32, device),
+            latent_index=_tensor(latent_index, torch.int32, device),
+        )
+
+    def __post_init__(self) -> None:
+        if self.observations.ndim != 2 or self.actions.ndim != 2 or len(self.observations) == 0:
+            raise IQLError("observations and actions must be (N, S) and (N, A) with N of at least 1")
+        num = len(self.observations)
+        if self.next_observations.shape != self.observations.shape or len(self.actions) != num:
+            raise IQLError("observations, actions and next_observations differ in length or size")
+        for name in ("terminals", "timeouts"):
+            if getattr(self, name).shape != (num,) or getattr(self, name).dtype != torch.bool:
+                raise IQLError(f"{name} must be ({num},) bool, is {tuple(getattr(self, name).shape)}")
+        if self.rewards.ndim < 2 or self.rewards.shape[-1] != num or self.rewards.shape[0] == 0:
+            raise IQLError(f"rewards must be (E, {num}), are {tuple(self.rewards.shape)}")
+        num_runs = self.rewards.shape[0]
+        if self.latents.ndim != 3 or self.latents.shape[0] != num_runs or self.latents.shape[1] == 0:
+            raise IQLError(f"latents must be ({num_runs}, M, Z), are {tuple(self.latents.shape)}")
+        if self.latent_index.shape != (num_runs, num):
+            raise IQLError(f"latent_index must be ({num_runs}, {num}), is {tuple(self.latent_index.shape)}")
+        if self.latent_index.min() < 0 or self.latent_index.max() >= self.latents.shape[1]:
+            raise IQLError(f"latent_index must lie in 0 to {self.latents.shape[1] - 1}")
+        for name in ("observations", "actions", "next_observations", "rewards", "latents"):
+            values = getattr(self, name)
+            if values.dtype != torch.float32 or not torch.isfinite(values).all():
+                raise IQLError(f"{name} must be finite float32")
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+    @property
+    def num_runs(self) -> int:
+        """E."""
+        return self.rewards.shape[0]
+
+    @property
+    def latent_size(self) -> int:
+        """Z."""
+        return self.latents.shape[2]
+
+    def to(self, device: str | torch.device) -> ReplayData:
+        """The same data on another device."""
+        return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
+
+    def fingerprint(self) -> str:
+        """A checksum of everything in it, by which a checkpoint knows its data again."""
+        digest = hashlib.sha256()
+        for name in self.__dataclass_fields__:
+            values = getattr(self, name).cpu().contiguous()
+            digest.update(f"{name}{tuple(values.shape)}".encode())
+            digest.update(values.numpy().data)
+        return digest.hexdigest()
+
+
+def fold_rewards(
+    rewards: Tensor, terminals: Tensor, timeouts: Tensor, n_step: int, discount: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """n-step returns that stop where an episode ends or is cut.
+
+    Args:
+        rewards: (..., N).
+        terminals: (N,) bool.
+        timeouts: (N,) bool.
+        n_step: how many rewards at most.
+        discount: per step.
+
+    Returns:
+        Sums (..., N) of the next k <= n discounted rewards of the same episode; (N,) int64 index of the transition
+        whose `next_observation` the bootstrap uses, i + k - 1; (N,) float32 discount of that bootstrap, discount^k,
+        and 0 where the transition is terminal.
+    """
+    num = rewards.shape[-1]
+    position = torch.arange(num, device=rewards.device)
+    ends = terminals | timeouts
+    ends = torch.cat([ends[:-1], ends.new_ones(1)])  # the data's last transition ends an episode whatever its flags
+    # the nearest end at or after each transition: a running minimum from the back
+    last = torch.where(ends, position, num).flip(0).cummin(0).values.flip(0)
+    bootstrap = torch.minimum(position + n_step - 1, last)
+    returns = rewards.clone()
+    for ahead in range(1, min(n_step, num)):
+        inside = (position[:-ahead] + ahead <= bootstrap[:-ahead]).to(rewards.dtype)
+        returns[..., :-ahead].addcmul_(rewards[..., ahead:], inside, value=discount**ahead)
+    steps = (bootstrap - position + 1).to(torch.float64)
+    discounts = torch.pow(torch.tensor(discount, dtype=torch.float64, device=rewards.device), steps).float()
+    return returns, bootstrap, discounts * ~terminals[bootstrap]
+
+
+def draw_indices(seeds: list[int], chunk: int, size: int, batch: int, num: int, device: torch.device) -> Tensor:
+    """The transitions of `size` consecutive updates, (size, E, B) int64.
+
+    Every run draws from a generator of its own seed and chunk, so that a run's batches depend neither on the runs
+    beside it nor on what was drawn before: a resumed run continues from its step number alone.
+    """
+    drawn = torch.empty(size, len(seeds), batch, dtype=torch.int64, device=device)
+    for run, seed in enumerate(seeds):
+        state = np.random.SeedSequence([seed, chunk]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+        drawn[:, run] = torch.randint(num, (size, batch), generator=generator, device=device)
+    return drawn
+
+
+def _tensor(values: Any, dtype: torch.dtype, device: str | torch.device) -> Tensor:
+    return torch.as_tensor(values).to(device=device, dtype=dtype)

@@ -1,0 +1,264 @@
+"""What training leaves behind: E actors that act for many users at once, and one actor for one user."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from iql.networks import FeatureMap, Stack, num_parameters
+from iql.settings import InputFeatures, IQLError
+
+FORMAT = "pluralbench-iql-policy-1"
+
+
+class Policy:
+    """The actors of E runs.
+
+    Args:
+        actors: (E, P), flat parameters of each run's actor, the log standard deviations in the last A columns.
+        widths: layer widths of an actor with its padded input, [features, latent, zeros].
+        features: observations to network inputs.
+        latent_size: Z.
+        discrete: whether actions are choices (indices) instead of vectors.
+        log_std_bounds: within which the log standard deviation of a sampled action stays.
+    """
+
+    def __init__(
+        self,
+        actors: Tensor,
+        widths: tuple[int, ...],
+        features: FeatureMap,
+        latent_size: int,
+        discrete: bool,
+        log_std_bounds: tuple[float, float] = (-5.0, 2.0),
+    ) -> None:
+        self.actors = actors
+        self.widths = tuple(widths)
+        self.features = features
+        self.latent_size = latent_size
+        self.discrete = discrete
+        self.log_std_bounds = log_std_bounds
+        self.num_runs = actors.shape[0]
+        self.action_size = widths[-1]
+        self.observation_size = features.observation_size
+        stack = Stack(actors, self.widths)
+        used = features.size + latent_size
+        self._weights = [
+            stack.weights[0][:, :used].contiguous(),
+            *(weight.contiguous() for weight in stack.weights[1:]),
+        ]
+        self._biases = [bias.contiguous() for bias in stack.biases]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the actors lie."""
+        return self.actors.device
+
+    @torch.no_grad()
+    def act(
+        self,
+        observations: ArrayLike | Tensor,
+        latents: ArrayLike | Tensor | None = None,
+        deterministic: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> NDArray[Any]:
+        """Every run's actions.
+
+        Args:
+            observations: (E, B, S).
+            latents: (E, B, Z), or shapes that broadcast to it; may be left out where Z = 0.
+            deterministic: the mean action or the likeliest choice; otherwise a sample.
+            generator: for the sample, on the policy's device.
+
+        Returns:
+            (E, B, A) float32 in [-1, 1]; (E, B) int64 choices where actions are discrete.
+        """
+        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        if seen.ndim != 3 or seen.shape[0] != self.num_runs or seen.shape[2] != self.observation_size:
+            expected = f"({self.num_runs}, B, {self.observation_size})"
+            raise IQLError(f"observations must be {expected}, are {tuple(seen.shape)}")
+        outputs = self._outputs(seen, latents)
+        if self.discrete:
+            if deterministic:
+                return outputs.argmax(-1).cpu().numpy()
+            flat = torch.multinomial(outputs.softmax(-1).flatten(0, 1), 1, generator=_given(generator))
+            return flat.view(outputs.shape[:2]).cpu().numpy()
+        actions = outputs.tanh()
+        if not deterministic:
+            stds = self.actors[:, None, -self.action_size :].clamp(*self.log_std_bounds).exp()
+            noise = torch.randn(actions.shape, generator=_given(generator), device=self.device)
+            actions = actions + stds * noise
+        return actions.clamp(-1, 1).cpu().numpy()
+
+    @torch.no_grad()
+    def probabilities(self, observations: ArrayLike | Tensor, latents: ArrayLike | Tensor | None = None) -> Tensor:
+        """(E, B, A) probabilities of the choices, for discrete actions."""
+        if not self.discrete:
+            raise IQLError("only a policy of discrete actions gives probabilities")
+        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        return self._outputs(seen, latents).softmax(-1)
+
+    def _outputs(self, observations: Tensor, latents: ArrayLike | Tensor | None) -> Tensor:
+        hidden = self.features(observations)
+        if self.latent_size:
+            if latents is None:
+                raise IQLError(f"this policy needs latents of size {self.latent_size}")
+            known = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
+            if known.shape[-1] != self.latent_size:
+                raise IQLError(f"latents must have size {self.latent_size}, have {known.shape[-1]}")
+            hidden = torch.cat([hidden, known.expand(*hidden.shape[:2], self.latent_size)], dim=-1)
+        for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
+            if layer:
+                hidden = hidden.relu_()
+            hidden = torch.baddbmm(bias, hidden, weight)
+        return hidden
+
+    def for_user(self, run: int, latent: ArrayLike | Tensor | None = None) -> UserPolicy:
+        """The actor of one run for one user's latent (Z,), with `predict` as in stable-baselines3."""
+        if not 0 <= run < self.num_runs:
+            raise IQLError(f"run must lie in 0 to {self.num_runs - 1}, is {run}")
+        single = Policy(
+            self.actors[run : run + 1],
+            self.widths,
+            self.features,
+            self.latent_size,
+            self.discrete,
+            self.log_std_bounds,
+        )
+        return UserPolicy(single, np.zeros(0) if latent is None else latent)
+
+    def save(self, folder: Path | str) -> None:
+        """Writes `policy.safetensors` and `policy.json` into `folder`."""
+        tensors = {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}
+        write_model(Path(folder), "policy", tensors, self._description())
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Policy:
+        """Reads what `save` wrote, without running code from it; IQLError where it is damaged or something else."""
+        tensors, description = read_model(Path(folder), "policy", FORMAT)
+        return cls._from_parts(tensors, description, device)
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "widths": list(self.widths),
+            "features": asdict(self.features.features),
+            "latent_size": self.latent_size,
+            "discrete": self.discrete,
+            "log_std_bounds": list(self.log_std_bounds),
+        }
+
+    @classmethod
+    def _from_parts(
+        cls, tensors: Mapping[str, Tensor], description: dict[str, Any], device: str | torch.device
+    ) -> Policy:
+        try:
+            widths = tuple(description["widths"])
+            tensors = {name: tensors[name].to(device) for name in ("actors", "mean", "scale")}
+            if tensors["actors"].shape[1] != num_parameters(widths) + widths[-1]:
+                raise IQLError("policy.safetensors does not fit the layer widths in policy.json")
+            features = FeatureMap(InputFeatures.from_dict(description["features"]), tensors["mean"], tensors["scale"])
+            return cls(
+                tensors["actors"],
+                widths,
+                features,
+                description["latent_size"],
+                description["discrete"],
+                tuple(description["log_std_bounds"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise IQLError(f"policy.json or policy.safetensors lacks {error}") from error
+
+
+class UserPolicy:
+    """One actor serving one user; what stable-baselines3 calls a model, as far as `evaluate_policy` needs it.
+
+    Args:
+        policy: of one run.
+        latent: (Z,), what the reward model inferred of the user.
+        seed: of the samples where `predict` is asked for a stochastic action.
+    """
+
+    def __init__(self, policy: Policy, latent: ArrayLike | Tensor, seed: int = 0) -> None:
+        self.policy = policy
+        self.latent = torch.as_tensor(latent, dtype=torch.float32, device=policy.device)
+        if self.latent.shape != (policy.latent_size,):
+            raise IQLError(f"the latent must be ({policy.latent_size},), is {tuple(self.latent.shape)}")
+        self._generator = torch.Generator(policy.device).manual_seed(seed)
+
+    def predict(
+        self,
+        observation: ArrayLike,
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Action for one observation (S,), or actions for a batch (B, S); `state` passes through.
+
+        As in stable-baselines3, but the mean action is the default, because that is what the benchmarks score.
+        """
+        observations = np.asarray(observation, dtype=np.float32)
+        if observations.ndim not in (1, 2) or observations.shape[-1] != self.policy.observation_size:
+            size = self.policy.observation_size
+            raise IQLError(f"an observation is ({size},) or (B, {size}), got {observations.shape}")
+        batch = np.atleast_2d(observations)[None]
+        actions = self.policy.act(batch, self.latent, deterministic=deterministic, generator=self._generator)[0]
+        return (actions[0] if observations.ndim == 1 else actions), state
+
+    def save(self, folder: Path | str) -> None:
+        """Writes `user_policy.safetensors` and `user_policy.json` into `folder`."""
+        policy = self.policy
+        tensors = {"actors": policy.actors, "mean": policy.features.mean, "scale": policy.features.scale}
+        write_model(Path(folder), "user_policy", {**tensors, "latent": self.latent}, policy._description())
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> UserPolicy:
+        """Reads what `save` wrote, without running code from it."""
+        tensors, description = read_model(Path(folder), "user_policy", FORMAT)
+        if "latent" not in tensors:
+            raise IQLError(f"{folder}: user_policy.safetensors holds no latent")
+        return cls(Policy._from_parts(tensors, description, device), tensors["latent"])
+
+
+def _given(generator: torch.Generator | None) -> torch.Generator:
+    if generator is None:
+        raise IQLError("a sampled action needs a generator")
+    return generator
+
+
+def write_model(folder: Path, stem: str, tensors: Mapping[str, Tensor], description: dict[str, Any]) -> None:
+    """Writes `stem.safetensors` and `stem.json` into `folder`, each beside its place first and then renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, words = folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, f"{weights}.part")
+    Path(f"{words}.part").write_text(json.dumps(description, indent=2) + "\n")
+    Path(f"{weights}.part").replace(weights)
+    Path(f"{words}.part").replace(words)
+
+
+def read_model(folder: Path, stem: str, file_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads what `write_model` wrote; IQLError names the file that is missing, damaged or of another format."""
+    weights, words = folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    for path in (weights, words):
+        if not path.is_file():
+            raise IQLError(f"no file {path}")
+    try:
+        description = json.loads(words.read_text())
+        tensors = load_file(weights)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise IQLError(f"{words} is no JSON file: {error}") from error
+    except safetensors.SafetensorError as error:
+        raise IQLError(f"{weights} is damaged or no safetensors file: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != file_format:
+        raise IQLError(f"{words} describes something else; expected format {file_format!r}")
+    return tensors, description

@@ -1,0 +1,163 @@
+"""The training loop: batches by index, logs and evaluations at intervals, checkpoints, exact resume."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
+from iql.data import ReplayData, draw_indices
+from iql.learner import Learner
+from iql.policy import Policy
+from iql.settings import IQLError, IQLSettings
+
+CHUNK = 250
+"""Updates whose batches are drawn at once; fixed, because a run's batches depend on it."""
+
+Progress = Callable[[int, int], None]
+Evaluate = Callable[[int, Policy], Any]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training leaves.
+
+    Attributes:
+        policy: the actors of all runs.
+        metrics: one row per log interval: `step`, and one number per run under each other name.
+        evaluations: one row per evaluation: `step` and what `on_evaluate` returned as `value`.
+        updates_per_second: of this call, evaluations and checkpoints excluded; nan where nothing was left to do.
+    """
+
+    policy: Policy
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    updates_per_second: float = float("nan")
+
+
+def train(
+    data: ReplayData,
+    settings: IQLSettings,
+    seeds: Sequence[int],
+    device: str | torch.device = "cpu",
+    *,
+    progress: Progress | None = None,
+    log_every: int = 1000,
+    evaluate_every: int | None = None,
+    on_evaluate: Evaluate | None = None,
+    checkpoint_folder: Path | None = None,
+    checkpoint_every: int = 10_000,
+    resume: bool = False,
+) -> TrainingResult:
+    """Trains E runs of IQL at once.
+
+    Args:
+        data: rewards and latents of E runs over shared transitions.
+        settings: shared by all runs.
+        seeds: E of them; a run's numbers depend on its own seed only, not on the runs beside it.
+        device: where to train; the data are moved there.
+        progress: called with (updates done, updates in all) now and then.
+        log_every: updates between rows of metrics.
+        evaluate_every: updates between calls of `on_evaluate`; the last update is always evaluated.
+        on_evaluate: called with (step, policy); what it returns, if JSON can hold it, is kept and survives a resume.
+        checkpoint_folder: where to write checkpoints; none are written without it.
+        checkpoint_every: updates between checkpoints.
+        resume: go on from the newest whole checkpoint in that folder, where there is one. On the CPU the numbers are
+            then bit for bit those of an undisturbed run with as many threads.
+
+    Raises:
+        IQLError: seeds and data disagree, or the folder holds a run of other settings, seeds or data.
+    """
+    seeds = [int(seed) for seed in seeds]
+    if any(seed < 0 for seed in seeds):
+        raise IQLError(f"seeds must not be negative, are {seeds}")
+    for name, every in (
+        ("log_every", log_every),
+        ("evaluate_every", evaluate_every),
+        ("checkpoint_every", checkpoint_every),
+    ):
+        if every is not None and every < 1:
+            raise IQLError(f"{name} must be at least 1, is {every}")
+    learner = Learner(data.to(device), settings, seeds)
+    identity = {"settings": asdict(settings), "seeds": seeds}
+    metrics: list[dict[str, Any]] = []
+    evaluations: list[dict[str, Any]] = []
+    step = 0
+    if checkpoint_folder is not None:
+        identity["data"] = data.fingerprint()
+        stored = load_checkpoint(checkpoint_folder) if resume else None
+        if stored is not None:
+            check_identity(stored, identity, checkpoint_folder)
+            for name, tensor in learner.state().items():
+                tensor.copy_(stored.tensors[name])
+            step = stored.step
+            metrics, evaluations = stored.history["metrics"], stored.history["evaluations"]
+
+    total = settings.num_updates
+    runner = _Runner(learner, seeds)
+    seconds, first = 0.0, step
+    while step < total:
+        stop = min(_next(step, CHUNK), _next(step, log_every), total)
+        for every in (evaluate_every, checkpoint_every if checkpoint_folder else None):
+            stop = stop if every is None else min(stop, _next(step, every))
+        began = time.perf_counter()
+        runner.run(step, stop)
+        step = stop
+        if step % log_every == 0 or step == total:
+            metrics.append({"step": step, **learner.metrics()})
+        seconds += time.perf_counter() - began
+        if on_evaluate is not None and (step == total or (evaluate_every and step % evaluate_every == 0)):
+            evaluations.append({"step": step, "value": on_evaluate(step, make_policy(learner))})
+        if checkpoint_folder is not None and (step % checkpoint_every == 0 or step == total):
+            history = {"metrics": metrics, "evaluations": evaluations}
+            save_checkpoint(checkpoint_folder, Checkpoint(step, learner.state(), identity, history))
+        if progress is not None:
+            progress(step, total)
+    speed = (step - first) / seconds if seconds else float("nan")
+    return TrainingResult(make_policy(learner), metrics, evaluations, speed)
+
+
+def make_policy(learner: Learner) -> Policy:
+    """A copy of the actors as they are now."""
+    settings = learner.settings
+    return Policy(
+        learner.actor().clone(),
+        learner.widths,
+        learner.features,
+        learner.latent_size,
+        settings.discrete_actions,
+        (settings.min_log_std, settings.max_log_std),
+    )
+
+
+def _next(step: int, every: int) -> int:
+    """The first multiple of `every` after `step`."""
+    return (step // every + 1) * every
+
+
+class _Runner:
+    """Runs updates one after another, with the batches of a whole chunk drawn at once."""
+
+    def __init__(self, learner: Learner, seeds: list[int]) -> None:
+        self._learner = learner
+        self._seeds = seeds
+        self._chunk = -1
+        self._indices = torch.empty(0)
+
+    def run(self, start: int, stop: int) -> None:
+        """Updates start to stop - 1, which lie within one chunk."""
+        learner = self._learner
+        chunk = start // CHUNK
+        if chunk != self._chunk:
+            batch, num = learner.settings.batch_size, learner.num_transitions
+            self._indices = draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device)
+            self._chunk = chunk
+        for step, rates in zip(range(start, stop), learner.rates(start, stop), strict=True):
+            learner.update(self._indices[step - chunk * CHUNK], *rates)
