@@ -10,6 +10,7 @@ from typing import Any
 from envs.multigoal import MultiGoalTask
 from envs.registry import Registry
 from reward_learning.btl import BTL
+from reward_learning.dpl import DPLCategorical, DPLMeanVariance
 from reward_learning.model_files import read_model_file
 from reward_learning.oracle import Oracle
 from reward_learning.reward_model import RewardModel
@@ -27,7 +28,7 @@ def _check(thing: object) -> None:
 
 
 learners: Registry[Any] = Registry("learner", "pluralbench.learners", _check)
-for _learner in (Oracle, BTL, VPL):
+for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL):
     learners.register(_learner.name, _learner)
 
 
