@@ -125,9 +125,13 @@ class Policy:
 
     def for_user(self, run: int, latent: ArrayLike | Tensor | None = None) -> UserPolicy:
         """The actor of one run for one user's latent (Z,), with `predict` as in stable-baselines3."""
+        return UserPolicy(self.of_run(run), np.zeros(0) if latent is None else latent)
+
+    def of_run(self, run: int) -> Policy:
+        """The actor of one run alone."""
         if not 0 <= run < self.num_runs:
             raise IQLError(f"run must lie in 0 to {self.num_runs - 1}, is {run}")
-        single = Policy(
+        return Policy(
             self.actors[run : run + 1],
             self.widths,
             self.features,
@@ -135,7 +139,6 @@ class Policy:
             self.discrete,
             self.log_std_bounds,
         )
-        return UserPolicy(single, np.zeros(0) if latent is None else latent)
 
     def save(self, folder: Path | str) -> None:
         """Writes `policy.safetensors` and `policy.json` into `folder`."""
