@@ -53,6 +53,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from envs.transitions import DatasetError
     from iql.settings import IQLError
     from preference_oracles.preferences import PreferenceError
+    from preference_oracles.queries import QueryError
     from preference_oracles.teachers import TeacherError
     from preference_oracles.users import PopulationError
     from reward_learning.model_files import ModelFileError
@@ -60,7 +61,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
     return (
         UsageError, ExperimentError, ResultsError, GoalError, UnknownNameError, DatasetError, IQLError,
-        PreferenceError, TeacherError, PopulationError, ModelFileError, LearnerError,
+        PreferenceError, QueryError, TeacherError, PopulationError, ModelFileError, LearnerError,
     )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def _parser() -> Parser:
     for name in (*SUITES, "all"):
         what = "every environment's benchmark" if name == "all" else f"the {name} benchmark"
         _add_benchmark(commands.add_parser(name, help=what, description=f"Runs {what}."), name)
-    didactic = commands.add_parser("didactic", help="four Gaussian rewards in one dimension: what each learner makes of them")
+    didactic = commands.add_parser("didactic", help="four Gaussian rewards: what each learner makes of them")
     didactic.add_argument("--seed", type=int, default=0)
     _add_common(didactic)
     didactic.set_defaults(run=_didactic)
@@ -83,7 +84,7 @@ def _parser() -> Parser:
     report = commands.add_parser("report", help="write report.md for a folder of results and print its tables")
     report.add_argument("folder", type=Path, help="results/quick, say")
     report.set_defaults(run=_report)
-    speed = commands.add_parser("speed", help="measure what runs how fast here, against plain baselines in the same process")
+    speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
     _add_common(speed)
     speed.set_defaults(run=_speed)
@@ -104,14 +105,16 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
+    )
     parser.add_argument("--suite", metavar="NAME", help="name of the folder under --out (the preset and population)")
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
     _add_common(parser)
     parser.set_defaults(run=_benchmark, environment=name)
 
 
-def _add_data(commands: Any) -> None:  # noqa: ANN401 (argparse keeps this type private)
+def _add_data(commands: Any) -> None:
     data = commands.add_parser("data", help="generate, inspect and convert datasets and preference data")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     generate = actions.add_parser("generate", help="write an environment's dataset to a file")
@@ -186,7 +189,7 @@ def _benchmark(options: argparse.Namespace) -> None:
         _run_and_show(experiment, options, device)
 
 
-def _run_and_show(experiment: Any, options: argparse.Namespace, device: str) -> None:  # noqa: ANN401
+def _run_and_show(experiment: Any, options: argparse.Namespace, device: str) -> None:
     import time
 
     from benchmarks.figures import draw_all
@@ -225,8 +228,8 @@ def _plot(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from benchmarks.report import environments_of, markdown_report, terminal_table
     from benchmarks.progress import Reporter
+    from benchmarks.report import environments_of, markdown_report, terminal_table
     from envs.atomic_files import replace_file
 
     text = markdown_report(options.folder)

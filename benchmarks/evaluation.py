@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,14 +23,46 @@ class Outcome:
     """What became of the episodes of J jobs (a job is one policy acting for one user).
 
     Attributes:
+        episodes: of each job.
         successes: (J,) episodes in which the user's goal was reached.
-        errors: messages of episodes in which the simulator raised; they count as failures.
         mean_steps: (J,) mean length of an episode.
+        errors: (job, message) of every episode in which the simulator raised; it counts as a failure.
     """
 
+    episodes: int
     successes: NDArray[np.int64]
-    errors: tuple[str, ...]
     mean_steps: NDArray[np.float64]
+    errors: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def success_rates(self) -> NDArray[np.float64]:
+        """(J,) successes over all episodes."""
+        return self.successes / self.episodes
+
+    def of_jobs(self, jobs: slice) -> Outcome:
+        """The outcome of some consecutive jobs."""
+        rows = range(len(self.successes))[jobs]
+        errors = tuple((job - rows.start, message) for job, message in self.errors if job in rows)
+        return Outcome(self.episodes, self.successes[jobs], self.mean_steps[jobs], errors)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "episodes": self.episodes,
+            "successes": self.successes.tolist(),
+            "mean_steps": self.mean_steps.tolist(),
+            "errors": [list(error) for error in self.errors],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Outcome:
+        """What `as_dict` gave."""
+        return cls(
+            int(values["episodes"]),
+            np.asarray(values["successes"], dtype=np.int64),
+            np.asarray(values["mean_steps"], dtype=np.float64),
+            tuple((int(job), str(message)) for job, message in values["errors"]),
+        )
 
 
 def run_episodes(
@@ -37,7 +70,7 @@ def run_episodes(
     act: Act,
     goals: NDArray[np.float64],
     episodes: int,
-    seeds: NDArray[np.int64],
+    seed: int,
     progress: Progress | None = None,
 ) -> Outcome:
     """Runs `episodes` episodes for each of J jobs, as many side by side as the environment takes.
@@ -47,38 +80,42 @@ def run_episodes(
         act: the deterministic policies of all jobs in one.
         goals: (J, G) whose success counts.
         episodes: episodes of each job.
-        seeds: (J,) the seed from which a job's starts are drawn: jobs with the same seed get the same starts.
+        seed: of the starts; equally many jobs and episodes with the same seed get the same starts.
         progress: told of finished episodes.
     """
     num_jobs = len(goals)
     job_of = np.repeat(np.arange(num_jobs), episodes)  # (J * episodes,)
-    starts = np.concatenate(
-        [np.random.SeedSequence([int(seed)]).generate_state(episodes, np.uint32) for seed in seeds]
-    ).astype(np.int64)
     success = np.zeros(len(job_of), dtype=bool)
     steps = np.zeros(len(job_of), dtype=np.int64)
-    errors: list[str] = []
+    errors: list[tuple[int, str]] = []
     width = min(environment.max_parallel_episodes, len(job_of))
-    vector = gym.make_vec(
-        environment.gym_id, num_envs=width, vector_kwargs={"autoreset_mode": AutoresetMode.DISABLED}
-    )
+    vector = make_vector(environment.gym_id, width)
     try:
         for begin in range(0, len(job_of), width):
             rows = np.arange(begin, begin + width) % len(job_of)  # the last round repeats some, which are not counted
             counted = np.arange(begin, begin + width) < len(job_of)
-            reached, lengths, raised = _round(vector, act, job_of[rows], goals[job_of[rows]], starts[rows])
+            reached, lengths, raised = _round(vector, act, job_of[rows], goals[job_of[rows]], seed + begin)
             success[rows[counted]] = reached[counted]
             steps[rows[counted]] = lengths[counted]
-            errors += [message for row, message in raised if counted[row]]
+            errors += [(int(job_of[rows[row]]), message) for row, message in raised if counted[row]]
             if progress is not None:
                 progress(min(begin + width, len(job_of)), len(job_of))
     finally:
         vector.close()
     return Outcome(
-        successes=success.reshape(num_jobs, episodes).sum(1),
-        errors=tuple(errors),
-        mean_steps=steps.reshape(num_jobs, episodes).mean(1),
+        episodes,
+        success.reshape(num_jobs, episodes).sum(1),
+        steps.reshape(num_jobs, episodes).mean(1),
+        tuple(errors),
     )
+
+
+def make_vector(gym_id: str, num_envs: int) -> gym.vector.VectorEnv:
+    """The environment's own vectorised version, or Gymnasium's in-process one where it has none."""
+    mode = AutoresetMode.DISABLED
+    if gym.spec(gym_id).vector_entry_point is not None:
+        return gym.make_vec(gym_id, num_envs, autoreset_mode=mode)
+    return gym.make_vec(gym_id, num_envs, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
 
 
 def _round(
@@ -86,9 +123,9 @@ def _round(
     act: Act,
     jobs: NDArray[np.int64],
     goals: NDArray[np.float64],
-    starts: NDArray[np.int64],
+    seed: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[tuple[int, str]]]:
-    observations, _ = vector.reset(seed=starts.tolist(), options={"goal": goals})
+    observations, _ = vector.reset(seed=seed, options={"goal": goals})
     running = np.ones(len(jobs), dtype=bool)
     success = np.zeros(len(jobs), dtype=bool)
     lengths = np.zeros(len(jobs), dtype=np.int64)
@@ -107,16 +144,3 @@ def _round(
                 truncated[row] = True
         running &= ~(np.asarray(terminated, dtype=bool) | np.asarray(truncated, dtype=bool))
     return success, lengths, raised
-
-
-def seeds_for(run_seeds: list[int], num_users: int) -> NDArray[np.int64]:
-    """(E * U,) one seed per run and user: every method of a seed meets the same starts, no two seeds do."""
-    return np.array(
-        [
-            int(np.random.SeedSequence([97, seed, user]).generate_state(1, np.uint32)[0])
-            for seed in run_seeds
-            for user in range(num_users)
-        ],
-        dtype=np.int64,
-    )
-

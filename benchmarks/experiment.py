@@ -112,7 +112,7 @@ class Experiment:
     learner_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of each learner by its name; `*` are those of every learner that has them."""
     relabel: RelabelSettings = RelabelSettings()
-    iql: IQLSettings = IQLSettings()
+    iql: IQLSettings = field(default_factory=IQLSettings)
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
@@ -131,12 +131,8 @@ class Experiment:
                 raise ExperimentError(f"{name} must be at least {least}, is {value}")
         if not self.methods:
             raise ExperimentError("no method given; known learners: " + ", ".join(learners.names()))
-        if len(set(self.methods)) != len(self.methods):
-            raise ExperimentError(f"a method is named twice: {' '.join(self.methods)}")
         if not 0 < self.preferences.held_out_episodes < 1:
             raise ExperimentError("preferences.held_out_episodes must lie between 0 and 1")
-        for method in self.methods:
-            Method.parse(method)
 
     @property
     def parsed_methods(self) -> tuple[Method, ...]:
@@ -159,7 +155,7 @@ def override(experiment: Experiment, assignments: Mapping[str, Any]) -> Experime
     return experiment
 
 
-def _replace(settings: Any, key: str, path: list[str], value: Any) -> Any:  # noqa: ANN401 (any settings dataclass)
+def _replace(settings: Any, key: str, path: list[str], value: Any) -> Any:
     if isinstance(settings, Mapping):
         inner = settings.get(path[0], {})
         return {**settings, path[0]: value if len(path) == 1 else _replace(inner, key, path[1:], value)}
@@ -176,7 +172,7 @@ def _replace(settings: Any, key: str, path: list[str], value: Any) -> Any:  # no
     return dataclasses.replace(settings, **{path[0]: value})
 
 
-def _converted(key: str, current: Any, value: Any) -> Any:  # noqa: ANN401
+def _converted(key: str, current: Any, value: Any) -> Any:
     if isinstance(current, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The figures, drawn from the files of a suite's folder alone: every one can be drawn again without running anything."""
+"""The figures, drawn from the files of a suite's folder alone: any can be drawn again without running anything."""
 
 from __future__ import annotations
 
@@ -106,13 +106,18 @@ def success_figure(rates: Sequence[results.SuccessRate], methods: Sequence[str])
                 x + offset, scores[:, column].mean(), s=22, color=PALETTE[place % len(PALETTE)], zorder=3,
                 edgecolor="white", linewidth=0.5, label=name if x == 0 else None,
             )  # fmt: skip
-    axes.set_xticks(range(len(methods)), methods, rotation=0 if len(methods) < 6 else 30, ha="center" if len(methods) < 6 else "right")
+    axes.set_xticks(
+        range(len(methods)),
+        methods,
+        rotation=0 if len(methods) < 6 else 30,
+        ha="center" if len(methods) < 6 else "right",
+    )
     axes.set_ylim(0, 1.04)
     axes.set_ylabel("success rate for the user's own goal")
     seeds = len({rate.seed for rate in rates})
     users = len({(rate.seed, rate.user) for rate in rates})
-    title = f"{rates[0].environment}, {rates[0].population}: {seeds} seeds, {users} new users, {rates[0].episodes} episodes each"
-    axes.set_title(title, loc="left", fontsize=8.5)
+    title = f"{rates[0].environment}, {rates[0].population}: {seeds} seeds, {users} new users"
+    axes.set_title(f"{title}, {rates[0].episodes} episodes each", loc="left", fontsize=8.5)
     if len(groups) <= 12:
         axes.legend(title="group of users", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)
     return figure
@@ -128,7 +133,9 @@ def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], 
             path = results.seed_folder(suite_folder, environment, method, seed) / "metrics.csv"
             if path.exists():
                 rows = results.read_metrics(path)
-                by_seed.append({step: value for stage, step, name, value in rows if (stage, name) == ("success", "mean")})
+                by_seed.append(
+                    {step: value for stage, step, name, value in rows if (stage, name) == ("success", "mean")}
+                )
         steps = sorted(set.intersection(*(set(curve) for curve in by_seed))) if by_seed else []
         if len(steps) < 2:
             continue
@@ -144,7 +151,9 @@ def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], 
     axes.set_ylabel("success rate")
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlim(left=0)
-    axes.set_title(f"{environment}: mean over users, band from the lowest to the highest seed", loc="left", fontsize=8.5)
+    axes.set_title(
+        f"{environment}: mean over users, band from the lowest to the highest seed", loc="left", fontsize=8.5
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     return figure
 
@@ -201,7 +210,9 @@ def latents_figure(path: Path) -> Figure | None:
             marker = "o" if index < len(PALETTE) else "^"
             axes[0, position].scatter(*plane[own].T, s=16, color=PALETTE[index % len(PALETTE)], alpha=0.75, label=group,
                                       marker=marker, linewidth=0)  # fmt: skip
-        axes[0, position].set_title(f"{name}: latents of new users ({share:.0%} of the variance)", loc="left", fontsize=8.5)
+        axes[0, position].set_title(
+            f"{name}: latents of new users ({share:.0%} of the variance)", loc="left", fontsize=8.5
+        )
         axes[0, position].set_xlabel("first principal axis")
         axes[0, position].set_ylabel("second principal axis")
     axes[0, -1].legend(title="group", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)

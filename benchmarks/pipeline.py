@@ -117,9 +117,11 @@ def _train_and_write(
         write_run(experiment, prepared, result, fitted, device, suite_folder)
         run = result.run
         folder = results.seed_folder(suite_folder, experiment.environment, run.method.name, run.data.seed)
-        policy.take_runs([position]).save(folder / "policy")
-        for message in dict.fromkeys(result.errors):
-            reporter.say(f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}")
+        policy.of_run(position).save(folder / "policy")
+        for message in dict.fromkeys(message for _, message in result.outcome.errors):
+            reporter.say(
+                f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}"
+            )
 
 
 def write_run(
@@ -132,7 +134,6 @@ def write_run(
 ) -> None:
     """Writes config.json, metrics.csv, summary.json and the rows of success_rates.csv of one run."""
     run, outcome = result.run, result.outcome
-    assert outcome is not None
     reward = fitted[run.method.learner, run.data.seed]
     users = run.data.held_out.take_users(run.data.evaluation_rows)
     groups = [users.group_names[index] for index in users.group_index]
@@ -165,11 +166,11 @@ def write_run(
         {
             "success_rate": float(np.mean([rate.success_rate for rate in rates])),
             "users": [
-                {"user": r.user, "group": r.group, "goal": prepared.task.goal_name(goal), "success_rate": r.success_rate,
-                 "mean_steps": float(steps)}
+                {"user": r.user, "group": r.group, "goal": prepared.task.goal_name(goal),
+                 "success_rate": r.success_rate, "mean_steps": float(steps)}
                 for r, goal, steps in zip(rates, run.goals, outcome.mean_steps, strict=True)
             ],
-            "episodes_that_raised": list(result.errors),
+            "episodes_that_raised": [message for _, message in outcome.errors],
             "reward_model": reward.diagnostics,
             "seconds": {"reward_model": reward.seconds, "policy_share_of_its_stack": result.seconds},
         },

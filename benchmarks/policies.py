@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.evaluation import Outcome, run_episodes, seeds_for
+from benchmarks.evaluation import Outcome, run_episodes
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData
 from benchmarks.rewards import RelabelledRun
@@ -40,16 +41,23 @@ class Run:
     goals: NDArray[np.float64]
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainedRun:
-    """What became of a run: success by user over training, and the learner's own metrics."""
+    """What became of a run.
+
+    Attributes:
+        run: which.
+        outcome: final success by user.
+        curve: (updates, success rate of each user (U,)) at every evaluation, the last one included.
+        metrics: (updates, metrics of the learner) at every log interval.
+        seconds: its share of the stack's time.
+    """
 
     run: Run
-    outcome: Outcome | None = None
-    curve: list[tuple[int, NDArray[np.float64]]] = field(default_factory=list)
-    metrics: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    seconds: float = 0.0
-    errors: tuple[str, ...] = ()
+    outcome: Outcome
+    curve: list[tuple[int, NDArray[np.float64]]]
+    metrics: list[tuple[int, dict[str, float]]]
+    seconds: float
 
 
 def stacks_of(runs: Sequence[Run]) -> list[list[Run]]:
@@ -61,15 +69,14 @@ def stacks_of(runs: Sequence[Run]) -> list[list[Run]]:
 def replay_data(prepared: Prepared, stack: Sequence[Run], device: str) -> ReplayData:
     """The dataset once, with rewards and latents of every run beside it."""
     most = max(len(run.relabelled.latents) for run in stack)
-    latents = np.stack([_padded(run.relabelled.latents, most) for run in stack])  # (E, M, Z)
-    return ReplayData(
-        observations=prepared.dataset.observations,
-        actions=prepared.dataset.actions,
-        next_observations=prepared.dataset.next_observations,
-        terminals=prepared.dataset.terminals,
-        timeouts=prepared.dataset.timeouts,
+    return ReplayData.from_arrays(
+        prepared.dataset.observations,
+        prepared.dataset.actions,
+        prepared.dataset.next_observations,
+        prepared.dataset.terminals,
+        prepared.dataset.timeouts,
         rewards=np.stack([run.relabelled.rewards for run in stack]),
-        latents=latents,
+        latents=np.stack([_padded(run.relabelled.latents, most) for run in stack]),  # (E, M, Z)
         latent_index=np.stack([run.relabelled.latent_index for run in stack]),
         device=device,
     )
@@ -94,8 +101,7 @@ def policy_of_users(policy: Policy, stack: Sequence[Run], device: str) -> Callab
         stacked_latents = torch.zeros(num_runs, counts.max(), latents.shape[1], device=device)
         stacked[run_of, slot] = torch.as_tensor(observations, device=device)
         stacked_latents[run_of, slot] = latents[torch.as_tensor(jobs, device=device)]
-        actions = policy.act(stacked, stacked_latents, deterministic=True).cpu().numpy()
-        return np.asarray(actions[run_of, slot])
+        return np.asarray(policy.act(stacked, stacked_latents)[run_of, slot])
 
     return act
 
@@ -111,40 +117,41 @@ def train_stack(
 ) -> tuple[Policy, list[TrainedRun]]:
     """Trains a stack of runs together and evaluates it for every held-out user as it goes."""
     settings = experiment.evaluation
-    trained = [TrainedRun(run) for run in stack]
     goals = np.concatenate([run.goals for run in stack])
     num_users = len(stack[0].goals)
-    seeds = seeds_for([run.data.seed for run in stack], num_users)
-    start = time.perf_counter()
 
-    def evaluate(step: int, policy: Policy, metrics: Sequence[dict[str, float]]) -> None:
+    def evaluate(step: int, policy: Policy) -> dict[str, Any]:
         last = step >= experiment.iql.num_updates
         episodes = settings.episodes if last else settings.curve_episodes
-        outcome = run_episodes(
-            prepared.environment, policy_of_users(policy, stack, device), goals, episodes, seeds
-        )
-        by_run = outcome.successes.reshape(len(stack), num_users)
-        for position, result in enumerate(trained):
-            result.curve.append((step, by_run[position] / episodes))
-            result.metrics.append((step, metrics[position]))
-            result.errors += outcome.errors
-            if last:
-                result.outcome = replace(
-                    outcome,
-                    successes=by_run[position],
-                    mean_steps=outcome.mean_steps.reshape(len(stack), num_users)[position],
-                )
+        act = policy_of_users(policy, stack, device)
+        return run_episodes(prepared.environment, act, goals, episodes, seed=step).as_dict()
 
-    policy = train(
+    start = time.perf_counter()
+    result = train(
         replay_data(prepared, stack, device),
         experiment.iql,
-        seeds=[run.data.seed for run in stack],
+        [run.data.seed for run in stack],
+        device,
         progress=progress,
+        log_every=max(1, experiment.iql.num_updates // 20),
         evaluate_every=max(1, experiment.iql.num_updates // settings.num_curve_points),
         on_evaluate=evaluate,
         checkpoint_folder=checkpoint_folder,
+        checkpoint_every=max(1, experiment.iql.num_updates // 10),
         resume=resume,
     )
-    for result in trained:
-        result.seconds = (time.perf_counter() - start) / len(stack)
-    return policy, trained
+    seconds = (time.perf_counter() - start) / len(stack)
+    evaluations = [(int(row["step"]), Outcome.from_dict(row["value"])) for row in result.evaluations]
+    return result.policy, [
+        TrainedRun(
+            run,
+            evaluations[-1][1].of_jobs(slice(position * num_users, (position + 1) * num_users)),
+            [(step, o.success_rates[position * num_users : (position + 1) * num_users]) for step, o in evaluations],
+            [
+                (int(row["step"]), {k: float(v[position]) for k, v in row.items() if k != "step"})
+                for row in result.metrics
+            ],
+            seconds,
+        )
+        for position, run in enumerate(stack)
+    ]

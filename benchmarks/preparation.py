@@ -18,7 +18,7 @@ from envs.transitions import TransitionDataset
 from preference_oracles.labelling import collect_preferences
 from preference_oracles.populations import get_population
 from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.teachers import with_teacher
+from preference_oracles.teacher_populations import with_teacher
 from preference_oracles.users import Population, Users
 
 TARGET_PAIRS = 16
@@ -62,6 +62,9 @@ def generator_for(seed: int, purpose: str) -> np.random.Generator:
 
 def resolve(experiment: Experiment) -> tuple[Environment, MultiGoalTask, Population]:
     """Environment, task and population of an experiment; fails, before any work, where they do not fit."""
+    names = [method.name for method in experiment.parsed_methods]
+    if len(set(names)) != len(names):
+        raise ExperimentError(f"a method is named twice: {' '.join(names)}")
     environment = environments.get(experiment.environment)
     task = environment.make_task()
     population = get_population(experiment.population)

@@ -11,6 +11,8 @@ from rich.table import Table
 from benchmarks import aggregate, results
 from benchmarks.figures import group_scores, method_order, success_by_user
 
+COLUMNS = ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy")
+
 
 @dataclass(frozen=True)
 class MethodRow:
@@ -64,7 +66,7 @@ def environments_of(suite_folder: Path) -> list[str]:
 def terminal_table(suite_folder: Path, environment: str) -> Table:
     """The rows as a rich table."""
     table = Table(title=f"{environment}: success rate of new users", title_justify="left")
-    for column in ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy"):
+    for column in COLUMNS:
         table.add_column(column, no_wrap=True)
     for row in method_rows(suite_folder, environment):
         table.add_row(*_cells(row))
@@ -73,7 +75,7 @@ def terminal_table(suite_folder: Path, environment: str) -> Table:
 
 def markdown_table(suite_folder: Path, environment: str) -> str:
     """The rows as a Markdown table."""
-    header = "| method | mean | 95 % interval | IQM | worst group | gap | held-out accuracy |\n|---|---|---|---|---|---|---|\n"
+    header = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
     return header + "".join(f"| {' | '.join(_cells(row))} |\n" for row in method_rows(suite_folder, environment))
 
 

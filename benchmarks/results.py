@@ -1,14 +1,14 @@
 """The files that a benchmark writes, and reading them back.
 
-    <out>/<suite>/
-      success_rates.csv                    one row per environment, population, method, seed and held-out user
-      <env>-*.png, <env>-*.svg             figures
-      <env>-reward-maps.npz, ...           what the figures draw
-      <env>/<method>/seed_<k>/
-        config.json                        every setting, the git commit, package versions, machine
-        metrics.csv                        long: stage,step,metric,value
-        summary.json                       final success by user, diagnostics of the reward model, seconds
-        model/, policy/                    safetensors + JSON, not committed
+<out>/<suite>/
+success_rates.csv                    one row per environment, population, method, seed and held-out user
+<env>-*.png, <env>-*.svg             figures
+<env>-reward-maps.npz, ...           what the figures draw
+<env>/<method>/seed_<k>/
+config.json                        every setting, the git commit, package versions, machine
+metrics.csv                        long: stage,step,metric,value
+summary.json                       final success by user, diagnostics of the reward model, seconds
+model/, policy/                    safetensors + JSON, not committed
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def merge_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in sorted(kept + new, key=lambda r: (*r.run, r.user)):
-            writer.writerow(
-                (*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}")
-            )
+            writer.writerow((*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}"))
 
 
 def read_success_rates(suite_folder: Path) -> list[SuccessRate]:

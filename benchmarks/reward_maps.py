@@ -13,19 +13,27 @@ from torch import Tensor
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData, generator_for
 from envs.atomic_files import replace_file
+from envs.maze.maps import CELL_SHIFT
 from envs.maze.task import MazeTask
 from envs.multigoal import MultiGoalTask
 from reward_learning.reward_model import RewardModel
 from reward_learning.scaling import fit_scaling
 
 MOST_USERS = 10
+CELL_POINTS = 6
+"""Points along each side of a cell of the maze."""
 
 
 def probe_observations(task: MultiGoalTask) -> tuple[NDArray[np.float32], tuple[int, int]] | None:
-    """Observations (H * W, S) on a grid of places of an environment that has a plane of places, and (H, W)."""
-    if isinstance(task, MazeTask):
-        return task.grid_observations(points_per_cell=6)
-    return None
+    """Observations (H * W, S) at rest on a grid of places, NaN inside walls, and (H, W); None without such a plane."""
+    if not isinstance(task, MazeTask):
+        return None
+    rows, cols = (CELL_POINTS * size for size in task.map.walls.shape)
+    row, col = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
+    positions = (np.stack([row, col], axis=-1).reshape(-1, 2) + 0.5) / CELL_POINTS - CELL_SHIFT
+    observations = np.concatenate([positions, np.zeros_like(positions)], axis=1).astype(np.float32)
+    observations[~task.map.is_free(positions)] = np.nan
+    return observations, (rows, cols)
 
 
 def reward_map(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from reward_learning.diagnostics import diagnose
 
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
 from envs.environments import Progress
-from reward_learning.diagnostics import diagnose
-from reward_learning.learners import learner_settings, make_learner
-from reward_learning.model_files import load_model
+from reward_learning.learners import learners, load_model, make_learner
 from reward_learning.relabelling import draw_latents, relabel
 from reward_learning.reward_model import RewardModel
 
@@ -43,7 +43,7 @@ class RelabelledRun:
 
 def settings_of(experiment: Experiment, learner: str) -> dict[str, Any]:
     """A learner's settings: those given to every learner that has them, then its own."""
-    known = learner_settings(learner)
+    known = {field.name for field in dataclasses.fields(learners.get(learner).settings_type)}
     shared: Mapping[str, Any] = experiment.learner_settings.get("*", {})
     own: Mapping[str, Any] = experiment.learner_settings.get(learner, {})
     return {**{key: value for key, value in shared.items() if key in known}, **own}
@@ -102,5 +102,3 @@ def relabel_run(
         num_comparison_states=experiment.relabel.num_comparison_states,
     )
     return RelabelledRun(rewards, latents.cpu().numpy().astype(np.float32), np.asarray(latent_index))
-
-

@@ -1,0 +1,29 @@
+"""`python -m benchmarks list`: everything that the command line can be given by name."""
+
+from __future__ import annotations
+
+import envs  # noqa: F401 (registers the environments)
+from benchmarks.suites import PRESETS, SUITES
+from envs.environments import environments
+from preference_oracles.populations import get_population, populations
+from preference_oracles.teachers import teachers
+from reward_learning.learners import learners
+from reward_learning.scaling import SCALINGS
+
+
+def listing() -> str:
+    """Names by kind, populations with their one-line descriptions."""
+    lines = ["environments"]
+    lines += [f"  {name:<22} {environments.get(name).gym_id}" for name in environments]
+    lines.append("populations")
+    lines += [f"  {name:<22} {get_population(name).description}" for name in populations]
+    for title, names in [
+        ("teachers", teachers.names()),
+        ("learners", learners.names()),
+        ("scalings", sorted(SCALINGS)),
+        ("benchmarks", list(SUITES)),
+        ("presets", list(PRESETS)),
+    ]:
+        lines.append(title)
+        lines.append("  " + " ".join(names))
+    return "\n".join(lines)
