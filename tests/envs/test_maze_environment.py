@@ -1,0 +1,190 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+import envs  # noqa: F401
+from envs.maze.maps import load_map
+from envs.maze.rendering import draw_maze
+from envs.maze.task import MazeTask
+from envs.multigoal import GoalError
+
+ID = "pluralbench/MazeNavigation-v0"
+
+
+def make_vec(num_envs, **settings):
+    return gym.make_vec(ID, num_envs, num_threads=2, **settings)
+
+
+def test_vector_and_single_environments_agree_from_the_same_states():
+    num = 6
+    vector = make_vec(num, autoreset_mode="Disabled")
+    goals = np.array([(7, 1), (7, 10), (1, 1), (1, 10), (3, 8), (5, 4)], dtype=float)
+    vector.reset(seed=0, options={"goal": goals})
+    states = vector._states.copy()
+    states[4] = [3.0, 8.6, 0.0, -5.0]  # 0.6 m from its goal and fast: succeeds soon
+    vector.reset(options={"state": states})
+    singles = [gym.make(ID, goal=goal) for goal in goals]
+    for single, state in zip(singles, states, strict=True):
+        single.reset(seed=0, options={"state": state})
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        actions = generator.uniform(-1.0, 1.0, size=(num, 2)).astype(np.float32)
+        running = ~vector._terminated
+        observations, rewards, terminated, truncated, infos = vector.step(actions)
+        for row in np.flatnonzero(running):
+            observation, reward, end, cut, info = singles[row].step(actions[row])
+            np.testing.assert_array_equal(observation, observations[row])
+            assert reward == rewards[row]
+            assert (end, cut, info["success"]) == (terminated[row], truncated[row], infos["success"][row])
+            for name, term in info["reward_terms"].items():
+                assert term == infos["reward_terms"][name][row]
+    assert terminated.tolist() == [False] * 4 + [True, False]
+
+
+def test_success_ends_the_episode_and_pays_once():
+    env = gym.make(ID)
+    env.reset(seed=0, options={"goal": (7, 1), "state": [7.0, 1.52, 0.0, -5.0]})
+    _, reward, terminated, truncated, info = env.step(np.zeros(2, dtype=np.float32))
+    assert (terminated, truncated, info["success"]) == (True, False, True)
+    assert info["reward_terms"] == {"success": 1.0, "progress": reward - 1.0}
+    # from (7, 2), at column 1.47, into the goal's cell
+    utility = MazeTask().utility(np.array([[7.0, 1.52, 0, 0], [7.0, 1.47, 0, 0]]), np.array([7.0, 1.0, 1.0]))
+    assert reward == pytest.approx(1.0 + utility[1] - utility[0])
+
+
+def test_progress_adds_up_to_the_utility_gained():
+    env = gym.make(ID, goal=(7, 10, -1))
+    observation, _ = env.reset(seed=1)
+    task = MazeTask()
+    first, total = task.utility(observation, task.goal((7, 10, -1))), 0.0
+    env.action_space.seed(0)
+    action = env.action_space.sample()
+    for step in range(200):
+        action = env.action_space.sample() if step % 25 == 0 else action
+        observation, _, _, _, info = env.step(action)
+        total += info["reward_terms"]["progress"]
+    assert total == pytest.approx(task.utility(observation, task.goal((7, 10, -1))) - first, abs=1e-6)
+    assert total != 0.0
+
+
+@pytest.mark.parametrize("success_at_the_limit", [False, True])
+def test_the_limit_of_800_steps_truncates(success_at_the_limit):
+    single, vector = gym.make(ID), make_vec(2)
+    assert single.spec.max_episode_steps == vector.max_episode_steps == 800
+    short = make_vec(2, max_episode_steps=3)
+    column = 9.37 if success_at_the_limit else 8.5  # the first is 0.63 m away and comes 0.15 m nearer in 3 steps
+    states = np.array([[1.0, 1.0, 0.0, 0.0], [7.0, column, 0.0, 5.0]])
+    short.reset(seed=0, options={"goal": (7, 10), "state": states})
+    for step in range(3):
+        _, _, terminated, truncated, _ = short.step(np.zeros((2, 2)))
+        assert truncated.tolist() == [step == 2] * 2
+    assert terminated.tolist() == [False, success_at_the_limit]
+
+
+def test_next_step_autoreset_starts_anew_on_the_following_step():
+    vector = make_vec(2)
+    assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0]])
+    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
+    final, _, terminated, _, infos = vector.step(np.zeros((2, 2)))
+    assert terminated.tolist() == infos["success"].tolist() == [True, False]
+    assert final[0, 1] == pytest.approx(1.47, abs=1e-3)
+    observations, rewards, terminated, truncated, infos = vector.step(np.ones((2, 2)))
+    assert not terminated.any()
+    assert not truncated.any()
+    assert rewards[0] == infos["reward_terms"]["success"][0] == infos["reward_terms"]["progress"][0] == 0.0
+    cell = np.round(observations[0, :2])
+    assert not load_map("large").walls[tuple(cell.astype(int))]
+    assert np.abs(observations[0, :2] - cell).max() <= 0.1
+    assert vector._elapsed.tolist() == [0, 2]
+    np.testing.assert_array_equal(vector.goals, [[7, 1, 1], [7, 1, 1]])
+
+
+def test_disabled_autoreset_leaves_ended_episodes_alone():
+    vector = make_vec(3, autoreset_mode=AutoresetMode.DISABLED)
+    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0], [1.0, 3.0, 0.0, 0.0]])
+    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
+    final, *_ = vector.step(np.zeros((3, 2)))
+    simulated = []
+    step = vector._physics.step
+    vector._physics.step = lambda states, actions: simulated.append(len(states)) or step(states, actions)
+    for _ in range(5):
+        observations, rewards, terminated, _, infos = vector.step(np.ones((3, 2)))
+        np.testing.assert_array_equal(observations[0], final[0])
+        assert (rewards[0], terminated[0], infos["success"][0]) == (0.0, True, True)
+        assert (observations[1:] != final[1:]).any(axis=1).all()
+    assert simulated == [2] * 5
+    before = vector._states.copy()
+    observations, infos = vector.reset(options={"reset_mask": np.array([True, False, False]), "goal": (7, 10)})
+    assert not infos["success"][0]
+    assert (observations[0] != final[0]).any()
+    np.testing.assert_array_equal(vector._states[1:], before[1:])
+    np.testing.assert_array_equal(vector.goals, [[7, 10, 1], [7, 1, 1], [7, 1, 1]])
+    _, _, terminated, _, _ = vector.step(np.ones((3, 2)))
+    assert not terminated.any()
+    assert vector._elapsed.tolist() == [1, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reset_mask": np.zeros(2, dtype=bool)},
+        {"reset_mask": [True, False]},
+        {"reset_mask": np.ones(3, dtype=bool)},
+        {"goal": np.ones((3, 2))},
+        {"state": np.zeros((3, 4))},
+    ],
+)
+def test_wrong_options_are_refused(options):
+    with pytest.raises(ValueError, match="maze: "):
+        make_vec(2).reset(options=options)
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ValueError, match="SAME_STEP"):
+        make_vec(2, autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(ValueError, match="num_envs"):
+        make_vec(0)
+    with pytest.raises(GoalError):
+        gym.make(ID, goal=(0, 0))
+
+
+def test_starts_are_those_of_d4rl():
+    vector = make_vec(4600)
+    observations, _ = vector.reset(seed=3)
+    offset = observations[:, :2] - np.round(observations[:, :2])
+    assert np.abs(offset).max() <= 0.1
+    assert np.abs(offset).max() > 0.099
+    counts = np.bincount(load_map("large").cell_index(observations[:, :2]), minlength=46)
+    assert (np.abs(counts - 100) < 50).all()
+    assert np.std(observations[:, 2:]) == pytest.approx(0.1, rel=0.05)
+    np.testing.assert_array_equal(observations, vector.reset(seed=3)[0])
+
+
+@pytest.mark.parametrize("layout", ["umaze", "medium", "large"])
+def test_pictures_show_ball_goal_and_walls(layout):
+    env = gym.make(ID, layout=layout, render_mode="rgb_array")
+    env.reset(seed=0)
+    first = env.render()
+    maze = env.unwrapped.task.map
+    assert first.shape == (32 * maze.walls.shape[0], 32 * maze.walls.shape[1], 3)
+    middles = first[16::32, 16::32].astype(int).sum(axis=-1)  # the middle of every cell
+    assert middles[maze.walls].max() < middles[~maze.walls].min()
+    for _ in range(30):
+        env.step(np.array([1.0, 1.0], dtype=np.float32))
+    assert (env.render() != first).any()
+    task = env.unwrapped.task
+    position = maze.free_cells[0].astype(float)
+    near, away = (draw_maze(task, task.goal((*maze.own_goal, sign)), position, position[None]) for sign in (1, -1))
+    assert (near != away).any()
+
+
+def test_the_vector_environment_draws_each_of_its_mazes():
+    vector = make_vec(2, render_mode="rgb_array")
+    vector.reset(seed=0)
+    vector.step(np.ones((2, 2)))
+    one, other = vector.render()
+    assert one.shape == other.shape == (288, 384, 3)
+    assert (one != other).any()
+    vector.close()
