@@ -31,6 +31,14 @@ def start_states(maze: MazeMap, num: int, generator: np.random.Generator) -> NDA
     return np.concatenate([positions, 0.1 * generator.standard_normal((num, 2))], axis=1)
 
 
+def given_states(states: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The option `state` as a new array; raises ValueError unless it has `shape` and is finite."""
+    array = np.array(states, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"maze: options['state'] must be {shape} finite numbers, has shape {array.shape}")
+    return array
+
+
 class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
     """A ball that is pushed through a maze towards a goal that it is not told.
 
@@ -92,13 +100,14 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
 
         Raises:
             GoalError: an impossible goal.
+            ValueError: a state of the wrong shape.
         """
         super().reset(seed=seed)
         options = options or {}
         if "goal" in options:
             self.goal = self.task.goal(options["goal"])
         if "state" in options:
-            self._state = np.array(options["state"], dtype=np.float64)
+            self._state = given_states(options["state"], (4,))
         else:
             self._state = start_states(self.task.map, 1, self.np_random)[0]
         self._utility = float(self.task.utility(self._state, self.goal))

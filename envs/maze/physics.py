@@ -27,6 +27,11 @@ _CHUNK = 16
 """Mazes that a thread takes at a time: small enough to balance, large enough not to queue."""
 
 
+def num_processors() -> int:
+    """Processors that this process may use: fewer than the machine has where a container or taskset says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def maze_xml(maze: MazeMap) -> str:
     """The MJCF model of a maze, with D4RL's dimensions: axis x runs along the rows, y along the columns."""
     walls = "".join(
@@ -79,11 +84,11 @@ class MazePhysics:
 
     Args:
         maze: the layout.
-        num_threads: threads that step; None takes as many as there are processors.
+        num_threads: threads that step; None takes one for every processor it may use.
     """
 
     def __init__(self, maze: MazeMap, num_threads: int | None = None) -> None:
-        num_threads = num_threads or os.cpu_count() or 1
+        num_threads = num_threads or num_processors()
         self._model = build_model(maze)
         self._data = [mujoco.MjData(self._model) for _ in range(num_threads)]
         self._rollout = Rollout(nthread=num_threads if num_threads > 1 else 0)

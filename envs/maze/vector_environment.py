@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from envs.maze.environment import MazeNavigation, observation_space, start_states
+from envs.maze.environment import MazeNavigation, given_states, observation_space, start_states
 from envs.maze.physics import MazePhysics
 from envs.maze.rendering import draw_maze
 from envs.maze.task import MazeTask
@@ -102,10 +102,7 @@ class MazeNavigationVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.
             self.goals = np.where(mask[:, None], goals, self.goals)
         states = None
         if "state" in options:
-            states = np.asarray(options["state"], dtype=np.float64)
-            if states.shape != (self.num_envs, 4):
-                raise ValueError(f"maze: options['state'] must be ({self.num_envs}, 4), is {states.shape}")
-            states = states[mask]
+            states = given_states(options["state"], (self.num_envs, 4))[mask]
         self._start(np.flatnonzero(mask), states)
         return self._states.astype(np.float32), self._infos()
 
@@ -177,4 +174,5 @@ class MazeNavigationVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stops the physics threads."""
-        self._physics.close()
+        if hasattr(self, "_physics"):  # Gymnasium closes an environment whose construction failed, too
+            self._physics.close()

@@ -141,6 +141,11 @@ def test_wrong_options_are_refused(options):
         make_vec(2).reset(options=options)
 
 
+def test_a_wrong_state_is_refused():
+    with pytest.raises(ValueError, match="state"):
+        gym.make(ID).reset(options={"state": [1.0, 1.0]})
+
+
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="SAME_STEP"):
         make_vec(2, autoreset_mode=AutoresetMode.SAME_STEP)
