@@ -14,7 +14,8 @@ from preference_oracles.group_populations import (
     check_shares,
     draw_groups,
     expressed_goals,
-    held_out_name,
+    group_names,
+    held_out_index,
     stacked_teacher,
     user_ids,
 )
@@ -77,7 +78,7 @@ class AttributePopulation:
     held_out_groups: tuple[AttributeGroup, ...] = ()
 
     def __post_init__(self) -> None:
-        check_shares(self.name, [group.share for group in self.groups])
+        check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
         if len({len(group.weights) for group in (*self.groups, *self.held_out_groups)}) > 1:
             raise PopulationError(f"population {self.name!r}: all groups must weigh the same number of attributes")
 
@@ -88,7 +89,7 @@ class AttributePopulation:
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn weights."""
-        index = np.repeat(np.arange(len(self.groups) + len(self.held_out_groups)), users_per_group)
+        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
         return self._users(task, index, HELD_OUT_IDS_FROM, generator)
 
     def _users(
@@ -99,10 +100,10 @@ class AttributePopulation:
         for i, group in enumerate(everyone):
             rows = np.flatnonzero(index == i)
             weights[rows] = group.draw(len(rows), generator)
-        names = [group.name for group in self.groups] + [held_out_name(group.name) for group in self.held_out_groups]
+        names = [group.name for group in everyone]
         return Users(
             ids=user_ids(first_id, len(index)),
-            group_names=tuple(names),
+            group_names=group_names(self.name, names, len(self.groups)),
             group_index=index,
             goals=expressed_goals(task, weights, self.name),
             teacher=stacked_teacher([group.teacher for group in everyone], index),

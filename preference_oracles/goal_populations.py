@@ -14,6 +14,7 @@ from preference_oracles.group_populations import (
     GroupPopulation,
     check_num_users,
     equal_shares,
+    held_out_index,
     user_ids,
 )
 from preference_oracles.teachers import RATIONAL, Teacher
@@ -121,8 +122,8 @@ class ContinuousGoalsPopulation:
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every region, with newly drawn goals."""
-        check_num_users(users_per_group)
         regions = _Regions.of(task)
+        index = held_out_index(len(regions.names), users_per_group)
         kept: list[list[NDArray[np.float64]]] = [[] for _ in regions.names]
         while any(len(goals) < users_per_group for goals in kept):
             drawn = np.asarray(task.sample_goals(8 * users_per_group * len(kept), generator), dtype=np.float64)
@@ -130,7 +131,6 @@ class ContinuousGoalsPopulation:
                 if len(kept[region]) < users_per_group:
                     kept[region].append(goal)
         goals = np.concatenate([np.stack(of_region) for of_region in kept])
-        index = np.repeat(np.arange(len(kept)), users_per_group)
         return Users(user_ids(HELD_OUT_IDS_FROM, len(index)), regions.names, index, goals, self.teacher)
 
 

@@ -70,7 +70,7 @@ class GroupPopulation:
     held_out_groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
-        check_shares(self.name, [group.share for group in self.groups])
+        check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares."""
@@ -79,31 +79,32 @@ class GroupPopulation:
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every train group, then of every held-out group."""
-        index = np.repeat(np.arange(len(self.groups) + len(self.held_out_groups)), users_per_group)
+        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
         return self._users(task, index, first_id=HELD_OUT_IDS_FROM)
 
     def _users(self, task: MultiGoalTask, index: NDArray[np.int64], first_id: int) -> Users:
         everyone = (*self.groups, *self.held_out_groups)
         goals = np.stack([expressed_goal(task, group.goal, self.name) for group in everyone])
         names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, goals, strict=True)]
-        names[len(self.groups) :] = [held_out_name(name) for name in names[len(self.groups) :]]
         return Users(
             ids=user_ids(first_id, len(index)),
-            group_names=tuple(names),
+            group_names=group_names(self.name, names, len(self.groups)),
             group_index=index,
             goals=goals[index],
             teacher=stacked_teacher([group.teacher for group in everyone], index),
         )
 
 
-def check_shares(name: str, shares: Sequence[float]) -> None:
-    """Raises PopulationError unless the shares are positive and sum to one."""
+def check_shares(name: str, shares: Sequence[float], held_out_shares: Sequence[float] = ()) -> None:
+    """Raises PopulationError unless the train groups' shares are positive and sum to one and the others' are zero."""
     if not shares:
         raise PopulationError(f"population {name!r} has no train groups")
     if not all(np.isfinite(share) and share > 0 for share in shares):
         raise PopulationError(f"population {name!r}: every train group needs a share above 0, has {list(shares)}")
     if abs(sum(shares) - 1) > 1e-6:
         raise PopulationError(f"population {name!r}: shares must sum to 1, sum to {sum(shares):.6g}")
+    if any(held_out_shares):
+        raise PopulationError(f"population {name!r}: a held-out group has no share of the train users")
 
 
 def draw_groups(shares: Sequence[float], num_users: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -131,14 +132,23 @@ def expressed_goal(task: MultiGoalTask, value: ArrayLike, population: str) -> ND
     try:
         return np.asarray(task.goal(value), dtype=np.float64)
     except GoalError as error:
-        raise PopulationError(
-            f"population {population!r} does not suit the environment {task.name!r}: {error}"
-        ) from error
+        reason = " ".join(str(error).split())
+        message = f"population {population!r} does not suit environment {task.name!r}: {reason}"
+        raise PopulationError(message) from error
 
 
-def held_out_name(name: str) -> str:
-    """The name of a group that no train user belongs to."""
-    return f"held-out {name}"
+def group_names(population: str, names: list[str], num_train: int) -> tuple[str, ...]:
+    """The names, those from `num_train` on marked as held out; PopulationError where one repeats."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise PopulationError(f"population {population!r} has several groups called {repeated[0]!r}: give them names")
+    return (*names[:num_train], *(f"held-out {name}" for name in names[num_train:]))
+
+
+def held_out_index(num_groups: int, users_per_group: int) -> NDArray[np.int64]:
+    """The groups of `users_per_group` users of each group, group after group."""
+    check_num_users(users_per_group)
+    return np.repeat(np.arange(num_groups), users_per_group)
 
 
 def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:
@@ -148,6 +158,8 @@ def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:
 
 def stacked_teacher(teachers: Sequence[Teacher], index: NDArray[np.int64]) -> Teacher:
     """One teacher for users of whom the i-th answers like `teachers[index[i]]`; numbers where they all agree."""
+    if any(teacher.num_users is not None for teacher in teachers):
+        raise PopulationError("a group's teacher needs plain numbers, not one for each user")
     if all(teacher == teachers[0] for teacher in teachers):
         return teachers[0]
     columns: dict[str, Any] = {}

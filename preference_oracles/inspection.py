@@ -112,4 +112,6 @@ def _ends(length: int) -> list[int]:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " to ".join(_text(item) for item in value) if len(value) == 2 else ", ".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -27,7 +27,8 @@ from preference_oracles.queries import (
     rate_segments,
     segment_pool,
 )
-from preference_oracles.teachers import Answers, Teacher, Thresholds
+from preference_oracles.teachers import Answers, Teacher
+from preference_oracles.thresholds import Thresholds, stack_thresholds
 from preference_oracles.users import Users
 
 Progress = Callable[[int, int], None]
@@ -184,11 +185,8 @@ def resolve_thresholds(
     for start in range(0, len(kinds), block):
         rows = first[start : start + block]
         utilities = task.utility(pairs, users.goals[rows][:, None, None, None, :])  # (block, R, 2, T)
-        parts.append(users.teacher.take(rows).thresholds(utilities[:, :, 0], utilities[:, :, 1]))
-    of_kinds = Thresholds(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("skip", "equal", "skip_at", "equal_at"))
-    )
-    return of_kinds.take(kind_of_user.reshape(-1))
+        parts.append((len(rows), users.teacher.take(rows).thresholds(utilities[:, :, 0], utilities[:, :, 1])))
+    return stack_thresholds(parts).take(kind_of_user.reshape(-1))
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from preference_oracles.group_populations import (
     draw_groups,
     equal_shares,
     expressed_goals,
+    group_names,
     held_out,
-    held_out_name,
+    held_out_index,
     stacked_teacher,
     user_ids,
 )
@@ -116,7 +117,7 @@ class RankingPopulation:
     held_out_groups: tuple[RankingGroup, ...] = ()
 
     def __post_init__(self) -> None:
-        check_shares(self.name, [group.share for group in self.groups])
+        check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
         if len({len(group.centre) for group in (*self.groups, *self.held_out_groups)}) > 1:
             raise PopulationError(f"population {self.name!r}: all rankings must be of the same number of places")
 
@@ -127,7 +128,7 @@ class RankingPopulation:
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn rankings."""
-        index = np.repeat(np.arange(len(self.groups) + len(self.held_out_groups)), users_per_group)
+        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
         return self._users(task, index, HELD_OUT_IDS_FROM, generator)
 
     def _users(self, task: MultiGoalTask, index: Int, first_id: int, generator: np.random.Generator) -> Users:
@@ -138,10 +139,9 @@ class RankingPopulation:
             rankings[rows] = mallows_rankings(group.centre, group.dispersion, len(rows), generator)
         centres = expressed_goals(task, np.array([group.centre for group in everyone]), self.name)
         names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, centres, strict=True)]
-        names[len(self.groups) :] = [held_out_name(name) for name in names[len(self.groups) :]]
         return Users(
             ids=user_ids(first_id, len(index)),
-            group_names=tuple(names),
+            group_names=group_names(self.name, names, len(self.groups)),
             group_index=index,
             goals=expressed_goals(task, rankings, self.name),
             teacher=stacked_teacher([group.teacher for group in everyone], index),

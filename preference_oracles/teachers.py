@@ -16,7 +16,7 @@ to choose: the answer is 1/2, not a loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,38 +24,21 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from envs.registry import Registry
-
-Float = NDArray[np.float64]
-PerUser = float | NDArray[np.float64]
+from preference_oracles.thresholds import (
+    Float,
+    PerUser,
+    Thresholds,
+    choose_thresholds,
+    probability_below,
+    quantile_thresholds,
+    return_thresholds,
+)
 
 THRESHOLD_RULES = ("auto", "return", "quantile")
 
 
 class TeacherError(ValueError):
     """A teacher whose settings are outside their range; the message names the field and the range."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Below which summed utility a user skips, and below which difference two segments are equal to them.
-
-    Attributes:
-        skip: (U, 1), or a scalar for everybody; d_skip.
-        equal: likewise; d_equal.
-        skip_at: share of the queries exactly at `skip` that are skipped too; not 0 only for quantiles of utilities that
-            take few values, so that the nominal share of all queries is skipped.
-        equal_at: likewise for `equal`.
-    """
-
-    skip: PerUser = -np.inf
-    equal: PerUser = 0.0
-    skip_at: PerUser = 0.0
-    equal_at: PerUser = 0.0
-
-    def take(self, rows: ArrayLike) -> Thresholds:
-        """The thresholds of these users."""
-        index = np.asarray(rows)
-        return Thresholds(**{f.name: _rows(getattr(self, f.name), index) for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -152,24 +135,17 @@ class Teacher:
         """
         if not self.needs_thresholds:
             return Thresholds()
-        sums_a, sums_b = _sums(utilities_a), _sums(utilities_b)
-        skip, equal = _column(self.skip_fraction), _column(self.equal_fraction)
-        mean = 0.5 * (sums_a.mean(-1, keepdims=True) + sums_b.mean(-1, keepdims=True))
-        by_return = (np.where(np.greater(skip, 0), skip * mean, -np.inf), equal * mean)
-        skip_value, skip_at = _quantile(np.maximum(sums_a, sums_b), skip)
-        equal_value, equal_at = _quantile(np.abs(sums_a - sums_b), equal)
-        quantile = self._uses_quantiles(utilities_a, utilities_b)
-        return Thresholds(
-            skip=np.where(quantile, skip_value, by_return[0]),
-            equal=np.where(quantile, equal_value, by_return[1]),
-            skip_at=np.where(quantile, skip_at, 0.0),
-            equal_at=np.where(quantile, equal_at, 0.0),
-        )
-
-    def _uses_quantiles(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Any:
-        if self.threshold_rule != "auto":
-            return self.threshold_rule == "quantile"
-        return (np.minimum(utilities_a, utilities_b).min(-1) < 0).any(-1, keepdims=True)
+        sums = _sums(utilities_a), _sums(utilities_b)
+        fractions = _column(self.skip_fraction), _column(self.equal_fraction)
+        if self.threshold_rule == "return":
+            return return_thresholds(*sums, *fractions)
+        if self.threshold_rule == "quantile":
+            return quantile_thresholds(*sums, *fractions)
+        by_return = return_thresholds(*sums, *fractions)
+        negative = (np.minimum(utilities_a, utilities_b).min(-1) < 0).any(-1, keepdims=True)
+        if not negative.any():
+            return by_return
+        return choose_thresholds(negative, quantile_thresholds(*sums, *fractions), by_return)
 
     @property
     def needs_thresholds(self) -> bool:
@@ -185,7 +161,7 @@ class Teacher:
         """Probability that no answer is given: (..., K) from utilities (..., K, T)."""
         thresholds = self._resolved(thresholds)
         best = np.maximum(_sums(utilities_a), _sums(utilities_b))
-        return np.where(best < thresholds.skip, 1.0, np.where(best == thresholds.skip, thresholds.skip_at, 0.0))
+        return probability_below(best, thresholds.skip, thresholds.skip_at)
 
     def equal_probability(
         self,
@@ -196,7 +172,7 @@ class Teacher:
         """Probability that an answer given is 1/2: (..., K) from utilities (..., K, T)."""
         thresholds = self._resolved(thresholds)
         gap = np.abs(_sums(utilities_a) - _sums(utilities_b))
-        near = np.where(gap < thresholds.equal, 1.0, np.where(gap == thresholds.equal, thresholds.equal_at, 0.0))
+        near = probability_below(gap, thresholds.equal, thresholds.equal_at)
         nothing_to_choose = (self._difference(utilities_a, utilities_b) == 0) & np.isinf(_column(self.rationality))
         return np.where(nothing_to_choose, 1.0, near)
 
@@ -243,14 +219,12 @@ class Teacher:
 
     def _difference(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Float:
         """Discounted sum of the first segments less that of the second ones."""
-        discount = self.discount
-        if isinstance(discount, float):
-            if discount == 1:
-                return _sums(utilities_a) - _sums(utilities_b)
-            weights = discount ** np.arange(utilities_a.shape[-1] - 1, -1, -1.0)
-            return utilities_a.astype(np.float64) @ weights - utilities_b.astype(np.float64) @ weights
-        table = discount[:, None] ** np.arange(utilities_a.shape[-1] - 1, -1, -1.0)
-        return np.einsum("ukt,ut->uk", utilities_a, table) - np.einsum("ukt,ut->uk", utilities_b, table)
+        if isinstance(self.discount, float) and self.discount == 1:
+            return _sums(utilities_a) - _sums(utilities_b)
+        weights = _column(self.discount) ** np.arange(utilities_a.shape[-1] - 1, -1, -1.0)  # (T,) or (U, T)
+        # step by step first, so that segments of equal utilities differ by exactly zero
+        difference = np.subtract(utilities_a, utilities_b, dtype=np.float64)
+        return np.einsum("...kt,...t->...k", difference, weights)
 
     def _resolved(self, thresholds: Thresholds | None) -> Thresholds:
         if thresholds is None:
@@ -281,10 +255,6 @@ def _column(value: PerUser) -> PerUser:
     return value if isinstance(value, float) else value[:, None]
 
 
-def _rows(value: PerUser, index: NDArray[Any]) -> PerUser:
-    return value if np.ndim(value) == 0 else value[index]  # type: ignore[index]
-
-
 def _sigmoid(rationality: PerUser, difference: Float) -> Float:
     """sigmoid(beta * difference), with its limit where beta is infinite: 1/2 where the difference is zero."""
     with np.errstate(invalid="ignore"):
@@ -298,19 +268,6 @@ def _draw(probability: Float, generator: np.random.Generator) -> NDArray[np.bool
     if (certain | (probability <= 0)).all():
         return certain
     return generator.random(probability.shape, dtype=np.float64) < probability
-
-
-def _quantile(values: Float, fraction: PerUser) -> tuple[Float, Float]:
-    """The value below which `fraction` of `values` (..., R) lie, and the share of those equal to it that count too."""
-    ordered = np.sort(values, axis=-1)
-    num = ordered.shape[-1]
-    wanted = np.broadcast_to(np.asarray(fraction, dtype=np.float64) * num, (*ordered.shape[:-1], 1))
-    value = np.take_along_axis(ordered, np.clip(wanted.astype(np.int64), 0, num - 1), axis=-1)
-    below = (ordered < value).sum(-1, keepdims=True)
-    at = (ordered == value).sum(-1, keepdims=True)
-    share = np.clip((wanted - below) / at, 0.0, 1.0)
-    # all or nothing holds beyond the reference pairs too
-    return np.where(wanted <= 0, -np.inf, np.where(wanted >= num, np.inf, value)), np.where(wanted <= 0, 0.0, share)
 
 
 def _check(thing: object) -> None:
@@ -348,7 +305,10 @@ def get_teacher(specification: str) -> Teacher:
         thing = teachers.get(specification)
     except TypeError as error:
         raise TeacherError(str(error)) from error
-    made = thing if isinstance(thing, Teacher) else thing()
+    try:
+        made = thing if isinstance(thing, Teacher) else thing()
+    except TypeError as error:
+        raise TeacherError(f"{specification} cannot be made without arguments: {error}") from error
     if not isinstance(made, Teacher):
         raise TeacherError(f"{specification} is no teacher: it returned a {type(made).__name__}")
     return made

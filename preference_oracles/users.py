@@ -59,6 +59,8 @@ class Users:
             raise PopulationError("group_index points outside group_names")
         if len(np.unique(self.ids)) != num:
             raise PopulationError("user ids repeat")
+        if self.teacher.num_users not in (None, num):
+            raise PopulationError(f"{num} users have a teacher for {self.teacher.num_users}")
 
     def __len__(self) -> int:
         return len(self.ids)
