@@ -1,6 +1,8 @@
-"""IQL written a second time, with autograd, `torch.optim.Adam` and one network per role, to hold the learner against."""
+"""IQL written a second time with autograd, `torch.optim.Adam` and one network per role, to check the learner."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from iql.learner import Learner
 
 def mlp(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from iql_reference import ReferenceIQL
+
+from iql import InputFeatures, IQLError, IQLSettings, ReplayData, train
+from iql.data import fold_rewards
+from iql.learner import Learner
+from iql.networks import Stack
+
+SETTINGS = IQLSettings(
+    num_updates=40,
+    batch_size=32,
+    hidden_sizes=(32, 24),
+    n_step=3,
+    temperature=3.0,
+    learning_rate=1e-3,
+    polyak=0.05,
+    actor_average=0.1,
+    features=InputFeatures((0,), (4.0,), (((0,), (1,)),)),
+)
+
+
+def make_data(num_runs: int = 2, discrete: bool = False, num: int = 400) -> ReplayData:
+    rng = np.random.default_rng(1)
+    actions = np.eye(3)[rng.integers(3, size=num)] if discrete else rng.uniform(-1, 1, (num, 2))
+    return ReplayData.from_arrays(
+        rng.normal(size=(num, 3)),
+        actions,
+        rng.normal(size=(num, 3)),
+        rng.random(num) < 0.05,
+        rng.random(num) < 0.05,
+        rng.random((num_runs, num)),
+        rng.normal(size=(num_runs, 5, 2)),
+        rng.integers(5, size=(num_runs, num)),
+    )
+
+
+def part(data: ReplayData, run: int) -> ReplayData:
+    rows = slice(run, run + 1)
+    return replace(data, rewards=data.rewards[rows], latents=data.latents[rows], latent_index=data.latent_index[rows])
+
+
+def reference_batch(learner: Learner, data: ReplayData, indices: torch.Tensor, run: int) -> dict[str, torch.Tensor]:
+    settings = learner.settings
+    returns, bootstrap, discounts = fold_rewards(
+        data.rewards, data.terminals, data.timeouts, settings.n_step, settings.discount
+    )
+    latents = data.latents[run][data.latent_index[run][indices].long()]
+    state = learner.features(data.observations[indices])
+    after = learner.features(data.next_observations[bootstrap[indices]])
+    actions = data.actions[indices]
+    return {
+        "state": torch.cat([state, latents], 1),
+        "next_state": torch.cat([after, latents], 1),
+        "actions": actions if settings.discrete_actions else actions.clamp(-1 + 1e-5, 1 - 1e-5),
+        "rewards": returns[run, indices],
+        "discounts": discounts[indices],
+    }
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("schedule", ["constant", "cosine-actor", "cosine"])
+def test_updates_equal_a_plain_autograd_iql(discrete: bool, schedule: str) -> None:
+    """Gradients, Adam, the order of the four steps, targets, averages and padding, all against plain PyTorch.
+
+    A learner that takes another order (the actor on old values, say) is off by far more than the tolerance.
+    """
+    settings = replace(SETTINGS, discrete_actions=discrete, schedule=schedule)
+    data = make_data(2, discrete)
+    learner = Learner(data, settings, [3, 4])
+    references = [ReferenceIQL(learner, run) for run in range(2)]
+    generator = torch.Generator().manual_seed(0)
+    for rates in learner.rates(0, 12):
+        indices = torch.randint(len(data), (2, settings.batch_size), generator=generator)
+        for run, reference in enumerate(references):
+            reference.update(reference_batch(learner, data, indices[run], run), *rates)
+        learner.update(indices, *rates)
+    for run, reference in enumerate(references):
+        checks = [(learner._stack, 0, reference.q1), (learner._stack, 1, reference.q2)]
+        checks += [(learner._stack, 2, reference.pi), (learner._stack, 3, reference.v)]
+        checks += [(learner._target, 0, reference.t1), (learner._target, 1, reference.t2)]
+        checks += [(Stack(learner.average, learner.widths), 0, reference.average)]
+        for stack, net, expected in checks:
+            tensors = reference.flat(expected)
+            for layer in range(3):
+                weight, bias = tensors[2 * layer], tensors[2 * layer + 1]
+                got = stack.weights[layer][net * 2 + run, : weight.shape[0], : weight.shape[1]]
+                assert torch.allclose(got, weight, atol=2e-5)
+                assert torch.allclose(stack.biases[layer][net * 2 + run, 0, : len(bias)], bias, atol=2e-5)
+        if not discrete:
+            assert torch.allclose(learner._log_stds()[run], reference.log_std, atol=2e-5)
+            assert reference.log_std.abs().min() > 1e-3  # it was trained
+
+
+def test_padding_stays_what_it_was() -> None:
+    learner = Learner(make_data(), SETTINGS, [0, 1])
+    padding = learner._stack.weights[-1][:4, :, 1]  # critics give one number, not A
+    before = learner.parameters.clone(), padding.clone()
+    for rates in learner.rates(0, 5):
+        learner.update(torch.randint(400, (2, 32)), *rates)
+    assert not torch.equal(before[0], learner.parameters)
+    assert torch.equal(before[1], padding)
+    assert (learner._stack.weights[0][4:, -2:] == 0).all()  # actors and value networks do not see the action
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_stacked_runs_equal_separate_ones(discrete: bool) -> None:
+    """To 1e-4 after 40 updates: batched products may sum in another order."""
+    settings = replace(SETTINGS, discrete_actions=discrete)
+    data = make_data(3, discrete)
+    together = train(data, settings, [5, 6, 7])
+    for run, seed in enumerate([5, 6, 7]):
+        alone = train(part(data, run), settings, [seed])
+        assert torch.allclose(together.policy.actors[run], alone.policy.actors[0], atol=1e-4)
+        for stacked, single in zip(together.metrics, alone.metrics, strict=True):
+            assert np.isclose(stacked["critic_loss"][run], single["critic_loss"][0], atol=1e-4)
+
+
+def test_same_seed_same_run_other_seed_other_run() -> None:
+    data = make_data(1)
+    first, again, other = (train(data, SETTINGS, [seed]) for seed in (0, 0, 1))
+    assert torch.equal(first.policy.actors, again.policy.actors)
+    assert first.metrics == again.metrics
+    assert not torch.allclose(first.policy.actors, other.policy.actors, atol=1e-2)
+
+
+def test_wrong_seeds_are_named() -> None:
+    with pytest.raises(IQLError, match="2 seeds are needed, got 1"):
+        train(make_data(2), SETTINGS, [0])
+    with pytest.raises(IQLError, match="must not be negative"):
+        train(make_data(1), SETTINGS, [-1])
+    with pytest.raises(IQLError, match="one-hot"):
+        train(make_data(1), replace(SETTINGS, discrete_actions=True), [0])
+
+
+def test_progress_logs_and_evaluations() -> None:
+    seen, evaluated = [], []
+    result = train(
+        make_data(1),
+        SETTINGS,
+        [0],
+        progress=lambda done, total: seen.append((done, total)),
+        log_every=16,
+        evaluate_every=20,
+        on_evaluate=lambda step, policy: evaluated.append((step, policy.num_runs)) or step / 2,
+    )
+    assert seen[-1] == (40, 40)
+    assert [row["step"] for row in result.metrics] == [16, 32, 40]
+    assert evaluated == [(20, 1), (40, 1)]
+    assert result.evaluations == [{"step": 20, "value": 10.0}, {"step": 40, "value": 20.0}]
+    assert result.updates_per_second > 0
