@@ -40,7 +40,9 @@ def test_bootstrap_interval_matches_the_normal_approximation():
 
 
 def test_bootstrap_of_equal_seeds_has_no_width():
-    interval = aggregate.stratified_bootstrap(np.full((3, 2), 0.7), aggregate.worst_column, np.random.default_rng(0), 100)
+    interval = aggregate.stratified_bootstrap(
+        np.full((3, 2), 0.7), aggregate.worst_column, np.random.default_rng(0), 100
+    )
     assert interval == aggregate.Interval(pytest.approx(0.7), pytest.approx(0.7), pytest.approx(0.7))
 
 

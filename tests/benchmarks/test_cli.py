@@ -1,0 +1,130 @@
+"""The command line as a user meets it: the smoke benchmark whole, and wrong input in one line."""
+
+import csv
+import json
+
+import pytest
+
+from benchmarks.cli import main
+
+SMOKE = ["maze", "--preset", "smoke", "--set", "evaluation.episodes=1", "evaluation.curve_episodes=1"]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smoke")
+    arguments = [*SMOKE, "--out", str(folder / "results"), "--data-dir", str(folder / "data")]
+    assert main(arguments) == 0
+    return folder, arguments
+
+
+def test_the_smoke_benchmark_writes_what_the_layout_promises(smoke):
+    suite = smoke[0] / "results" / "smoke"
+    with (suite / "success_rates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["method"] for row in rows} == {"oracle", "btl", "vpl", "vpl+spo"}
+    assert {row["group"] for row in rows} == {"(7, 1)", "(7, 10)"}
+    assert all(row["episodes"] == "1" for row in rows)
+    for method in ("oracle", "btl", "vpl", "vpl+spo"):
+        folder = suite / "maze" / method / "seed_0"
+        config = json.loads((folder / "config.json").read_text())
+        assert config["experiment"]["methods"] == [method]
+        assert config["packages"]["torch"]
+        summary = json.loads((folder / "summary.json").read_text())
+        assert len(summary["users"]) == 2
+        assert "accuracy" in summary["reward_model"]
+        assert "success" in (folder / "metrics.csv").read_text()
+    for figure in ("success", "curves", "reward-maps", "latents"):
+        for ending in ("png", "svg"):
+            assert (suite / f"maze-{figure}.{ending}").stat().st_size > 2_000
+        assert (suite / f"maze-{figure}.png").stat().st_size < 300_000
+
+
+def test_the_same_command_gives_the_same_numbers_and_resume_repeats_nothing(smoke):
+    folder, arguments = smoke
+    suite = folder / "results" / "smoke"
+    before = (suite / "success_rates.csv").read_bytes(), (suite / "maze/vpl/seed_0/metrics.csv").read_bytes()
+    assert main([*arguments, "--resume"]) == 0
+    after = (suite / "success_rates.csv").read_bytes(), (suite / "maze/vpl/seed_0/metrics.csv").read_bytes()
+    assert before == after
+
+
+def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
+    suite = smoke[0] / "results" / "smoke"
+    assert main(["plot", str(suite)]) == 0
+    assert "maze-success.png" in capsys.readouterr().out
+    assert main(["report", str(suite)]) == 0
+    text = (suite / "report.md").read_text()
+    assert "| vpl+spo |" in text
+    assert "commit" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["maze", "--methods", "vlp"], "did you mean 'vpl'"),
+        (["maze", "--methods", "vpl+sop"], "did you mean 'spo'"),
+        (["maze", "--methods", "vpl", "vpl+none"], "named twice"),
+        (["maze", "--preset", "quik"], "did you mean 'quick'"),
+        (["maze", "--seeds", "0"], "seeds must be at least 1"),
+        (["maze", "--seeds", "two"], "invalid int value"),
+        (["maze", "--population", "two-gaols"], "did you mean 'two-goals'"),
+        (["maze", "--population", "nowhere.py:Mine"], "no file nowhere.py"),
+        (["maze", "--teacher", "rationl"], "did you mean 'rational'"),
+        (["maze", "--device", "quantum"], "use auto, cpu or cuda"),
+        (["maze", "--set", "iql.num_updates"], "KEY=VALUE"),
+        (["maze", "--set", "iql.updates=3"], "unknown setting"),
+        (["maze", "--set", "preferences.segment_length=0"], "at least 1"),
+        (["mase"], "invalid choice"),
+        ([], "COMMAND"),
+        (["plot", "no-such-folder"], "holds no results"),
+        (["report", "no-such-folder"], "holds no results"),
+        (["data", "inspect", "no-such-file.hdf5"], "no-such-file.hdf5"),
+        (["data", "generate", "maze", "x.hdf5", "--transitions", "0"], "at least 1"),
+    ],
+)
+def test_wrong_input_is_one_line_with_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert message in output.err
+    assert len(output.err.strip().splitlines()) == 1
+    assert "Traceback" not in output.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_cuda_is_said_before_any_work(capsys, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    assert main(["maze", "--device", "cuda", "--out", str(tmp_path / "r")]) == 2
+    assert "no CUDA device here" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("content", [b"just some text\n", b"\x89HDF\r\n\x1a\n" + b"\0" * 64, b""])
+def test_a_file_that_is_no_dataset_is_named(content, capsys, tmp_path):
+    path = tmp_path / "data.hdf5"
+    path.write_bytes(content)
+    assert main(["data", "inspect", str(path)]) == 2
+    output = capsys.readouterr().err
+    assert "data.hdf5" in output
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_data_goes_through_files(capsys, tmp_path):
+    source, target = tmp_path / "maze.hdf5", tmp_path / "maze.npz"
+    assert main(["data", "generate", "maze", str(source), "--transitions", "2000"]) == 0
+    assert main(["data", "inspect", str(source)]) == 0
+    assert "transitions   2" in capsys.readouterr().out
+    assert main(["data", "convert", str(source), str(target)]) == 0
+    assert target.stat().st_size > 1000
+    assert main(["data", "convert", str(source), str(tmp_path / "maze.txt")]) == 2
+
+
+def test_list_names_everything(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("maze", "two-goals", "rational", "vpl", "spo", "quick"):
+        assert name in text

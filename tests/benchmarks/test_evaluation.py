@@ -1,0 +1,83 @@
+"""Every episode counts: also the last round's, also those in which the simulator raises."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+from benchmarks.evaluation import Outcome, run_episodes
+from envs.environments import Environment
+
+
+class CountingVector(gym.vector.VectorEnv):
+    """Observation (goal, time). Succeeds at time `goal` if the action was the job's own; raises where the goal is 7."""
+
+    metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
+    made: list[int] = []  # noqa: RUF012
+
+    def __init__(self, num_envs, autoreset_mode=AutoresetMode.DISABLED):
+        self.num_envs = num_envs
+        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        self.single_action_space = gym.spaces.Box(-100, 100, (1,), np.float32)
+        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
+        CountingVector.made.append(num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        self.goals = np.broadcast_to(options["goal"], (self.num_envs, 1))[:, 0].copy()
+        self.time = np.zeros(self.num_envs)
+        self.done = np.zeros(self.num_envs, bool)
+        return self._observe(), {"success": np.zeros(self.num_envs, bool)}
+
+    def _observe(self):
+        return np.column_stack([self.goals, self.time]).astype(np.float32)
+
+    def step(self, actions):
+        self.time += ~self.done
+        success = (self.time == self.goals) & (actions[:, 0] == self.goals) & ~self.done
+        errors = np.where((self.goals == 7) & (self.time == 2), "arm out of reach", "")
+        truncated = self.time >= 5
+        self.done |= success | truncated
+        return self._observe(), np.zeros(self.num_envs), success, truncated, {"success": success, "error": errors}
+
+
+@pytest.fixture
+def environment():
+    gym.register("pluralbench-test/Counting-v0", entry_point="unused:Unused", vector_entry_point=CountingVector)
+    yield Environment("counting", "pluralbench-test/Counting-v0", None, None, 1, "none", max_parallel_episodes=4)
+    del gym.registry["pluralbench-test/Counting-v0"]
+    CountingVector.made.clear()
+
+
+def test_every_job_gets_its_episodes_its_goal_and_its_policy(environment):
+    goals = np.array([[3.0], [2.0], [4.0]])
+    rows_seen = []
+
+    def act(observations, jobs):
+        rows_seen.append(len(jobs))
+        assert (observations[:, 0] == goals[jobs, 0]).all()
+        return np.where(jobs == 1, 99.0, goals[jobs, 0])[:, None]  # job 1's policy is wrong
+
+    outcome = run_episodes(environment, act, goals, episodes=3, seed=0)
+    np.testing.assert_array_equal(outcome.successes, [3, 0, 3])
+    np.testing.assert_array_equal(outcome.mean_steps, [3, 5, 4])
+    assert outcome.errors == ()
+    assert CountingVector.made == [4]  # nine episodes in three rounds of at most four
+    assert sum(rows_seen) < 3 * 4 * 5  # ended episodes are not acted for
+
+
+def test_an_episode_that_raises_is_a_failure_and_is_reported(environment):
+    outcome = run_episodes(environment, lambda o, j: o[:, :1], np.array([[7.0], [3.0]]), episodes=2, seed=0)
+    np.testing.assert_array_equal(outcome.successes, [0, 2])
+    assert outcome.errors == ((0, "arm out of reach"), (0, "arm out of reach"))
+    np.testing.assert_array_equal(outcome.success_rates, [0.0, 1.0])
+
+
+def test_outcomes_split_by_job_and_survive_json():
+    outcome = Outcome(4, np.array([1, 2, 3]), np.array([5.0, 6.0, 7.0]), ((2, "broke"),))
+    part = outcome.of_jobs(slice(1, 3))
+    np.testing.assert_array_equal(part.successes, [2, 3])
+    assert part.errors == ((1, "broke"),)
+    again = Outcome.from_dict(outcome.as_dict())
+    np.testing.assert_array_equal(again.success_rates, outcome.success_rates)
+    assert again.errors == outcome.errors
