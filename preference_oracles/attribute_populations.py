@@ -15,6 +15,7 @@ from preference_oracles.group_populations import (
     draw_groups,
     expressed_goals,
     group_names,
+    held_out_generator,
     held_out_index,
     stacked_teacher,
     user_ids,
@@ -90,7 +91,7 @@ class AttributePopulation:
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn weights."""
         index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, index, HELD_OUT_IDS_FROM, generator)
+        return self._users(task, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
 
     def _users(
         self, task: MultiGoalTask, index: NDArray[np.int64], first_id: int, generator: np.random.Generator

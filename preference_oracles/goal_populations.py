@@ -14,6 +14,7 @@ from preference_oracles.group_populations import (
     GroupPopulation,
     check_num_users,
     equal_shares,
+    held_out_generator,
     held_out_index,
     user_ids,
 )
@@ -124,6 +125,7 @@ class ContinuousGoalsPopulation:
         """`users_per_group` new users of every region, with newly drawn goals."""
         regions = _Regions.of(task)
         index = held_out_index(len(regions.names), users_per_group)
+        generator = held_out_generator(generator)
         kept: list[list[NDArray[np.float64]]] = [[] for _ in regions.names]
         while any(len(goals) < users_per_group for goals in kept):
             drawn = np.asarray(task.sample_goals(8 * users_per_group * len(kept), generator), dtype=np.float64)

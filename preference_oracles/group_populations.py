@@ -151,6 +151,11 @@ def held_out_index(num_groups: int, users_per_group: int) -> NDArray[np.int64]:
     return np.repeat(np.arange(num_groups), users_per_group)
 
 
+def held_out_generator(generator: np.random.Generator) -> np.random.Generator:
+    """A stream of its own for held-out users: who gives the same seed for both still gets other people."""
+    return np.random.default_rng([int(generator.integers(2**62)), HELD_OUT_IDS_FROM])
+
+
 def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:
     """Successive ids."""
     return np.arange(first_id, first_id + num_users, dtype=np.int64)

@@ -106,9 +106,10 @@ def _read(path: Path, file_format: str, names: tuple[str, ...]) -> dict[str, Any
     if not Path(path).is_file():
         raise PreferenceError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found a single array")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found a single array")
+        with loaded as file:
             found = str(file["format"]) if "format" in file.files else None
             if found != file_format:
                 raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found {found!r}")

@@ -70,9 +70,11 @@ def segment_pool(dataset: TransitionDataset, segment_length: int, episodes: Arra
         raise QueryError(f"a segment has at least 1 step, not {segment_length}")
     bounds = dataset.episode_bounds
     if episodes is not None:
-        rows = np.asarray(episodes)
-        if rows.dtype != np.bool_ and len(rows) and not (-len(bounds) <= rows.min() <= rows.max() < len(bounds)):
-            raise QueryError(f"the data has {len(bounds)} episodes; no episode {rows.max()}")
+        chosen = np.asarray(episodes)
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(bounds):
+            found = f"{rows.min()} to {rows.max()}"
+            raise QueryError(f"the data has {len(bounds)} episodes, from 0 on; got episodes {found}")
         bounds = bounds[rows]
     lengths = bounds[:, 1] - bounds[:, 0]
     counts = np.maximum(lengths - segment_length + 1, 0)

@@ -25,6 +25,7 @@ from preference_oracles.group_populations import (
     expressed_goals,
     group_names,
     held_out,
+    held_out_generator,
     held_out_index,
     stacked_teacher,
     user_ids,
@@ -55,9 +56,7 @@ def mallows_rankings(centre: Sequence[int], dispersion: float, num: int, generat
     rank = np.zeros((num, len(places)), dtype=np.int64)  # of the centre's i-th place
     for i in range(1, len(places)):
         # the i-th place passes `passed` of the places before it, with probability in proportion to phi^passed
-        weights = np.ones(i + 1) if dispersion == 0 else np.exp(-dispersion * np.arange(i + 1))
-        if np.isinf(dispersion):
-            weights = (np.arange(i + 1) == 0).astype(np.float64)
+        weights = np.exp(-dispersion * np.arange(i + 1)) if np.isfinite(dispersion) else np.eye(1, i + 1)[0]
         edges = np.cumsum(weights / weights.sum())[:-1]
         passed = np.searchsorted(edges, generator.random(num), side="right")
         rank[:, i] = i - passed
@@ -129,7 +128,7 @@ class RankingPopulation:
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn rankings."""
         index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, index, HELD_OUT_IDS_FROM, generator)
+        return self._users(task, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
 
     def _users(self, task: MultiGoalTask, index: Int, first_id: int, generator: np.random.Generator) -> Users:
         everyone = (*self.groups, *self.held_out_groups)

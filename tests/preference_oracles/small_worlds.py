@@ -150,9 +150,8 @@ def random_data(task: object, num_episodes: int = 100, length: int = 20) -> Tran
     elif isinstance(task, MazeTask):
         observations = np.concatenate([task.sample_goals(num, generator)[:, :2], np.zeros((num, 2))], axis=1)
     elif isinstance(task, RavensTask):
-        observations = generator.uniform(
-            [0.3, -0.3, 0, 0.3, -0.3, 0.02, 0], [0.7, 0.3, 0.2, 0.7, 0.3, 0.05, 1], (num, 7)
-        )
+        low, high = [0.3, -0.3, 0, 0.3, -0.3, 0.02, 0], [0.7, 0.3, 0.2, 0.7, 0.3, 0.05, 1]
+        observations = generator.uniform(low, high, (num, 7))
     else:
         return line_data(num_episodes, length)
     return as_dataset(observations, length)

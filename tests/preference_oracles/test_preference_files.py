@@ -1,0 +1,208 @@
+"""PreferenceDataset and its files: what comes back, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from preference_oracles.preference_files import export_npz, export_pairs, import_npz, import_pairs, to_pairs
+from preference_oracles.preferences import PreferenceDataset, PreferenceError
+
+COLUMNS = ("segments", "labels", "mask", "user_ids", "group_index", "goals")
+
+
+def preferences(num_users: int = 6, num_comparisons: int = 4) -> PreferenceDataset:
+    generator = np.random.default_rng(0)
+    mask = generator.random((num_users, num_comparisons)) < 0.8
+    labels = np.where(mask, generator.choice([0.0, 0.5, 1.0], size=mask.shape), 0.5).astype(np.float32)
+    return PreferenceDataset(
+        segments=generator.normal(size=(num_users, num_comparisons, 2, 3, 5)).astype(np.float32),
+        labels=labels,
+        mask=mask,
+        user_ids=np.arange(num_users) * 7,
+        group_names=("wants (7, 1)", "möchte anderes"),
+        group_index=np.arange(num_users) % 2,
+        goals=generator.normal(size=(num_users, 2)),
+        provenance={"population": "two-goals", "seed": 3, "rates": {"skip": 0.2}},
+    )
+
+
+def assert_same(a: PreferenceDataset, b: PreferenceDataset) -> None:
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+    assert (a.group_names, a.provenance) == (b.group_names, b.provenance)
+
+
+def test_sizes_and_slices() -> None:
+    data = preferences()
+    assert len(data) == data.num_users == 6
+    assert (data.num_comparisons, data.segment_length, data.observation_size) == (4, 3, 5)
+    some = data.take_users([4, 1])
+    np.testing.assert_array_equal(some.user_ids, [28, 7])
+    np.testing.assert_array_equal(some.segments, data.segments[[4, 1]])
+    assert data.take_users(data.group_index == 1).num_users == 3
+    np.testing.assert_array_equal(data.take_queries(slice(1, 3)).labels, data.labels[:, 1:3])
+    np.testing.assert_array_equal(data.take_queries([3, 0]).segments, data.segments[:, [3, 0]])
+
+
+def test_hdf5_gives_back_what_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "preferences.hdf5"
+    data = preferences()
+    data.save(path)
+    assert_same(PreferenceDataset.load(path), data)
+    lazy = PreferenceDataset.load(path, lazy=True)
+    assert isinstance(lazy.segments, np.memmap)
+    assert_same(lazy, data)
+    assert_same(PreferenceDataset.load(path, verify=False), data)
+    first = path.read_bytes()
+    data.save(path)
+    assert path.read_bytes() == first
+    assert [p.name for p in path.parent.iterdir()] == ["preferences.hdf5"]
+
+
+def test_batches_hold_every_user_once(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.hdf5"
+    preferences().save(path)
+    lazy = PreferenceDataset.load(path, lazy=True)
+    for generator in (None, np.random.default_rng(0)):
+        batches = list(lazy.batches(4, generator))
+        assert [len(batch) for batch in batches] == [4, 2]
+        ids = np.concatenate([batch.user_ids for batch in batches])
+        np.testing.assert_array_equal(np.sort(ids), lazy.user_ids)
+        for batch in batches:
+            assert not isinstance(batch.segments.base, np.memmap)  # rows are read, not mapped
+            rows = batch.user_ids // 7
+            np.testing.assert_array_equal(batch.segments, preferences().segments[rows])
+    assert (np.concatenate([b.user_ids for b in lazy.batches(4, np.random.default_rng(0))]) != lazy.user_ids).any()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_flipped_byte_is_noticed_wherever_it_matters(tmp_path: Path, lazy: bool) -> None:
+    path = tmp_path / "preferences.hdf5"
+    data = preferences()
+    data.save(path)
+    whole = path.read_bytes()
+    noticed = 0
+    for position in np.random.default_rng(0).integers(len(whole), size=150):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x10
+        path.write_bytes(damaged)
+        try:
+            found = PreferenceDataset.load(path, lazy=lazy)
+        except PreferenceError:
+            noticed += 1
+        else:
+            assert_same(found, data)  # a byte that nothing reads
+    assert noticed > 40
+    path.write_bytes(whole)
+    with h5py.File(path, "r") as file:
+        offsets = {name: file[name].id.get_offset() for name in COLUMNS}
+    for offset in offsets.values():
+        damaged = bytearray(whole)
+        damaged[offset] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(PreferenceError, match="checksum"):
+            PreferenceDataset.load(path, lazy=lazy)
+
+
+def test_foreign_and_truncated_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.hdf5"
+    with pytest.raises(PreferenceError, match="no such file"):
+        PreferenceDataset.load(path)
+    path.write_text("observations, actions\n")
+    with pytest.raises(PreferenceError, match=r"preferences\.hdf5: not an HDF5 file"):
+        PreferenceDataset.load(path)
+    with h5py.File(path, "w") as file:
+        file["observations"] = np.zeros((3, 2))
+    for verify in (True, False):
+        with pytest.raises(PreferenceError, match="expected the format 'pluralbench preferences 1', found None"):
+            PreferenceDataset.load(path, verify=verify)
+    preferences().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PreferenceError, match=r"preferences\.hdf5"):
+        PreferenceDataset.load(path)
+
+
+def test_npz_gives_back_what_was_exported(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.npz"
+    data = preferences()
+    export_npz(data, path)
+    assert_same(import_npz(path), data)
+    with np.load(path, allow_pickle=False) as file:
+        assert {*COLUMNS, "group_names", "provenance", "format"} == set(file.files)
+
+
+def test_other_npz_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.npz"
+    with pytest.raises(PreferenceError, match="no such file"):
+        import_npz(path)
+    np.savez(path, observations=np.zeros(3))
+    with pytest.raises(PreferenceError, match="expected an npz of format 'pluralbench preferences 1', found None"):
+        import_npz(path)
+    export_pairs(preferences(), path)
+    with pytest.raises(PreferenceError, match="found 'pluralbench pairs 1'"):
+        import_npz(path)
+    path.write_bytes(b"PK nothing")
+    with pytest.raises(PreferenceError, match="damaged, or no npz"):
+        import_npz(path)
+    np.savez(path, format=np.array([object()], dtype=object))
+    with pytest.raises(PreferenceError, match="damaged, or no npz"):
+        import_npz(path)
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(path)
+    with pytest.raises(PreferenceError, match="found a single array"):
+        import_npz(path)
+    export_npz(preferences(), path)
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(PreferenceError):
+        import_npz(path)
+
+
+def test_pairs_have_the_preferred_segment_first(tmp_path: Path) -> None:
+    data = preferences()
+    data = replace(data, labels=np.where(data.mask, data.labels, np.float32(0.5)))
+    pairs = to_pairs(data)
+    assert len(pairs) == data.mask.sum()
+    row = 0
+    for user in range(6):
+        for k in np.flatnonzero(data.mask[user]):
+            label = data.labels[user, k]
+            chosen = 1 if label == 0 else 0
+            np.testing.assert_array_equal(pairs.chosen[row], data.segments[user, k, chosen])
+            np.testing.assert_array_equal(pairs.rejected[row], data.segments[user, k, 1 - chosen])
+            assert pairs.label[row] == (0.5 if label == 0.5 else 1.0)
+            assert pairs.user_id[row] == data.user_ids[user]
+            assert pairs.group[row] == data.group_names[user % 2]
+            row += 1
+    path = tmp_path / "mine.pairs.npz"
+    export_pairs(data, path)
+    again = import_pairs(path)
+    for name in ("chosen", "rejected", "label", "user_id", "group"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(pairs, name))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"segments": np.zeros((6, 4, 3, 3, 5), np.float32)}, r"segments must be \(U, K, 2, T, S\)"),
+        ({"segments": np.zeros((6, 4, 2, 3, 5))}, "segments must be float32"),
+        ({"labels": np.zeros((6, 3), np.float32)}, r"labels must be float32 \(6, 4\)"),
+        ({"labels": np.full((6, 4), 0.7, np.float32)}, "labels must be 0, 0.5 or 1"),
+        ({"labels": np.full((6, 4), np.nan, np.float32)}, "labels must be 0, 0.5 or 1"),
+        ({"mask": np.zeros((6, 4))}, "mask must be bool"),
+        ({"user_ids": np.arange(5)}, r"user_ids must be int64 \(6,\)"),
+        ({"group_index": np.full(6, 2)}, "outside group_names"),
+        ({"goals": np.zeros(6)}, r"goals must be \(U, G\)"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(PreferenceError, match=message):
+        replace(preferences(), **change)
