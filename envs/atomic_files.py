@@ -63,11 +63,10 @@ def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.Fil
         path: where the file shall stand.
         file_format: what it holds and in which version, `pluralbench transitions 1` say; readers compare it.
     """
-    with replace_file(path) as partial:
-        with h5py.File(partial, "w") as file:
-            yield file
-            file.attrs[FORMAT_ATTRIBUTE] = file_format
-            file.attrs[CHECKSUM_ATTRIBUTE] = content_checksum(file)
+    with replace_file(path) as partial, h5py.File(partial, "w") as file:
+        yield file
+        file.attrs[FORMAT_ATTRIBUTE] = file_format
+        file.attrs[CHECKSUM_ATTRIBUTE] = content_checksum(file)
 
 
 @contextmanager

@@ -1,0 +1,66 @@
+# Everything from a fresh clone, with nothing but python3 and make:
+#
+#   make bench      the maze benchmark on a laptop's processor, written to results/
+#   make test       the fast tests (about five minutes on two cores); make test-all runs the slow ones too
+#   make check      formatting, lint and types
+#   make clean      removes the virtual environment and what the tools left behind; never results/
+#
+# Another interpreter:                make PYTHON=python3.11 bench
+# PyTorch without CUDA (Linux):       make PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" bench
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+
+.PHONY: help bench test test-all check format clean
+
+help:
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks maze --preset quick --out results
+
+# One thread per process: two processes with two threads each on two cores would only get in each other's way.
+test: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
+
+test-all: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The two stamps say that the installation in .venv is the one of these two files.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing PluralBench and its dependencies into $(VENV) (some minutes the first time)"
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing PluralBench and the development tools into $(VENV) (some minutes the first time)"
+	$(INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/installed
+
+# PyBullet comes ready built for Python 3.10 and 3.11 only; newer ones compile it.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "PluralBench needs Python 3.10 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))' || command -v c++ >/dev/null || \
+	  { echo "PyBullet has no ready build for this Python and there is no C++ compiler to make one:" \
+	    "install g++, or use Python 3.11: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python3 cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
