@@ -30,13 +30,14 @@ class LearnerSettings(TrainingSettings):
     """What all learners with a network share, on top of how they are trained.
 
     Attributes:
-        hidden_size: units of every hidden layer.
+        hidden_size: units of every hidden layer; 256 in the paper, but 128 is as good in the maze in a third of the
+            time.
         num_layers: hidden layers of the reward network.
         fourier_columns: observation columns that also enter as sines and cosines.
         fourier_wavelengths: the wavelengths of these, in the columns' units.
     """
 
-    hidden_size: int = 256
+    hidden_size: int = 128
     num_layers: int = 3
     fourier_columns: tuple[int, ...] = ()
     fourier_wavelengths: tuple[float, ...] = ()

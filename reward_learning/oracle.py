@@ -89,6 +89,11 @@ class Oracle:
             return 0.5 * (1 + difference.sign())
         return (self.settings.rationality * difference).sigmoid()
 
+    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred for goals (U, G)."""
+        returns = self.reward(segments, latents[:, None, None, None, :]).sum(-1, keepdim=True)  # (U, K, 2, 1)
+        return self.preference_probability(returns[:, :, 0], returns[:, :, 1])
+
     def save(self, folder: Path) -> None:
         """Writes the settings, and the goal's size to recognise another task's file."""
         settings = dataclasses.asdict(self.settings)

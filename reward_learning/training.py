@@ -42,7 +42,7 @@ class TrainingSettings:
         num_validations: how often the checkpoint is weighed, evenly over the training.
     """
 
-    num_updates: int = 2000
+    num_updates: int = 1500
     batch_users: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.0

@@ -1,0 +1,243 @@
+"""What a reward model knows, measured on people and answers that it has not seen.
+
+Every number is of held-out users: the model reads their first answers (`context`) and is judged on other answers of
+theirs (`targets`), never on the pairs that the encoder saw. Learned quantities use the mean of each user's posterior,
+the latent that the policy is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from envs.multigoal import MultiGoalTask
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.diagnostic_measures import (
+    active_units,
+    calibration,
+    cluster_recovery,
+    probe_accuracy,
+    rank_correlation,
+)
+from reward_learning.networks import LearnerError
+from reward_learning.preference_losses import gaussian_kl, preference_logits, segment_returns
+from reward_learning.reward_model import Posterior, RewardModel
+from reward_learning.scaling import DistributionalModel
+
+FloatArray = NDArray[np.floating]
+
+CONTEXT_SIZES = (1, 2, 4, 8, 16)
+NUM_OBSERVATIONS = 1000
+"""Observations on which learned and true utility are correlated."""
+MAX_GOALS = 64
+"""Goals that are asked whether they disagree about a pair."""
+CHUNK_REWARDS = 1 << 18
+"""Rewards computed at once."""
+
+
+@runtime_checkable
+class AnswerModel(Protocol):
+    """A reward model with a probability of its own for answers on segments, where rewards of steps do not just add."""
+
+    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred under latents (U, Z)."""
+        ...
+
+
+@runtime_checkable
+class ClusteringModel(Protocol):
+    """A reward model that puts each user into one of a few groups."""
+
+    def assign(self, preferences: PreferenceDataset) -> Tensor:
+        """The group (U,) of each user."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Held-out answers, with who conflicts with whom worked out once.
+
+    Attributes:
+        data: the answers.
+        decided: (U, K) bool, given and no tie.
+        conflicting: (U, K) bool, pairs about which the goals in the data disagree.
+    """
+
+    data: PreferenceDataset
+    decided: NDArray[np.bool_]
+    conflicting: NDArray[np.bool_]
+
+
+def diagnose(
+    model: RewardModel,
+    context: PreferenceDataset,
+    targets: PreferenceDataset,
+    task: MultiGoalTask,
+    num_answers: int = 8,
+    context_sizes: Sequence[int] = CONTEXT_SIZES,
+    observations: FloatArray | None = None,
+) -> dict[str, Any]:
+    """Every diagnostic of one fitted model.
+
+    Args:
+        model: fitted.
+        context: answers of U held-out users for the model to infer them from.
+        targets: other answers of the same users, in the same rows.
+        task: for the true utilities.
+        num_answers: answers in the context wherever it is not varied.
+        context_sizes: numbers of answers at which accuracy is reported; those beyond the context are left out.
+        observations: (P, S) on which rewards are correlated; from the targets' segments if None.
+
+    Returns:
+        JSON values. `accuracy`, `nll`, `accuracy_conflicting` (on pairs about which the users' goals disagree) and
+        `conflicting_share`; `accuracy_by_group`; `accuracy_by_answers` {"1": ..}; `calibration` {ece, bins};
+        `rank_correlation` {mean, worst_group, by_group}; `latents` {size, kl, active_units, std, probe,
+        cluster_recovery}. None stands for what does not apply.
+
+    Raises:
+        LearnerError: context and targets are of different users, or there are too few answers.
+    """
+    if not np.array_equal(context.user_ids, targets.user_ids):
+        raise LearnerError("context and targets must hold the same users in the same rows")
+    if not 1 <= num_answers <= context.num_comparisons:
+        raise LearnerError(f"{num_answers} answers asked for, the context has {context.num_comparisons}")
+    prepared = _Targets(targets, targets.mask & (targets.labels != 0.5), _conflicting(targets, task))
+    posterior = model.infer(context.take_queries(slice(0, num_answers)))
+    probability = answer_probabilities(model, targets, posterior.mean)
+    right = _right(probability, targets.labels)
+    report: dict[str, Any] = {
+        "num_answers": num_answers,
+        "accuracy": _mean(right, prepared.decided),
+        "nll": _nll(probability, targets),
+        "accuracy_conflicting": _mean(right, prepared.decided & prepared.conflicting),
+        "conflicting_share": _mean(prepared.conflicting, prepared.decided),
+        "accuracy_by_group": _by_group(targets, right, prepared.decided),
+        "accuracy_by_answers": {},
+        "calibration": calibration(probability[prepared.decided], targets.labels[prepared.decided]),
+        "rank_correlation": _rank_correlation(model, targets, posterior.mean, task, observations),
+        "latents": _latents(model, posterior, context.take_queries(slice(0, num_answers))),
+    }
+    for size in context_sizes:
+        if size <= context.num_comparisons:
+            means = model.infer(context.take_queries(slice(0, size))).mean
+            right = _right(answer_probabilities(model, targets, means), targets.labels)
+            report["accuracy_by_answers"][str(size)] = _mean(right, prepared.decided)
+    return report
+
+
+@torch.no_grad()
+def answer_probabilities(model: RewardModel, preferences: PreferenceDataset, latents: Tensor) -> FloatArray:
+    """The model's probability (U, K) of each answer `first preferred`, for one latent per user (U, Z)."""
+    num_users, num_comparisons, _, length, _ = preferences.segments.shape
+    rows = max(1, CHUNK_REWARDS // (2 * num_comparisons * length))
+    parts = []
+    for start in range(0, num_users, rows):
+        segments = torch.from_numpy(np.array(preferences.segments[start : start + rows])).to(latents.device)
+        parts.append(_answer_probability(model, segments, latents[start : start + rows]).cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty((0, num_comparisons), dtype=np.float32)
+
+
+def _answer_probability(model: RewardModel, segments: Tensor, latents: Tensor) -> Tensor:
+    if isinstance(model, AnswerModel):
+        return model.answer_probability(segments, latents)
+    of_step = latents[:, None, None, None, :].expand(*segments.shape[:-1], -1)
+    if isinstance(model, DistributionalModel) and segments.shape[3] == 1:
+        outputs = model.preference_outputs(segments, of_step)[..., 0, :]  # (U, K, 2, O)
+        return model.preference_probability(outputs[:, :, 0], outputs[:, :, 1])
+    return preference_logits(segment_returns(model.reward(segments, of_step))).sigmoid()
+
+
+def _right(probability: FloatArray, labels: FloatArray) -> FloatArray:
+    """1 where the model leans to the preferred side, 0 where to the other, 1/2 where to neither."""
+    return np.where(probability == 0.5, 0.5, ((probability > 0.5) == (labels > 0.5)).astype(np.float64))
+
+
+def _nll(probability: FloatArray, targets: PreferenceDataset) -> float | None:
+    clipped = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    nll = -(targets.labels * np.log(clipped) + (1 - targets.labels) * np.log1p(-clipped))
+    return _mean(nll, targets.mask)
+
+
+def _mean(values: FloatArray | NDArray[np.bool_], where: NDArray[np.bool_]) -> float | None:
+    return float(np.mean(values[where])) if where.any() else None
+
+
+def _by_group(targets: PreferenceDataset, values: FloatArray, where: NDArray[np.bool_]) -> dict[str, float | None]:
+    present = np.unique(targets.group_index)
+    rows = {int(group): targets.group_index == group for group in present}
+    return {targets.group_names[group]: _mean(values[row], where[row]) for group, row in rows.items()}
+
+
+def _conflicting(targets: PreferenceDataset, task: MultiGoalTask) -> NDArray[np.bool_]:
+    """Pairs (U, K) about which two of the goals in the data (the first 64 distinct ones) say the opposite."""
+    some_prefer_first = np.zeros(targets.labels.shape, dtype=bool)
+    some_prefer_second = some_prefer_first.copy()
+    for goal in np.unique(targets.goals, axis=0)[:MAX_GOALS]:
+        returns = task.utility(np.asarray(targets.segments), goal).sum(-1)  # (U, K, 2)
+        some_prefer_first |= returns[..., 0] > returns[..., 1]
+        some_prefer_second |= returns[..., 0] < returns[..., 1]
+    return some_prefer_first & some_prefer_second
+
+
+@torch.no_grad()
+def _rank_correlation(
+    model: RewardModel,
+    targets: PreferenceDataset,
+    means: Tensor,
+    task: MultiGoalTask,
+    observations: FloatArray | None,
+) -> dict[str, Any]:
+    """Spearman's correlation of learned reward and true utility over observations, per user."""
+    if observations is None:
+        seen = np.asarray(targets.segments).reshape(-1, targets.observation_size)
+        observations = seen[:: max(1, len(seen) // NUM_OBSERVATIONS)]
+    places = torch.from_numpy(np.ascontiguousarray(observations, dtype=np.float32)).to(means.device)
+    rows = max(1, CHUNK_REWARDS // len(places))
+    learned = []
+    for part in means.split(rows):
+        shape = (len(part), len(places))
+        rewards = model.reward(places.expand(*shape, -1), part[:, None].expand(*shape, -1))
+        learned.append(rewards.cpu().numpy())
+    true = np.concatenate(
+        [
+            task.utility(observations[None], targets.goals[start : start + rows, None])
+            for start in range(0, targets.num_users, rows)
+        ]
+    )
+    correlation = rank_correlation(np.concatenate(learned), true)
+    known = np.isfinite(correlation)
+    by_group = _by_group(targets, correlation, known)
+    groups = [value for value in by_group.values() if value is not None]
+    return {"mean": _mean(correlation, known), "worst_group": min(groups, default=None), "by_group": by_group}
+
+
+def _latents(model: RewardModel, posterior: Posterior, context: PreferenceDataset) -> dict[str, Any]:
+    """Whether latents tell people apart: against posterior collapse, and for the groups that a clustering finds."""
+    means = posterior.mean.cpu().numpy().astype(np.float64)
+    variance = posterior.log_var.exp()
+    recovery = None
+    if isinstance(model, ClusteringModel):
+        recovery = cluster_recovery(model.assign(context).cpu().numpy(), context.group_index)
+    return {
+        "size": int(posterior.mean.shape[1]),
+        "kl": _kl(model, posterior),
+        "active_units": active_units(means),
+        "std": float(variance.sqrt().mean()) if variance.numel() else None,
+        "probe": probe_accuracy(means, context.group_index),
+        "cluster_recovery": recovery,
+    }
+
+
+def _kl(model: RewardModel, posterior: Posterior) -> float | None:
+    """Mean KL of the users' posteriors to the model's prior, in nats, where it has a Gaussian prior."""
+    prior = getattr(model, "prior", None)
+    if prior is None or posterior.mean.numel() == 0:
+        return None
+    about: Posterior = prior(len(posterior.mean))
+    return float(gaussian_kl(posterior.mean, posterior.log_var, about.mean, about.log_var).sum(-1).mean())

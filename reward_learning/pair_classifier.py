@@ -1,0 +1,147 @@
+"""The paper's form of SPO: a classifier of pairs of states, learned directly (VPL, section 4.1).
+
+p(a preferred to b | z) = sigmoid(g(a, b, z) - g(b, a, z)). The paper's MLP(a, b, z) need not give the two orders of one
+pair probabilities that add up to one; the difference does, whatever g is.
+
+It is fitted after the reward model, whose posteriors lend the latents, and judges single states. Answers on segments of
+T steps train it on the sum of the logits of the steps taken in pairs, first against first, second against second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from reward_learning.network_learner import STATISTICS_USERS, parse_settings
+from reward_learning.networks import ObservationFeatures, initialise, mlp
+from reward_learning.preference_losses import bradley_terry_loss
+from reward_learning.reward_model import Posterior, RewardModel
+from reward_learning.training import Batch, Metrics, Prediction, Progress, TrainingSettings, context_and_targets, train
+
+NAME = "pair-classifier"
+
+
+@dataclass(frozen=True)
+class PairClassifierSettings(TrainingSettings):
+    """Settings of the classifier.
+
+    Attributes:
+        hidden_size: units of every hidden layer.
+        num_layers: hidden layers.
+    """
+
+    hidden_size: int = 128
+    num_layers: int = 3
+
+
+class PairNetwork(nn.Module):
+    """g(a, b, z) - g(b, a, z) for an MLP g."""
+
+    def __init__(self, observation_size: int, latent_size: int, hidden_size: int, num_layers: int) -> None:
+        super().__init__()
+        self.features = ObservationFeatures(observation_size)
+        self.score = mlp(2 * observation_size + latent_size, hidden_size, num_layers, 1)
+
+    def forward(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
+        """Logits (...) of preferring first (..., S) to second (..., S) under latents (..., Z); axes broadcast."""
+        shape = torch.broadcast_shapes(first.shape[:-1], second.shape[:-1], latents.shape[:-1])
+        first, second = (self.features(states).expand(*shape, -1) for states in (first, second))
+        latents = latents.expand(*shape, -1)
+        one_way = self.score(torch.cat([first, second, latents], dim=-1))
+        other_way = self.score(torch.cat([second, first, latents], dim=-1))
+        return (one_way - other_way).squeeze(-1)
+
+
+class PairClassifier:
+    """A learned p(a preferred to b | z) for the scaling `spo-pairs`.
+
+    Args:
+        network: trained.
+        settings: it was trained with.
+        sizes: observation_size and latent_size.
+    """
+
+    def __init__(self, network: PairNetwork, settings: PairClassifierSettings, sizes: dict[str, int]) -> None:
+        self.network = network
+        self.settings = settings
+        self.sizes = sizes
+
+    def preference_probability(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
+        """Probability (...) that the first (..., S) is preferred to the second (..., S) under (..., Z)."""
+        return self.network(first, second, latents).sigmoid()
+
+    def save(self, folder: Path) -> None:
+        """Writes `model.safetensors` and `model.json`."""
+        save_model_file(folder, ModelFile(NAME, asdict(self.settings), self.sizes, dict(self.network.state_dict())))
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> PairClassifier:
+        """Reads what `save` wrote; ModelFileError for anything else."""
+        file = read_model_file(folder, NAME)
+        try:
+            settings = parse_settings(PairClassifierSettings, file.settings, NAME)
+            network = _network(file.sizes, settings)
+            network.load_state_dict(file.tensors)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{folder} does not fit a pair classifier: {str(error).splitlines()[0]}") from error
+        return cls(network.to(device), settings, file.sizes)
+
+
+def fit_pair_classifier(
+    model: RewardModel,
+    preferences: PreferenceDataset,
+    seed: int,
+    settings: PairClassifierSettings | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[PairClassifier, list[dict[str, float]]]:
+    """Fits the classifier on the answers that `model` was fitted on, each user under a latent from its posterior.
+
+    Args:
+        model: fitted; it is not changed.
+        preferences: U train users.
+        seed: of the weights, the order of users and the latents.
+        settings: the defaults if None.
+        device: where to train.
+        progress: called with (updates done, updates in all).
+
+    Returns:
+        The classifier and one row of metrics per validation.
+    """
+    settings = settings or PairClassifierSettings()
+    posterior = model.infer(preferences)
+    posterior = Posterior(posterior.mean.to(device), posterior.log_var.to(device))
+    # the checkpoint is chosen on answers that the latents were not inferred from
+    half = model.infer(preferences.take_queries(slice(0, max(1, preferences.num_comparisons // 2)))).mean.to(device)
+    sizes = {"observation_size": preferences.observation_size, "latent_size": int(posterior.mean.shape[1])}
+    network = _network(sizes, settings)
+    initialise(network, torch.Generator().manual_seed(seed))
+    seen = np.asarray(preferences.segments[:STATISTICS_USERS], dtype=np.float64)
+    seen = seen.reshape(-1, preferences.observation_size)
+    network.features.set_statistics(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0)))
+    network.to(device)
+
+    def logits(batch: Batch, latents: Tensor) -> Tensor:
+        first, second = batch.segments.unbind(2)  # (U, K, T, S)
+        return network(first, second, latents[:, None, None, :]).sum(-1)
+
+    def loss(batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        latents = Posterior(posterior.mean[batch.rows], posterior.log_var[batch.rows]).sample(generator)
+        return bradley_terry_loss(logits(batch, latents), batch.labels, batch.mask)
+
+    def predict(batch: Batch) -> Prediction:
+        _, targets = context_and_targets(batch.mask)
+        return Prediction(logits(batch, half[batch.rows]).sigmoid(), targets)
+
+    history = train(network, preferences, loss, predict, settings, seed, device, progress)
+    return PairClassifier(network, settings, sizes), history
+
+
+def _network(sizes: dict[str, int], settings: PairClassifierSettings) -> PairNetwork:
+    return PairNetwork(sizes["observation_size"], sizes["latent_size"], settings.hidden_size, settings.num_layers)
