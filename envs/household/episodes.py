@@ -1,0 +1,276 @@
+"""Episodes: where things lie when the robot starts, and their JSON file.
+
+The file follows habitat-lab's rearrangement episodes (`RearrangeDataset-v0`), so that `habitat-lab` reads it: a JSON
+object, gzipped if its name ends in `.gz`, with a list `episodes` of objects with the keys
+
+| key | meaning here |
+|---|---|
+| episode_id | a string |
+| scene_id, scene_dataset_config | `NONE` and `default` for the flat of primitives; else a scene that habitat-sim opens |
+| additional_obj_config_paths | folders of object configurations; empty for objects of primitives |
+| start_position, start_rotation | of the robot, [x, y, z] and [x, y, z, w] |
+| rigid_objs | list of [`<object>.object_config.json`, 4 x 4 pose] |
+| targets | {`<object>_:0000`: 4 x 4 pose} of the objects that the robot is to move; here their present pose, since where they belong is what the user alone knows |
+| target_receptacles, goal_receptacles | list of [receptacle, link]; `goal_receptacles` are the places to choose from |
+| name_to_receptacle | {`<object>_:0000`: receptacle it lies on} |
+| ao_states, markers | empty |
+| info | `format`, `object_labels` and whatever else the writer adds |
+
+Positions in the file are habitat's (y up): ours (x, y, z), z up, is written (x, z, -y).
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.atomic_files import replace_file
+from envs.household.catalogue import OBJECTS
+
+FORMAT = "pluralbench-household-1"
+EMPTY_SCENE = "NONE"
+_SUFFIX = ".object_config.json"
+_Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+
+class EpisodeError(ValueError):
+    """An episode or a file of episodes that is not what it should be; one line that names it."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a body is, z up.
+
+    Attributes:
+        position: (x, y, z) m.
+        quaternion: (x, y, z, w).
+    """
+
+    position: tuple[float, float, float]
+    quaternion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """(3, 3) rotation matrix."""
+        x, y, z, w = self.quaternion
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+
+
+def upright(x: float, y: float, z: float, yaw: float = 0.0) -> Pose:
+    """A pose turned about the vertical by `yaw` rad."""
+    return Pose((float(x), float(y), float(z)), (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How a household task begins.
+
+    Attributes:
+        episode_id: its name.
+        objects: pose of each object that is there.
+        lying_on: receptacle on which each object lies, where it lies on one.
+        to_move: objects that the robot is to move, in this order.
+        choices: receptacles among which the robot chooses.
+        start: (x, y) of the robot's base, m.
+        scene_id: `NONE` for the flat of primitives, or a scene that habitat-sim opens.
+        scene_dataset_config: the dataset that the scene is of.
+        info: further JSON values.
+    """
+
+    episode_id: str
+    objects: dict[str, Pose]
+    lying_on: dict[str, str]
+    to_move: tuple[str, ...]
+    choices: tuple[str, ...]
+    start: tuple[float, float]
+    scene_id: str = EMPTY_SCENE
+    scene_dataset_config: str = "default"
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*self.objects, *self.to_move):
+            if name not in OBJECTS:
+                raise EpisodeError(f"episode {self.episode_id}: unknown object {name!r} (known: {', '.join(OBJECTS)})")
+        missing = [name for name in (*self.to_move, *self.lying_on) if name not in self.objects]
+        if missing:
+            raise EpisodeError(
+                f"episode {self.episode_id}: {missing[0]!r} is to be moved or lies somewhere, but has no pose"
+            )
+
+
+def to_habitat(vector: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
+    """A vector with z up in habitat's axes, y up."""
+    x, y, z = (float(v) for v in vector)
+    return (x, z, -y)
+
+
+def from_habitat(vector: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
+    """The inverse of `to_habitat`."""
+    x, y, z = (float(v) for v in vector)
+    return (x, -z, y)
+
+
+def _matrix(pose: Pose) -> list[list[float]]:
+    matrix = np.eye(4)
+    matrix[:3, :3] = _Y_UP @ pose.rotation @ _Y_UP.T
+    matrix[:3, 3] = to_habitat(pose.position)
+    return matrix.tolist()
+
+
+def _pose(matrix: Any, name: str) -> Pose:
+    array = np.asarray(matrix, dtype=np.float64)
+    if array.shape != (4, 4) or not np.isfinite(array).all():
+        raise EpisodeError(f"the pose of {name!r} must be a 4 x 4 matrix of finite numbers")
+    rotation = _Y_UP.T @ array[:3, :3] @ _Y_UP
+    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
+        raise EpisodeError(f"the pose of {name!r} holds no rotation")
+    return Pose(from_habitat(array[:3, 3]), quaternion_of(rotation))
+
+
+def quaternion_of(rotation: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """(x, y, z, w), w >= 0, of a rotation matrix (3, 3)."""
+    # The quaternion is the eigenvector to the largest eigenvalue of this symmetric matrix (Bar-Itzhack 2000).
+    m = rotation
+    k = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] - m[1, 2]],
+            [m[1, 0] + m[0, 1], m[1, 1] - m[0, 0] - m[2, 2], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
+            [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], m[2, 2] - m[0, 0] - m[1, 1], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    vector = np.linalg.eigh(k)[1][:, -1]
+    x, y, z, w = (float(v) for v in (vector if vector[3] >= 0 else -vector))
+    return (x, y, z, w)
+
+
+def _instance(name: str) -> str:
+    return f"{name}_:0000"
+
+
+def _template_name(handle: str) -> str:
+    return Path(handle).name.removesuffix(_SUFFIX)
+
+
+def _as_json(episode: Episode) -> dict[str, Any]:
+    return {
+        "episode_id": episode.episode_id,
+        "scene_id": episode.scene_id,
+        "scene_dataset_config": episode.scene_dataset_config,
+        "additional_obj_config_paths": [],
+        "start_position": list(to_habitat((*episode.start, 0.0))),
+        "start_rotation": [0.0, 0.0, 0.0, 1.0],
+        "ao_states": {},
+        "rigid_objs": [[name + _SUFFIX, _matrix(pose)] for name, pose in episode.objects.items()],
+        "targets": {_instance(name): _matrix(episode.objects[name]) for name in episode.to_move},
+        "markers": [],
+        "target_receptacles": [[episode.lying_on.get(name, ""), None] for name in episode.to_move],
+        "goal_receptacles": [[name, None] for name in episode.choices],
+        "name_to_receptacle": {_instance(name): place for name, place in episode.lying_on.items()},
+        "info": {
+            "format": FORMAT,
+            "object_labels": {_instance(name): f"TARGET_{k}" for k, name in enumerate(episode.to_move)},
+            **episode.info,
+        },
+    }
+
+
+def _from_json(value: Any, number: int) -> Episode:
+    if not isinstance(value, dict):
+        raise EpisodeError(f"episode {number} is no JSON object")
+    keys = (
+        "episode_id",
+        "scene_id",
+        "start_position",
+        "rigid_objs",
+        "targets",
+        "goal_receptacles",
+        "name_to_receptacle",
+    )
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise EpisodeError(f"episode {number} lacks {missing[0]!r}, which habitat-lab's rearrangement episodes have")
+    try:
+        objects = {_template_name(handle): _pose(matrix, handle) for handle, matrix in value["rigid_objs"]}
+        start = from_habitat(value["start_position"])
+        lying_on = {name.rpartition("_:")[0]: place for name, place in value["name_to_receptacle"].items()}
+        to_move = tuple(name.rpartition("_:")[0] for name in value["targets"])
+        choices = tuple(name for name, _ in value["goal_receptacles"])
+    except (TypeError, AttributeError, IndexError) as error:
+        raise EpisodeError(f"episode {number} is not written as habitat-lab writes it: {error}") from error
+    except EpisodeError:
+        raise
+    except ValueError as error:
+        raise EpisodeError(f"episode {number} is not written as habitat-lab writes it: {error}") from error
+    if len(objects) != len(value["rigid_objs"]):
+        raise EpisodeError(f"episode {number} has an object twice; every kind may be there once")
+    info = {k: v for k, v in value.get("info", {}).items() if k not in ("format", "object_labels")}
+    return Episode(
+        episode_id=str(value["episode_id"]),
+        objects=objects,
+        lying_on=lying_on,
+        to_move=to_move,
+        choices=choices,
+        start=(start[0], start[1]),
+        scene_id=str(value["scene_id"]),
+        scene_dataset_config=str(value.get("scene_dataset_config", "default")),
+        info=info,
+    )
+
+
+def save_episodes(episodes: Sequence[Episode], path: str | Path) -> None:
+    """Writes a file of episodes; a name that ends in `.gz` is compressed. A killed run leaves the old file."""
+    text = json.dumps({"config": None, "episodes": [_as_json(episode) for episode in episodes]}, allow_nan=False)
+    content = text.encode()
+    with replace_file(path) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
+
+
+def load_episodes(path: str | Path) -> list[Episode]:
+    """Reads a file of episodes.
+
+    Raises:
+        EpisodeError: no such file, another format, an unknown object, or a scene that is not there; one line.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        value = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+    except OSError as error:
+        raise EpisodeError(f"episodes {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise EpisodeError(f"episodes {path}: no JSON ({error})") from error
+    if not isinstance(value, dict) or not isinstance(value.get("episodes"), list) or not value["episodes"]:
+        raise EpisodeError(f"episodes {path}: expected habitat-lab's JSON object with a list of 'episodes'")
+    try:
+        episodes = [_from_json(entry, number) for number, entry in enumerate(value["episodes"])]
+    except EpisodeError as error:
+        raise EpisodeError(f"episodes {path}: {error}") from error
+    for episode in episodes:
+        _check_scene(episode, path)
+    return episodes
+
+
+def _check_scene(episode: Episode, path: Path) -> None:
+    if episode.scene_id.upper() == EMPTY_SCENE:
+        return
+    files = [name for name in (episode.scene_dataset_config, episode.scene_id) if Path(name).suffix]
+    missing = [name for name in files if not Path(name).exists()]
+    if missing:
+        raise EpisodeError(
+            f"episodes {path}: episode {episode.episode_id} needs the scene {episode.scene_id!r}, but {missing[0]} is "
+            "missing (`python -m habitat_sim.utils.datasets_download` fetches ReplicaCAD)"
+        )

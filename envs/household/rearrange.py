@@ -1,0 +1,241 @@
+"""Habitat-Rearrange: store a piece of kitchenware where its user likes it best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES
+from envs.household.environment import HouseholdEnv, StepResult, free_spot
+from envs.household.episodes import Episode, upright
+from envs.household.simulator import HouseholdSimulator, resting_place
+from envs.multigoal import BoolArray, FloatArray, GoalError
+
+START_PLACES: tuple[str, ...] = (*PLACES, "counter")
+"""Where objects lie at the start: on one of the five places, or on the kitchen counter, which nobody ranks."""
+_RESTS_ON = slice(3, 8)
+_KIND = slice(8, 14)
+
+
+class RearrangeTask:
+    """Rankings of the five places `catalogue.PLACES`.
+
+    A goal (5,) lists the places' indices by falling preference: (3, 0, 4, 1, 2) wants the sofa first and the coffee
+    table last. The names of the places are understood too.
+
+    Utility of an observation: 1 - r / 4, where r is the rank (0 for the favourite) of the place on which the object
+    rests; 0 where it rests on none of them. Success: it rests on the favourite.
+    """
+
+    name = "habitat-rearrange"
+    observation_size = 16
+    action_size = len(PLACES)
+    goal_size = len(PLACES)
+    choices = PLACES
+    max_episode_steps = 1
+    observation_names = (
+        *(f"object {axis} (m)" for axis in "xyz"),
+        *(f"rests on {place}" for place in PLACES),
+        *(f"is a {kind}" for kind in REARRANGE_OBJECTS),
+        "robot x (m)",
+        "robot y (m)",
+    )
+
+    def goal(self, value: ArrayLike) -> FloatArray:
+        """The ranking (5,) float64 of places by falling preference, from indices or names."""
+        array = np.asarray(value)
+        if array.dtype.kind in "US" and array.ndim == 1 and all(str(name) in PLACES for name in array):
+            array = np.array([PLACES.index(str(name)) for name in array])
+        goals = self.goals(array)
+        if goals.ndim != 1:
+            raise GoalError(f"{self.name}: one goal is {self.goal_size} places, got an array of shape {goals.shape}")
+        return goals
+
+    def goals(self, values: ArrayLike) -> FloatArray:
+        """Checked rankings (..., 5)."""
+        array = np.asarray(values)
+        numbers = array.astype(np.float64) if array.dtype.kind in "biuf" else np.full(1, np.nan)
+        expected = np.arange(self.goal_size)
+        if numbers.ndim == 0 or numbers.shape[-1] != self.goal_size or not (np.sort(numbers, -1) == expected).all():
+            places = ", ".join(f"{i} {place}" for i, place in enumerate(PLACES))
+            raise GoalError(f"{self.name}: a goal ranks the places {places}, the favourite first; got {values!r}")
+        return numbers
+
+    def sample_goals(self, num_goals: int, generator: np.random.Generator) -> FloatArray:
+        """Rankings (num_goals, 5), all 120 equally likely."""
+        return generator.permuted(np.tile(np.arange(self.goal_size, dtype=np.float64), (num_goals, 1)), axis=1)
+
+    def opposite(self, goals: FloatArray) -> FloatArray:
+        """The reversed rankings: one minus the utility wherever the object rests on one of the places."""
+        return self.goals(goals)[..., ::-1].copy()
+
+    def utility_of_places(self, goals: FloatArray) -> NDArray[np.float32]:
+        """What each of the five places is worth, (..., 5), in the order of `PLACES`."""
+        ranks = np.argsort(np.asarray(goals), axis=-1)  # the inverse of a permutation
+        return (1.0 - ranks / (self.goal_size - 1)).astype(np.float32)
+
+    def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
+        """1 - rank / 4 of the place on which the object rests, 0 elsewhere."""
+        rests_on = np.asarray(observations)[..., _RESTS_ON]
+        return np.clip((rests_on * self.utility_of_places(goals)).sum(-1), 0.0, 1.0).astype(np.float32)
+
+    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether the object rests on the favourite place."""
+        rests_on = np.asarray(observations)[..., _RESTS_ON]
+        favourite = np.asarray(goals)[..., :1] == np.arange(self.goal_size)
+        return (rests_on * favourite).sum(-1) > 0.5
+
+    def goal_name(self, goal: FloatArray) -> str:
+        """The places by falling preference: `desk > sofa > room > dining table > coffee table`."""
+        return " > ".join(PLACES[int(index)] for index in goal)
+
+    def outcomes(self, observations: FloatArray) -> NDArray[np.float32]:
+        """Observations (..., 5, 16) after a placement that goes well, on each of the places.
+
+        Args:
+            observations: (..., 16); only the kind of object counts.
+        """
+        kinds = np.asarray(observations, dtype=np.float32)[..., _KIND]
+        result = np.zeros((*kinds.shape[:-1], self.action_size, self.observation_size), dtype=np.float32)
+        heights = np.array([OBJECTS[kind].half_height for kind in REARRANGE_OBJECTS], dtype=np.float32)
+        for index, name in enumerate(PLACES):
+            place = RECEPTACLES[name]
+            result[..., index, :3] = place.centre
+            result[..., index, 2] += kinds @ heights
+            result[..., index, 14:] = place.access
+        result[..., _RESTS_ON] = np.eye(self.action_size, dtype=np.float32)
+        result[..., _KIND] = kinds[..., None, :]
+        return result
+
+
+class HabitatRearrange(HouseholdEnv):
+    """A robot stores one piece of kitchenware somewhere in a flat; where its user wants it, it is not told.
+
+    | observation | meaning | unit |
+    |---|---|---|
+    | 0 - 2 | position of the object's middle, x, y, z | m |
+    | 3 - 7 | 1 for the place on which it rests: desk, dining table, coffee table, sofa, room (a rug on the floor) | |
+    | 8 - 13 | 1 for its kind: bowl, plate, cup, pitcher, pan, pot | |
+    | 14 - 15 | position of the robot's base, x, y | m |
+
+    | action | meaning |
+    |---|---|
+    | 0 - 4 | carry it to the desk, dining table, coffee table, sofa, room |
+
+    One step is one episode (terminated): the robot fetches the object, carries it along a collision-free path, lets go
+    above the place, and physics settles. What slides off rests nowhere.
+
+    Goal: a ranking of the places, see `RearrangeTask`. `reset(options={"goal": goal})` sets it, and it holds until
+    another is set; until then every reset draws one. `reset(options={"continue": True})` starts where the last episode
+    ended instead of at a random place.
+
+    Reward: the one term `utility` of `info["reward_terms"]`. `info["success"]`: the object rests on the favourite;
+    `info["rests_on"]`: index of the place, -1 for none. Both on reset as well.
+
+    Version history: v0, first release.
+
+    Args:
+        simulator: `auto`, `pybullet` or `habitat`, or a shared simulator.
+        render_mode: None or `rgb_array`.
+        goal: the goal until `reset` names another.
+        episodes: a JSON file of episodes to go through instead of random ones.
+        objects: kinds of kitchenware that random episodes draw from; the paper has the bowl alone.
+    """
+
+    task: RearrangeTask
+
+    def __init__(
+        self,
+        simulator: str | HouseholdSimulator = "auto",
+        render_mode: str | None = None,
+        goal: ArrayLike | None = None,
+        episodes: str | Path | Sequence[Episode] | None = None,
+        objects: Sequence[str] = REARRANGE_OBJECTS,
+    ) -> None:
+        unknown = [name for name in objects if name not in REARRANGE_OBJECTS]
+        if unknown or not objects:
+            raise ValueError(
+                f"habitat-rearrange: objects must be among {', '.join(REARRANGE_OBJECTS)}, got {objects!r}"
+            )
+        self.objects = tuple(objects)
+        super().__init__(RearrangeTask(), simulator, render_mode, goal, episodes)
+
+    def _observation_space(self) -> gym.spaces.Box:
+        low = np.concatenate([[-1.0, -1.0, -1.0], np.zeros(11), [0.0, 0.0]])
+        high = np.concatenate([[FLAT_SIZE[0] + 1, FLAT_SIZE[1] + 1, 3.0], np.ones(11), FLAT_SIZE])
+        if self.simulator.name == "habitat":  # other scenes have other extents
+            low[[0, 1, 14, 15]], high[[0, 1, 14, 15]] = -50.0, 50.0
+        return gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+    def _draw_episode(self, goal: FloatArray) -> Episode:
+        generator = self.np_random
+        kind = self.objects[generator.integers(len(self.objects))]
+        places = self.simulator.receptacles()
+        place = places[START_PLACES[generator.integers(len(START_PLACES))]]
+        x, y = free_spot(kind, place, {}, generator)
+        z = place.centre[2] + OBJECTS[kind].half_height
+        points = self.simulator.floor_plan().free_points
+        start = points[generator.integers(len(points))]
+        return Episode(
+            episode_id="random",
+            objects={kind: upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))},
+            lying_on={kind: place.name},
+            to_move=(kind,),
+            choices=PLACES,
+            start=(float(start[0]), float(start[1])),
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Puts an object somewhere; options `goal` and `continue` as above.
+
+        Raises:
+            GoalError: no ranking.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        if options.get("continue") and self._state is not None:
+            if "goal" in options:
+                self.goal, self._draws_goal = self.task.goal(options["goal"]), False
+            self._running = True
+        else:
+            self._begin(options)
+            self._object = self.episode.to_move[0]
+            if self._object not in REARRANGE_OBJECTS:
+                raise ValueError(f"habitat-rearrange: episode {self.episode.episode_id} moves a {self._object!r}")
+            self._note_rest()
+        return self._observe(), self._info()
+
+    def _note_rest(self) -> None:
+        assert self._state is not None
+        place = resting_place(self._object, self._state.objects[self._object], self.simulator.receptacles())
+        self._rests_on = PLACES.index(place) if place in PLACES else -1
+
+    def _info(self) -> dict[str, Any]:
+        return {"success": bool(self.task.success(self._observe(), self.goal)), "rests_on": self._rests_on}
+
+    def step(self, action: np.int64) -> StepResult:
+        """Carries the object to a place."""
+        place = self._checked(action)
+        rests_on = self.put(self._object, place)
+        self._rests_on = PLACES.index(rests_on) if rests_on in PLACES else -1
+        self._running = False
+        observation = self._observe()
+        terms = {"utility": float(self.task.utility(observation, self.goal))}
+        return observation, terms["utility"], True, False, {**self._info(), "reward_terms": terms}
+
+    def _observe(self) -> NDArray[np.float32]:
+        assert self._state is not None
+        observation = np.zeros(self.task.observation_size)
+        observation[:3] = self._state.objects[self._object].position
+        if self._rests_on >= 0:
+            observation[_RESTS_ON][self._rests_on] = 1.0
+        observation[_KIND][REARRANGE_OBJECTS.index(self._object)] = 1.0
+        observation[14:] = self._state.robot[:2]
+        return np.clip(observation, self._space.low, self._space.high).astype(np.float32)

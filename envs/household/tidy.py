@@ -1,0 +1,292 @@
+"""Habitat-Tidy: put things away the way their user sorts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.household.catalogue import (
+    ATTRIBUTES,
+    CONTAINERS,
+    FLAT_SIZE,
+    OBJECTS,
+    PLACES,
+    RECEPTACLES,
+    attribute_table,
+)
+from envs.household.environment import HouseholdEnv, StepResult, free_spot
+from envs.household.episodes import Episode, Pose, upright
+from envs.household.simulator import HouseholdSimulator, resting_place
+from envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+
+NUM_MISPLACED = 4
+"""Objects that a random episode asks to put away ..."""
+NUM_PLACED = 2
+"""... and objects that lie where the user wants them already."""
+LOOSE_PLACES: tuple[str, ...] = (*PLACES, "counter")
+"""Where misplaced objects lie."""
+
+_PLACED = slice(0, 5)
+_CONTAINER = slice(5, 7)
+_POSITION = slice(7, 10)
+_PRESENTED = slice(10, 15)
+_TIE = 1e-9
+
+
+class TidyTask:
+    """Weights of the five attributes `catalogue.ATTRIBUTES`, by which a user sorts into two containers.
+
+    With weights w, a goal (5,), an object of attributes a (signs) belongs into the left box if w . a > 0, into the
+    right box if w . a < 0; where w . a = 0 the user does not care. (1, 0, 0, 0, 0) puts tableware left and cookware
+    right, (0, 1, 0, 0, 0) metal left and plastic right.
+
+    Utility of an observation, which shows the object placed last: 1 in its container, 0 in the other one, 1/2 in either
+    where the user does not care, 0 where it lies in neither or nothing was placed yet. Success of an observation: the
+    object lies in a container and not in the wrong one.
+    """
+
+    name = "habitat-tidy"
+    observation_size = 15
+    action_size = len(CONTAINERS)
+    goal_size = len(ATTRIBUTES)
+    choices = CONTAINERS
+    max_episode_steps = NUM_MISPLACED
+    observation_names = (
+        *(f"{name} of the object placed" for name in ATTRIBUTES),
+        *(f"lies in the {name}" for name in CONTAINERS),
+        *(f"its {axis} (m)" for axis in "xyz"),
+        *(f"{name} of the object presented" for name in ATTRIBUTES),
+    )
+    _known = ("(1, 0, 0, 0, 0) to sort by function", "(0, 1, 0, 0, 0) to sort by material")
+
+    def goal(self, value: ArrayLike) -> FloatArray:
+        """The weights (5,) float64."""
+        goals = self.goals(value)
+        if goals.ndim != 1:
+            raise GoalError(f"{self.name}: one goal is {self.goal_size} weights, got an array of shape {goals.shape}")
+        return goals
+
+    def goals(self, values: ArrayLike) -> FloatArray:
+        """Checked weights (..., 5)."""
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise GoalError(f"{self.name}: a goal is {self.goal_size} numbers, for example {', '.join(self._known)}")
+        goals = check_goals(values, self.name, self.goal_size, self._known)
+        if not (goals != 0).any(-1).all():
+            raise GoalError(f"{self.name}: a goal needs a weight other than 0, for example {', '.join(self._known)}")
+        return goals
+
+    def sample_goals(self, num_goals: int, generator: np.random.Generator) -> FloatArray:
+        """Weights (num_goals, 5) of random direction, their absolute values adding up to one."""
+        weights = generator.standard_normal((num_goals, self.goal_size))
+        return weights / np.abs(weights).sum(-1, keepdims=True)
+
+    def opposite(self, goals: FloatArray) -> FloatArray:
+        """The negative weights: one minus the utility wherever the object lies in a container."""
+        return -self.goals(goals)
+
+    def side(self, attributes: FloatArray, goals: FloatArray) -> NDArray[np.int64]:
+        """1 where objects of these attributes (..., 5) belong left, -1 where right, 0 where it does not matter."""
+        score = (np.asarray(attributes, dtype=np.float64) * np.asarray(goals, dtype=np.float64)).sum(-1)
+        return (np.sign(score) * (np.abs(score) > _TIE)).astype(np.int64)
+
+    def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
+        """1 in the right container, 0 in the wrong one and in none, 1/2 where it does not matter."""
+        observations = np.asarray(observations)
+        container = observations[..., _CONTAINER]
+        fits = (container[..., 0] - container[..., 1]) * self.side(observations[..., _PLACED], goals)
+        return np.clip(0.5 * (container.sum(-1) + fits), 0.0, 1.0).astype(np.float32)
+
+    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether the object placed last lies in a container that suits."""
+        return self.utility(observations, goals) > 0.25
+
+    def goal_name(self, goal: FloatArray) -> str:
+        """`by function`, `by material, the other way round`, or `0.6 function - 0.4 size`."""
+        weights = np.asarray(goal, dtype=np.float64)
+        used = np.flatnonzero(weights)
+        if len(used) == 1:
+            return f"by {ATTRIBUTES[used[0]]}" + (", the other way round" if weights[used[0]] < 0 else "")
+        parts = [f"{'+' if weights[i] > 0 else '-'} {abs(weights[i]):.2g} {ATTRIBUTES[i]}" for i in used]
+        return " ".join(parts).removeprefix("+ ")
+
+    def outcomes(self, observations: FloatArray) -> NDArray[np.float32]:
+        """Observations (..., 2, 15) after the object presented was placed well in each of the containers.
+
+        Args:
+            observations: (..., 15); only the object presented counts.
+        """
+        presented = np.asarray(observations, dtype=np.float32)[..., _PRESENTED]
+        result = np.zeros((*presented.shape[:-1], self.action_size, self.observation_size), dtype=np.float32)
+        result[..., _PLACED] = presented[..., None, :]
+        result[..., _CONTAINER] = np.eye(self.action_size, dtype=np.float32)
+        for index, name in enumerate(CONTAINERS):
+            result[..., index, _POSITION] = RECEPTACLES[name].centre
+        return result
+
+
+class HabitatTidy(HouseholdEnv):
+    """A robot puts kitchen objects into two containers; how their user sorts them, it is not told.
+
+    Some objects lie in the right container already, `NUM_MISPLACED` others somewhere in the flat. Each step presents
+    one of them, and the action chooses its container.
+
+    | observation | meaning | unit |
+    |---|---|---|
+    | 0 - 4 | object placed last: function, material, colour, size, fragility, +1 or -1; 0 before the first | |
+    | 5 - 6 | 1 for the container in which it lies: left box, right box; none if it slid off | |
+    | 7 - 9 | its position x, y, z; 0 before the first | m |
+    | 10 - 14 | attributes of the object presented now; 0 when all are put away | |
+
+    | action | meaning |
+    |---|---|
+    | 0, 1 | put it into the left box, the right box |
+
+    What lies in the containers from the start would give the user away, so the observation leaves it out: what the
+    robot may know of the user are that user's answers. It is there in the simulator, and in the picture.
+
+    Goal: attribute weights, see `TidyTask`. `reset(options={"goal": goal})` sets it, and it holds until another is set;
+    until then every reset draws one.
+
+    Reward: the one term `utility` of `info["reward_terms"]`, of the object just placed. Episode end: terminated when
+    all are put away. `info` holds, on reset and on every step,
+
+    | key | meaning |
+    |---|---|
+    | success | all objects that were misplaced lie in a container that suits (False before the end) |
+    | share_right | share of the objects that were misplaced which do now |
+    | right_agreed, num_agreed | of those on which users who sort by function and by material agree: how many, of how many |
+    | right_disputed, num_disputed | of those on which they disagree |
+
+    Version history: v0, first release.
+
+    Args:
+        simulator: `auto`, `pybullet` or `habitat`, or a shared simulator.
+        render_mode: None or `rgb_array`.
+        goal: the goal until `reset` names another.
+        episodes: a JSON file of episodes to go through instead of random ones.
+    """  # noqa: E501
+
+    task: TidyTask
+
+    def __init__(
+        self,
+        simulator: str | HouseholdSimulator = "auto",
+        render_mode: str | None = None,
+        goal: ArrayLike | None = None,
+        episodes: str | Path | Sequence[Episode] | None = None,
+    ) -> None:
+        super().__init__(TidyTask(), simulator, render_mode, goal, episodes)
+
+    def _observation_space(self) -> gym.spaces.Box:
+        reach = np.array([FLAT_SIZE[0] + 1, FLAT_SIZE[1] + 1, 3.0])
+        lowest = np.array([-1.0, -1.0, -1.0])
+        if self.simulator.name == "habitat":  # other scenes have other extents
+            lowest[:2], reach[:2] = -50.0, 50.0
+        signs = np.ones(5)
+        low = np.concatenate([-signs, np.zeros(2), lowest, -signs]).astype(np.float32)
+        high = np.concatenate([signs, np.ones(2), reach, signs]).astype(np.float32)
+        return gym.spaces.Box(low, high, dtype=np.float32)
+
+    def _draw_episode(self, goal: FloatArray) -> Episode:
+        generator = self.np_random
+        places = self.simulator.receptacles()
+        names = _draw_objects(generator)
+        objects: dict[str, Pose] = {}
+        lying_on = {}
+        loose = generator.permutation(len(LOOSE_PLACES))
+        for number, name in enumerate(names):
+            if number < NUM_MISPLACED:
+                place = places[LOOSE_PLACES[loose[number]]]
+            else:
+                side = int(self.task.side(np.array(OBJECTS[name].attributes), goal))
+                index = int(generator.integers(2)) if side == 0 else (0 if side > 0 else 1)
+                place = places[CONTAINERS[index]]
+            x, y = free_spot(name, place, objects, generator)
+            z = place.centre[2] + OBJECTS[name].half_height
+            objects[name] = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
+            lying_on[name] = place.name
+        points = self.simulator.floor_plan().free_points
+        start = points[generator.integers(len(points))]
+        return Episode(
+            episode_id="random",
+            objects=objects,
+            lying_on=lying_on,
+            to_move=names[:NUM_MISPLACED],
+            choices=CONTAINERS,
+            start=(float(start[0]), float(start[1])),
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Scatters objects; option `goal` as above.
+
+        Raises:
+            GoalError: no weights.
+        """
+        super().reset(seed=seed)
+        self._begin(options or {})
+        self._num_done = 0
+        self._last_in: str | None = None
+        return self._observe(), self._info()
+
+    def step(self, action: np.int64) -> StepResult:
+        """Puts the object presented into a container."""
+        container = self._checked(action)
+        self._last_in = self.put(self.episode.to_move[self._num_done], container)
+        self._num_done += 1
+        self._running = self._num_done < len(self.episode.to_move)
+        observation = self._observe()
+        terms = {"utility": float(self.task.utility(observation, self.goal))}
+        return observation, terms["utility"], not self._running, False, {**self._info(), "reward_terms": terms}
+
+    def _observe(self) -> NDArray[np.float32]:
+        assert self._state is not None
+        observation = np.zeros(self.task.observation_size)
+        if self._num_done:
+            last = self.episode.to_move[self._num_done - 1]
+            observation[_PLACED] = OBJECTS[last].attributes
+            observation[_POSITION] = self._state.objects[last].position
+            if self._last_in in CONTAINERS:
+                observation[_CONTAINER][CONTAINERS.index(self._last_in)] = 1.0
+        if self._num_done < len(self.episode.to_move):
+            observation[_PRESENTED] = OBJECTS[self.episode.to_move[self._num_done]].attributes
+        return np.clip(observation, self._space.low, self._space.high).astype(np.float32)
+
+    def _info(self) -> dict[str, Any]:
+        assert self._state is not None
+        places = self.simulator.receptacles()
+        names = self.episode.to_move
+        right, agreed = np.zeros(len(names), dtype=bool), np.zeros(len(names), dtype=bool)
+        for row, name in enumerate(names):
+            attributes = OBJECTS[name].attributes
+            agreed[row] = attributes[0] == attributes[1]
+            lies_in = resting_place(name, self._state.objects[name], places)
+            if lies_in in CONTAINERS:
+                sign = 1 if lies_in == CONTAINERS[0] else -1
+                right[row] = sign * int(self.task.side(np.array(attributes), self.goal)) >= 0
+        return {
+            "success": bool(not self._running and right.all()),
+            "share_right": float(right.mean()),
+            "right_agreed": int(right[agreed].sum()),
+            "num_agreed": int(agreed.sum()),
+            "right_disputed": int(right[~agreed].sum()),
+            "num_disputed": int((~agreed).sum()),
+        }
+
+
+def _draw_objects(generator: np.random.Generator) -> tuple[str, ...]:
+    """Different objects: first the misplaced ones, of which users agree on half and disagree on half, then the rest."""
+    table, names = attribute_table(), np.array(list(OBJECTS))
+    agreed = table[:, 0] == table[:, 1]
+    some = generator.permutation(names[agreed])
+    others = generator.permutation(names[~agreed])
+    half = NUM_MISPLACED // 2
+    misplaced = generator.permutation(np.concatenate([some[:half], others[: NUM_MISPLACED - half]]))
+    rest = generator.permutation(np.concatenate([some[half:], others[NUM_MISPLACED - half :]]))
+    return tuple(str(name) for name in (*misplaced, *rest[:NUM_PLACED]))
