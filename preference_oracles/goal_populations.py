@@ -28,6 +28,9 @@ HELD_OUT_CELLS = ((3, 10), (7, 4), (1, 6), (3, 1), (7, 8))
 FOUR_ZONES = ((0.5, 0.2), (0.5, -0.2), (0.35, 0.0), (0.65, 0.0))
 """Centres (x, y) in metres of the table's zones; the first two are VPL's."""
 
+SORTERS = tuple(tuple(float(i == j) for j in range(5)) for i in range(5))
+"""Weights of users who sort by function, by material, and so on, and look at nothing else."""
+
 _DEFINITION_SEED = 0
 """Goals that are part of a population's definition are drawn with this seed: they are the same in every run."""
 _NUM_REFERENCE_GOALS = 4096
@@ -41,7 +44,7 @@ def well_known_goals(task: MultiGoalTask, num_goals: int, population: str) -> li
         PopulationError: the task has fewer goals than that.
     """
     values: tuple[ArrayLike, ...]
-    for values in (TEN_CELLS[:num_goals], FOUR_ZONES[:num_goals]):
+    for values in (TEN_CELLS[:num_goals], FOUR_ZONES[:num_goals], SORTERS[:num_goals]):
         try:
             return [np.asarray(task.goal(value), dtype=np.float64) for value in values]
         except GoalError:
@@ -155,7 +158,7 @@ class _Regions:
             return cls(tuple(task.goal_name(goal) for goal in different), different, medians, np.arange(0))
         codes = np.unique(_halves(reference, medians))
         names = tuple(
-            "(" + ", ".join(f"{'>' if code >> i & 1 else '<'}{median:.3g}" for i, median in enumerate(medians)) + ")"
+            "(" + ", ".join(f"{'>' if code >> i & 1 else '<='}{median:.3g}" for i, median in enumerate(medians)) + ")"
             for code in codes
         )
         return cls(names, None, medians, codes)

@@ -119,10 +119,8 @@ _register(
         "mallows-rankings",
         "rankings of five places around three centres with shares 0.6, 0.3 and 0.1 (Mallows, dispersion 1)",
         tuple(
-            RankingGroup(centre, share, dispersion=1.0, name=f"around {rank}")
-            for rank, centre, share in zip(
-                ("the first", "the second", "the third"), ordered_rankings()[:3], (0.6, 0.3, 0.1), strict=True
-            )
+            RankingGroup(centre, share, dispersion=1.0)
+            for centre, share in zip(ordered_rankings()[:3], (0.6, 0.3, 0.1), strict=True)
         ),
     ),
     AttributePopulation(

@@ -15,16 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multigoal import MultiGoalTask
+from envs.multigoal import GoalError, MultiGoalTask
 from preference_oracles.group_populations import (
     HELD_OUT_IDS_FROM,
-    GroupPopulation,
     check_shares,
     draw_groups,
-    equal_shares,
     expressed_goals,
     group_names,
-    held_out,
     held_out_generator,
     held_out_index,
     stacked_teacher,
@@ -98,6 +95,10 @@ class RankingGroup:
         if not self.dispersion >= 0:
             raise PopulationError(f"Mallows' dispersion must be 0 or more, is {self.dispersion}")
 
+    def title(self, centre: str) -> str:
+        """What to call the group when it has no name of its own."""
+        return centre if np.isinf(self.dispersion) else f"around {centre}"
+
 
 @dataclass(frozen=True)
 class RankingPopulation:
@@ -131,13 +132,14 @@ class RankingPopulation:
         return self._users(task, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
 
     def _users(self, task: MultiGoalTask, index: Int, first_id: int, generator: np.random.Generator) -> Users:
+        check_ranks_places(task, self.name, len(self.groups[0].centre))
         everyone = (*self.groups, *self.held_out_groups)
         rankings = np.empty((len(index), len(everyone[0].centre)), dtype=np.int64)
         for i, group in enumerate(everyone):
             rows = np.flatnonzero(index == i)
             rankings[rows] = mallows_rankings(group.centre, group.dispersion, len(rows), generator)
         centres = expressed_goals(task, np.array([group.centre for group in everyone]), self.name)
-        names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, centres, strict=True)]
+        names = [group.name or group.title(task.goal_name(goal)) for group, goal in zip(everyone, centres, strict=True)]
         return Users(
             ids=user_ids(first_id, len(index)),
             group_names=group_names(self.name, names, len(self.groups)),
@@ -147,6 +149,20 @@ class RankingPopulation:
         )
 
 
+def check_ranks_places(task: MultiGoalTask, population: str, num_places: int) -> None:
+    """Raises PopulationError where the task's goals are not rankings.
+
+    Numbers that are a ranking may well be a goal of another kind, weights for instance. A task of rankings is known by
+    refusing what ranks the same place everywhere.
+    """
+    try:
+        task.goal([1] * num_places)
+    except GoalError:
+        return
+    reason = f"its users rank places, and a goal there is any {num_places} numbers"
+    raise PopulationError(f"population {population!r} does not suit environment {task.name!r}: {reason}")
+
+
 def ordered_rankings(num_places: int = NUM_PLACES) -> list[tuple[int, ...]]:
     """All rankings of so many places in one random order, the same in every run."""
     rankings = list(itertools.permutations(range(num_places)))
@@ -154,7 +170,7 @@ def ordered_rankings(num_places: int = NUM_PLACES) -> list[tuple[int, ...]]:
     return [rankings[i] for i in order]
 
 
-def ranking_population(num_rankings: int, num_held_out: int = 0) -> GroupPopulation:
+def ranking_population(num_rankings: int, num_held_out: int = 0) -> RankingPopulation:
     """Groups of equal share, one for each of the first `num_rankings` rankings of five places in one random order.
 
     Smaller populations are parts of larger ones, and the last `num_held_out` of the 120 rankings are held out, so that
@@ -167,9 +183,9 @@ def ranking_population(num_rankings: int, num_held_out: int = 0) -> GroupPopulat
     if num_held_out:
         words += f"; {num_held_out} further rankings are held out"
     name = {5: "five", 100: "hundred"}.get(num_rankings, str(num_rankings))
-    return GroupPopulation(
+    return RankingPopulation(
         f"{name}-rankings",
         words,
-        equal_shares(rankings[:num_rankings]),
-        held_out(rankings[len(rankings) - num_held_out :] if num_held_out else ()),
+        tuple(RankingGroup(ranking, 1 / num_rankings) for ranking in rankings[:num_rankings]),
+        tuple(RankingGroup(ranking) for ranking in rankings[len(rankings) - num_held_out :]),
     )

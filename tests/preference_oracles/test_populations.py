@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from small_worlds import AttributeWorld, LineWorld, RankingWorld
 
+import envs  # noqa: F401 (registers the environments)
+from envs.environments import environments
 from envs.maze.task import MazeTask
 from envs.ravens.task import RavensTask
 from envs.registry import UnknownNameError
@@ -130,6 +132,23 @@ def test_a_population_says_when_an_environment_cannot_express_it() -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(PopulationError, match="'five-rankings' does not suit environment 'maze'"):
         train("five-rankings")
+    with pytest.raises(PopulationError, match=r"'five-rankings' .*'attribute': its users rank places"):
+        train("five-rankings", AttributeWorld())
+    with pytest.raises(PopulationError, match="'five-attributes' does not suit environment 'ranking'"):
+        train("five-attributes", RankingWorld())
+
+
+@pytest.mark.parametrize("name", environments.names())
+def test_the_default_population_suits_its_environment(name: str) -> None:
+    environment = environments.get(name)
+    task = environment.make_task()
+    population = get_population(environment.default_population)
+    users = population.train_users(task, 50, np.random.default_rng(0))
+    held_out = population.held_out_users(task, 2, np.random.default_rng(0))
+    assert users.goals.shape == (50, task.goal_size)
+    assert held_out.goals.shape[1] == task.goal_size
+    for everywhere in ("agreeing", "continuous-goals", "mixed-rationality"):
+        assert len(get_population(everywhere).train_users(task, 5, np.random.default_rng(0))) == 5
 
 
 @pytest.mark.parametrize(
