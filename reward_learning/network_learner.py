@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -80,6 +81,13 @@ def _checked(field: dataclasses.Field[Any], value: Any, learner: str) -> Any:
     return value
 
 
+def observation_statistics(preferences: PreferenceDataset) -> tuple[Tensor, Tensor]:
+    """Mean and std, each (S,), of the observations in the segments of the first users, STATISTICS_USERS at most."""
+    observations = np.array(preferences.segments[:STATISTICS_USERS], dtype=np.float64)
+    observations = observations.reshape(-1, observations.shape[-1])
+    return torch.from_numpy(observations.mean(0)), torch.from_numpy(observations.std(0))
+
+
 class NetworkLearner:
     """The part of a reward learner that is the same for all that have one network.
 
@@ -138,10 +146,10 @@ class NetworkLearner:
         }
         network = self.build()
         initialise(network, torch.Generator().manual_seed(seed))
-        segments = torch.as_tensor(preferences.segments[:STATISTICS_USERS]).double().reshape(-1, observation_size)
+        mean, std = observation_statistics(preferences)
         for module in network.modules():
             if isinstance(module, ObservationFeatures):
-                module.set_statistics(segments.mean(0), segments.std(0, unbiased=False))
+                module.set_statistics(mean, std)
         self._network = network.to(self.device)
         return self._network
 

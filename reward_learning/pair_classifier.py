@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from preference_oracles.preferences import PreferenceDataset
 from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from reward_learning.network_learner import STATISTICS_USERS, parse_settings
+from reward_learning.network_learner import observation_statistics, parse_settings
 from reward_learning.networks import ObservationFeatures, initialise, mlp
 from reward_learning.preference_losses import bradley_terry_loss
 from reward_learning.reward_model import Posterior, RewardModel
@@ -122,9 +121,7 @@ def fit_pair_classifier(
     sizes = {"observation_size": preferences.observation_size, "latent_size": int(posterior.mean.shape[1])}
     network = _network(sizes, settings)
     initialise(network, torch.Generator().manual_seed(seed))
-    seen = np.asarray(preferences.segments[:STATISTICS_USERS], dtype=np.float64)
-    seen = seen.reshape(-1, preferences.observation_size)
-    network.features.set_statistics(torch.from_numpy(seen.mean(0)), torch.from_numpy(seen.std(0)))
+    network.features.set_statistics(*observation_statistics(preferences))
     network.to(device)
 
     def logits(batch: Batch, latents: Tensor) -> Tensor:
