@@ -58,6 +58,12 @@ class KitchenObject:
         low, high = bounds(self.parts)
         return (high[0] - low[0], high[1] - low[1], high[2] - low[2])
 
+    @cached_property
+    def hull(self) -> Part:
+        """The one primitive around it: an upright cylinder where it is round, else a box."""
+        round_ = all(part.kind == "cylinder" for part in self.parts[:1]) and abs(self.size[0] - self.size[1]) < 0.01
+        return Part("cylinder" if round_ else "box", self.size, colour=self.parts[0].colour)
+
     @property
     def half_height(self) -> float:
         """From its centre down to what it stands on, m."""
@@ -347,10 +353,3 @@ FURNITURE: tuple[Furniture, ...] = (
     Furniture("right box", _container(*_BOX_CENTRES[1], SLATE)),
 )
 """The furnished flat: kitchen on the left, living room, dining corner and desk on the right."""
-
-
-def kitchen_object(name: str) -> KitchenObject:
-    """The object of this name; KeyError with the known names otherwise."""
-    if name not in OBJECTS:
-        raise KeyError(f"no kitchen object {name!r}; known: {', '.join(OBJECTS)}")
-    return OBJECTS[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +37,13 @@ class ActionError(ValueError):
 
 
 class HouseholdTask(MultiGoalTask, Protocol):
-    """A task whose actions are places, with what the observation after each of them would be."""
+    """A task whose actions are places, with what the observation after each of them would be.
+
+    Attributes:
+        receptacles: where the places are; those of the simulator's scene.
+    """
+
+    receptacles: Mapping[str, Receptacle]
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -100,6 +106,7 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         self._next_episode = 0
         self._owns_simulator = isinstance(simulator, str)
         self.simulator = self._start(simulator) if isinstance(simulator, str) else simulator
+        task.receptacles = self.simulator.receptacles()
         self.action_space = gym.spaces.Discrete(task.action_size)
         self._space = self._observation_space()
         self.observation_space: gym.spaces.Box = self._space

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from envs.household.simulator import (
     CALM_STEPS,
     CALM_TURN,
     SETTLE_SECONDS,
+    Contact,
     HouseholdState,
     SimulatorError,
     known_object,
@@ -37,27 +37,6 @@ _ROBOT = (
     Part("cylinder", (0.24, 0.24, 0.14), (0.0, 0.0, 1.0), colour=(0.95, 0.75, 0.1)),
     box((0.3, 0.06, 0.06), (0.18, 0.0, 0.8), (0.3, 0.3, 0.34)),
 )
-
-
-@dataclass(frozen=True)
-class Contact:
-    """How surfaces rub: the same for every object.
-
-    With less rolling friction and damping, one placement in a hundred into a full container still rocks after 3 s.
-
-    Attributes:
-        friction: sliding, between object and furniture together about half of it.
-        rolling: m; keeps round things from rolling for ever.
-        spinning: m; likewise about the contact's normal.
-        linear_damping: share of the speed lost per second.
-        angular_damping: share of the turning lost per second.
-    """
-
-    friction: float = 0.7
-    rolling: float = 0.01
-    spinning: float = 0.01
-    linear_damping: float = 0.1
-    angular_damping: float = 0.8
 
 
 class _Client:
@@ -86,9 +65,11 @@ class PyBulletSimulator:
     """
 
     name = "pybullet"
+    scene_id = EMPTY_SCENE
+    scene_dataset_config = "default"
 
-    def __init__(self, contact: Contact = Contact()) -> None:
-        self._contact = contact
+    def __init__(self, contact: Contact | None = None) -> None:
+        self._contact = contact = contact or Contact()
         self._client: Any = _Client()
         self._client.setGravity(0.0, 0.0, -9.81)
         self._client.setPhysicsEngineParameter(fixedTimeStep=1 / STEPS_PER_SECOND, deterministicOverlappingPairs=1)
@@ -199,7 +180,7 @@ class PyBulletSimulator:
         self._open()
         return {name: Pose(*self._client.getBasePositionAndOrientation(body)) for name, body in self._bodies.items()}
 
-    def receptacles(self) -> dict[str, Receptacle]:
+    def receptacles(self) -> Mapping[str, Receptacle]:
         """Every place of the flat."""
         return RECEPTACLES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES
+from envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES, Receptacle
 from envs.household.environment import HouseholdEnv, StepResult, free_spot
-from envs.household.episodes import Episode, upright
+from envs.household.episodes import EMPTY_SCENE, Episode, upright
 from envs.household.simulator import HouseholdSimulator, resting_place
 from envs.multigoal import BoolArray, FloatArray, GoalError
 
@@ -30,6 +30,9 @@ class RearrangeTask:
 
     Utility of an observation: 1 - r / 4, where r is the rank (0 for the favourite) of the place on which the object
     rests; 0 where it rests on none of them. Success: it rests on the favourite.
+
+    Args:
+        receptacles: where the places are, which `outcomes` needs.
     """
 
     name = "habitat-rearrange"
@@ -45,6 +48,9 @@ class RearrangeTask:
         "robot x (m)",
         "robot y (m)",
     )
+
+    def __init__(self, receptacles: Mapping[str, Receptacle] = RECEPTACLES) -> None:
+        self.receptacles = receptacles
 
     def goal(self, value: ArrayLike) -> FloatArray:
         """The ranking (5,) float64 of places by falling preference, from indices or names."""
@@ -104,7 +110,7 @@ class RearrangeTask:
         result = np.zeros((*kinds.shape[:-1], self.action_size, self.observation_size), dtype=np.float32)
         heights = np.array([OBJECTS[kind].half_height for kind in REARRANGE_OBJECTS], dtype=np.float32)
         for index, name in enumerate(PLACES):
-            place = RECEPTACLES[name]
+            place = self.receptacles[name]
             result[..., index, :3] = place.centre
             result[..., index, 2] += kinds @ heights
             result[..., index, 14:] = place.access
@@ -168,7 +174,7 @@ class HabitatRearrange(HouseholdEnv):
     def _observation_space(self) -> gym.spaces.Box:
         low = np.concatenate([[-1.0, -1.0, -1.0], np.zeros(11), [0.0, 0.0]])
         high = np.concatenate([[FLAT_SIZE[0] + 1, FLAT_SIZE[1] + 1, 3.0], np.ones(11), FLAT_SIZE])
-        if self.simulator.name == "habitat":  # other scenes have other extents
+        if self.simulator.scene_id != EMPTY_SCENE:  # other scenes have other extents
             low[[0, 1, 14, 15]], high[[0, 1, 14, 15]] = -50.0, 50.0
         return gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
@@ -188,6 +194,8 @@ class HabitatRearrange(HouseholdEnv):
             to_move=(kind,),
             choices=PLACES,
             start=(float(start[0]), float(start[1])),
+            scene_id=self.simulator.scene_id,
+            scene_dataset_config=self.simulator.scene_dataset_config,
         )
 
     def reset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from envs.household.catalogue import (
     ATTRIBUTES,
     CONTAINERS,
-    FLAT_SIZE,
     OBJECTS,
     PLACES,
     RECEPTACLES,
+    Receptacle,
     attribute_table,
 )
 from envs.household.environment import HouseholdEnv, StepResult, free_spot
@@ -33,8 +33,7 @@ LOOSE_PLACES: tuple[str, ...] = (*PLACES, "counter")
 
 _PLACED = slice(0, 5)
 _CONTAINER = slice(5, 7)
-_POSITION = slice(7, 10)
-_PRESENTED = slice(10, 15)
+_PRESENTED = slice(7, 12)
 _TIE = 1e-9
 
 
@@ -51,7 +50,7 @@ class TidyTask:
     """
 
     name = "habitat-tidy"
-    observation_size = 15
+    observation_size = 12
     action_size = len(CONTAINERS)
     goal_size = len(ATTRIBUTES)
     choices = CONTAINERS
@@ -59,10 +58,12 @@ class TidyTask:
     observation_names = (
         *(f"{name} of the object placed" for name in ATTRIBUTES),
         *(f"lies in the {name}" for name in CONTAINERS),
-        *(f"its {axis} (m)" for axis in "xyz"),
         *(f"{name} of the object presented" for name in ATTRIBUTES),
     )
     _known = ("(1, 0, 0, 0, 0) to sort by function", "(0, 1, 0, 0, 0) to sort by material")
+
+    def __init__(self, receptacles: Mapping[str, Receptacle] = RECEPTACLES) -> None:
+        self.receptacles = receptacles
 
     def goal(self, value: ArrayLike) -> FloatArray:
         """The weights (5,) float64."""
@@ -115,17 +116,15 @@ class TidyTask:
         return " ".join(parts).removeprefix("+ ")
 
     def outcomes(self, observations: FloatArray) -> NDArray[np.float32]:
-        """Observations (..., 2, 15) after the object presented was placed well in each of the containers.
+        """Observations (..., 2, 12) after the object presented was placed well in each of the containers.
 
         Args:
-            observations: (..., 15); only the object presented counts.
+            observations: (..., 12); only the object presented counts.
         """
         presented = np.asarray(observations, dtype=np.float32)[..., _PRESENTED]
         result = np.zeros((*presented.shape[:-1], self.action_size, self.observation_size), dtype=np.float32)
         result[..., _PLACED] = presented[..., None, :]
         result[..., _CONTAINER] = np.eye(self.action_size, dtype=np.float32)
-        for index, name in enumerate(CONTAINERS):
-            result[..., index, _POSITION] = RECEPTACLES[name].centre
         return result
 
 
@@ -135,19 +134,19 @@ class HabitatTidy(HouseholdEnv):
     Some objects lie in the right container already, `NUM_MISPLACED` others somewhere in the flat. Each step presents
     one of them, and the action chooses its container.
 
-    | observation | meaning | unit |
-    |---|---|---|
-    | 0 - 4 | object placed last: function, material, colour, size, fragility, +1 or -1; 0 before the first | |
-    | 5 - 6 | 1 for the container in which it lies: left box, right box; none if it slid off | |
-    | 7 - 9 | its position x, y, z; 0 before the first | m |
-    | 10 - 14 | attributes of the object presented now; 0 when all are put away | |
+    | observation | meaning |
+    |---|---|
+    | 0 - 4 | object placed last: function, material, colour, size, fragility, +1 or -1; 0 before the first |
+    | 5 - 6 | 1 for the container in which it lies: left box, right box; none if it slid off |
+    | 7 - 11 | attributes of the object presented now; 0 when all are put away |
 
     | action | meaning |
     |---|---|
     | 0, 1 | put it into the left box, the right box |
 
-    What lies in the containers from the start would give the user away, so the observation leaves it out: what the
-    robot may know of the user are that user's answers. It is there in the simulator, and in the picture.
+    What lies in the containers from the start would give the user away, so the observation leaves it out, and with it
+    the exact spot at which an object came to rest, which depends on it: what the robot may know of the user are that
+    user's answers. It is there in the simulator, and in the picture.
 
     Goal: attribute weights, see `TidyTask`. `reset(options={"goal": goal})` sets it, and it holds until another is set;
     until then every reset draws one.
@@ -183,14 +182,9 @@ class HabitatTidy(HouseholdEnv):
         super().__init__(TidyTask(), simulator, render_mode, goal, episodes)
 
     def _observation_space(self) -> gym.spaces.Box:
-        reach = np.array([FLAT_SIZE[0] + 1, FLAT_SIZE[1] + 1, 3.0])
-        lowest = np.array([-1.0, -1.0, -1.0])
-        if self.simulator.name == "habitat":  # other scenes have other extents
-            lowest[:2], reach[:2] = -50.0, 50.0
-        signs = np.ones(5)
-        low = np.concatenate([-signs, np.zeros(2), lowest, -signs]).astype(np.float32)
-        high = np.concatenate([signs, np.ones(2), reach, signs]).astype(np.float32)
-        return gym.spaces.Box(low, high, dtype=np.float32)
+        signs = np.ones(5, dtype=np.float32)
+        low = np.concatenate([-signs, np.zeros(2, dtype=np.float32), -signs])
+        return gym.spaces.Box(low, np.ones(self.task.observation_size, dtype=np.float32), dtype=np.float32)
 
     def _draw_episode(self, goal: FloatArray) -> Episode:
         generator = self.np_random
@@ -219,6 +213,8 @@ class HabitatTidy(HouseholdEnv):
             to_move=names[:NUM_MISPLACED],
             choices=CONTAINERS,
             start=(float(start[0]), float(start[1])),
+            scene_id=self.simulator.scene_id,
+            scene_dataset_config=self.simulator.scene_dataset_config,
         )
 
     def reset(
@@ -251,12 +247,11 @@ class HabitatTidy(HouseholdEnv):
         if self._num_done:
             last = self.episode.to_move[self._num_done - 1]
             observation[_PLACED] = OBJECTS[last].attributes
-            observation[_POSITION] = self._state.objects[last].position
             if self._last_in in CONTAINERS:
                 observation[_CONTAINER][CONTAINERS.index(self._last_in)] = 1.0
         if self._num_done < len(self.episode.to_move):
             observation[_PRESENTED] = OBJECTS[self.episode.to_move[self._num_done]].attributes
-        return np.clip(observation, self._space.low, self._space.high).astype(np.float32)
+        return observation.astype(np.float32)
 
     def _info(self) -> dict[str, Any]:
         assert self._state is not None

@@ -1,0 +1,344 @@
+"""The household on habitat-sim 0.3.3 with Bullet.
+
+habitat-sim is imported when a simulator is made, never before. Its axes have y up; `episodes.to_habitat` turns ours.
+
+What differs from PyBullet: habitat-sim gives a rigid body one primitive, so an object without files of its own is its
+hull, an upright cylinder or a box (a bowl is a low cylinder that nothing falls into), and in pictures primitives have
+no colour. With ReplicaCAD the five places are pieces of that flat's furniture, see `habitat_scenes`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, Receptacle
+from envs.household.episodes import EMPTY_SCENE, Episode, Pose, from_habitat, to_habitat
+from envs.household.floor_plan import FloorPlan, furnished_floor_plan
+from envs.household.habitat_scenes import REPLICA_CAD_PLACES, Scene, read_scene
+from envs.household.shapes import Part
+from envs.household.simulator import (
+    CALM_SPEED,
+    CALM_STEPS,
+    CALM_TURN,
+    SETTLE_SECONDS,
+    Contact,
+    HouseholdState,
+    SimulatorError,
+    SimulatorNotInstalledError,
+    known_object,
+    known_receptacle,
+    release_pose,
+)
+
+INSTALL_COMMAND = "conda install habitat-sim withbullet headless -c conda-forge -c aihabitat-nightly"
+"""For Python 3.10 to 3.12, as this package needs; the stable channel `aihabitat` has builds for Python 3.9."""
+TIME_STEP = 0.008
+"""habitat-sim's own Bullet substep, s."""
+PICTURE_SIZE = (640, 480)
+_CAMERA = "picture"
+_EYE, _TARGET = (4.0, -1.45, 6.7), (4.0, 2.75, 0.0)
+_ROBOT = Part("cylinder", (0.46, 0.46, 1.1), (0.0, 0.0, 0.55))
+_CARRY_HEIGHT = 1.3
+
+
+@dataclass(frozen=True)
+class HabitatAssets:
+    """Files of the user's; without any, everything is built of primitives.
+
+    Attributes:
+        scene_id: `NONE`, or a scene of the dataset, `apt_0` say.
+        scene_dataset_config: the dataset's `*.scene_dataset_config.json`.
+        object_configs: folder of the YCB objects' `*.object_config.json`; empty for hulls.
+        places: for each place of ours the handle, or a part of it, of the scene's object that serves as it.
+    """
+
+    scene_id: str = EMPTY_SCENE
+    scene_dataset_config: str = "default"
+    object_configs: str = ""
+    places: Mapping[str, str] = REPLICA_CAD_PLACES
+
+    def __post_init__(self) -> None:
+        files = [self.object_configs] if self.object_configs else []
+        if self.has_scene and Path(self.scene_dataset_config).suffix:
+            files.append(self.scene_dataset_config)
+        for file in files:
+            if not Path(file).exists():
+                raise SimulatorError(
+                    f"missing {file}; `python -m habitat_sim.utils.datasets_download --uids replica_cad_dataset ycb "
+                    "--data-path data` fetches ReplicaCAD and YCB"
+                )
+
+    @property
+    def has_scene(self) -> bool:
+        """Whether a scene is opened instead of the flat of primitives."""
+        return self.scene_id.upper() != EMPTY_SCENE
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise SimulatorNotInstalledError(
+            f"habitat-sim is not installed here ({error}); install it with `{INSTALL_COMMAND}`, or take "
+            "simulator='pybullet'"
+        ) from error
+
+
+class HabitatSimulator:
+    """The household in habitat-sim; see `HouseholdSimulator` for what it does.
+
+    Args:
+        assets: files to use; by default none, and nothing is downloaded.
+        render: whether `render` will be called. It opens habitat-sim's software renderer (`gpu_device_id` -1); a scene
+            or objects from files open it as well, since their extents come with it.
+        contact: friction and damping.
+
+    Raises:
+        SimulatorNotInstalledError: habitat-sim is not installed; the message has the command.
+        SimulatorError: habitat-sim without Bullet, missing files, a scene without the places' furniture.
+    """
+
+    name = "habitat"
+
+    def __init__(
+        self, assets: HabitatAssets | None = None, render: bool = False, contact: Contact | None = None
+    ) -> None:
+        self.assets = assets or HabitatAssets()
+        self.scene_id = self.assets.scene_id
+        self.scene_dataset_config = self.assets.scene_dataset_config
+        self._contact = contact or Contact()
+        self._habitat: Any = _import("habitat_sim")
+        self._magnum: Any = _import("magnum")
+        if not getattr(self._habitat, "built_with_bullet", True):
+            raise SimulatorError(f"this habitat-sim has no Bullet physics; install it with `{INSTALL_COMMAND}`")
+        self._renders = render
+        self._sim: Any = self._habitat.Simulator(self._configuration())
+        self._templates = self._sim.get_object_template_manager()
+        self._bodies = self._sim.get_rigid_object_manager()
+        self._objects: dict[str, Any] = {}
+        self._settled = True
+        self._scene = self._furnish()
+        self._object_templates = self._register_objects()
+        self._robot_body = self._add(self._template("robot", _ROBOT), Pose(_ROBOT.position))
+        self._robot_body.motion_type = self._habitat.physics.MotionType.KINEMATIC
+        self._robot_body.collidable = False
+        self._robot = (0.0, 0.0, 0.0)
+
+    def _configuration(self) -> Any:
+        habitat = self._habitat
+        settings = habitat.SimulatorConfiguration()
+        settings.scene_id = self.assets.scene_id
+        settings.scene_dataset_config_file = self.assets.scene_dataset_config
+        settings.enable_physics = True
+        settings.load_semantic_mesh = False
+        agent = habitat.agent.AgentConfiguration()
+        agent.sensor_specifications = []
+        settings.create_renderer = self._renders or self.assets.has_scene or bool(self.assets.object_configs)
+        if settings.create_renderer:
+            settings.gpu_device_id = -1  # software; the default device 0 ends the process where there is no GPU
+            camera = habitat.CameraSensorSpec()
+            camera.uuid = _CAMERA
+            camera.sensor_type = habitat.SensorType.COLOR
+            camera.sensor_subtype = habitat.SensorSubType.PINHOLE
+            camera.resolution = self._magnum.Vector2i(PICTURE_SIZE[1], PICTURE_SIZE[0])
+            camera.position = self._magnum.Vector3(0.0, 0.0, 0.0)
+            camera.hfov = 66.0
+            agent.sensor_specifications = [camera]
+        return habitat.Configuration(settings, [agent])
+
+    def _furnish(self) -> Scene | None:
+        """Builds the flat of primitives, or finds the places in a scene of files."""
+        if self.assets.has_scene:
+            scene = read_scene(self._sim, self._habitat, self._magnum, self.assets.places)
+            parts = scene.containers
+        else:
+            scene, parts = None, tuple(part for thing in FURNITURE for part in thing.parts)
+        for number, part in enumerate(parts):
+            body = self._add(self._template(f"furniture {number}", part), Pose(part.position, part.quaternion))
+            # habitat-sim moves no static body: first the pose, then the type
+            body.motion_type = self._habitat.physics.MotionType.STATIC
+        return scene
+
+    def _template(self, name: str, part: Part, mass: float = 1.0) -> str:
+        """Registers a primitive of this shape and returns its handle."""
+        kind = "cubeSolid" if part.kind == "box" else "cylinderSolid"
+        template = self._templates.get_template_by_handle(self._templates.get_template_handles(kind)[0])
+        # Solid primitives reach from -1 to 1 along each axis, and a cylinder's axis is y.
+        x, y, z = (extent / 2 for extent in part.size)
+        template.scale = self._magnum.Vector3(x, z, y)
+        template.mass = mass
+        template.margin = 0.0
+        self._rub(template)
+        handle = f"pluralbench {name}"
+        self._templates.register_template(template, handle)
+        return handle
+
+    def _rub(self, template: Any) -> None:
+        contact = self._contact
+        template.friction_coefficient = contact.friction
+        template.rolling_friction_coefficient = contact.rolling
+        template.spinning_friction_coefficient = contact.spinning
+        template.restitution_coefficient = 0.0
+        template.linear_damping = contact.linear_damping
+        template.angular_damping = contact.angular_damping
+
+    def _register_objects(self) -> dict[str, str]:
+        if self.assets.object_configs:
+            self._templates.load_configs(self.assets.object_configs)
+        handles = {}
+        for name, thing in OBJECTS.items():
+            found = self._templates.get_template_handles(thing.ycb) if self.assets.object_configs and thing.ycb else []
+            handles[name] = found[0] if found else self._template(name, thing.hull, thing.mass)
+        return handles
+
+    def _add(self, template: str, pose: Pose) -> Any:
+        body = self._bodies.add_object_by_template_handle(template)
+        if body is None:
+            raise SimulatorError(f"habitat-sim cannot make an object of the template {template!r}")
+        self._move(body, pose)
+        return body
+
+    def _move(self, body: Any, pose: Pose) -> None:
+        magnum = self._magnum
+        body.translation = magnum.Vector3(*to_habitat(pose.position))
+        body.rotation = magnum.Quaternion(magnum.Vector3(*to_habitat(pose.quaternion[:3])), pose.quaternion[3])
+
+    def _open(self) -> Any:
+        if self._sim is None:
+            raise SimulatorError("this simulator was closed")
+        return self._sim
+
+    def reset(self, episode: Episode) -> None:
+        """Puts the episode's objects and the robot where it says."""
+        if episode.scene_id.upper() != self.assets.scene_id.upper():
+            raise SimulatorError(
+                f"episode {episode.episode_id} is of the scene {episode.scene_id!r}, this simulator has "
+                f"{self.assets.scene_id!r} open"
+            )
+        self.restore(HouseholdState(episode.objects, (*episode.start, 0.0), settled=False))
+
+    def restore(self, state: HouseholdState) -> None:
+        """Puts everything back where `state` has it, at rest.
+
+        The objects are made anew, so that no contact of an earlier moment lives on.
+        """
+        self._open()
+        for body in self._objects.values():
+            self._bodies.remove_object_by_handle(body.handle)
+        self._objects = {name: self._add(self._object_templates[name], pose) for name, pose in state.objects.items()}
+        for body in self._objects.values():
+            body.motion_type = self._habitat.physics.MotionType.DYNAMIC
+            body.awake = not state.settled
+        self._move_robot(state.robot)
+        self._settled = state.settled
+
+    def _move_robot(self, pose: tuple[float, float, float]) -> None:
+        self._robot = pose
+        quaternion = (0.0, 0.0, float(np.sin(pose[2] / 2)), float(np.cos(pose[2] / 2)))
+        self._move(self._robot_body, Pose((pose[0], pose[1], _ROBOT.position[2]), quaternion))
+
+    def objects(self) -> dict[str, Pose]:
+        """Pose of every object that is there."""
+        self._open()
+        poses = {}
+        for name, body in self._objects.items():
+            turn = body.rotation
+            x, y, z = from_habitat(turn.vector)
+            poses[name] = Pose(from_habitat(body.translation), (x, y, z, float(turn.scalar)))
+        return poses
+
+    def receptacles(self) -> Mapping[str, Receptacle]:
+        """Every place of the flat, or of the scene."""
+        return RECEPTACLES if self._scene is None else self._scene.receptacles
+
+    @cached_property
+    def _plan(self) -> FloorPlan:
+        return furnished_floor_plan() if self._scene is None else self._scene.floor_plan
+
+    def floor_plan(self) -> FloorPlan:
+        """Where the robot's base can drive."""
+        return self._plan
+
+    def carry(self, name: str, path: NDArray[np.floating]) -> None:
+        """Moves the robot and the object in its gripper from corner to corner of `path` (P, 2)."""
+        self._open()
+        known_object(name, self._objects)
+        body, yaw = self._objects[name], self._robot[2]
+        for k, (x, y) in enumerate(path):
+            if k:
+                yaw = float(np.arctan2(y - path[k - 1][1], x - path[k - 1][0]))
+            self._move_robot((float(x), float(y), yaw))
+            self._move(body, Pose((float(x), float(y), _CARRY_HEIGHT)))
+
+    def place(self, name: str, receptacle: str, offset: ArrayLike = (0.0, 0.0), yaw: float = 0.0) -> None:
+        """Holds the object above a receptacle and lets go."""
+        self._open()
+        known_object(name, self._objects)
+        place = known_receptacle(receptacle, self.receptacles())
+        pose = release_pose(name, place, offset, yaw, self.objects())
+        body = self._objects[name]
+        if self.assets.object_configs:  # an object from a file may reach further down than its namesake of ours
+            below = -float(body.root_scene_node.cumulative_bb.min[1]) - OBJECTS[name].half_height
+            pose = Pose((pose.position[0], pose.position[1], pose.position[2] + max(below, 0.0)), pose.quaternion)
+        self._move(body, pose)
+        still = self._magnum.Vector3(0.0, 0.0, 0.0)
+        body.linear_velocity = still
+        body.angular_velocity = still
+        body.awake = True
+        self._settled = False
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> bool:
+        """Simulates until all objects have been at rest for some steps; False if they still move after `seconds`."""
+        sim, calm = self._open(), 0
+        for _ in range(round(seconds / TIME_STEP)):
+            sim.step_physics(TIME_STEP)
+            calm = calm + 1 if self._is_calm() else 0
+            if calm >= CALM_STEPS:
+                break
+        self._settled = calm >= CALM_STEPS
+        return self._settled
+
+    def _is_calm(self) -> bool:
+        return all(
+            float(body.linear_velocity.length()) <= CALM_SPEED and float(body.angular_velocity.length()) <= CALM_TURN
+            for body in self._objects.values()
+        )
+
+    def state(self) -> HouseholdState:
+        """What there is now."""
+        return HouseholdState(self.objects(), self._robot, self._settled)
+
+    def render(self, width: int = PICTURE_SIZE[0], height: int = PICTURE_SIZE[1]) -> NDArray[np.uint8]:
+        """A picture (height, width, 3) by the software renderer.
+
+        Raises:
+            SimulatorError: the simulator was made without a renderer.
+        """
+        sim = self._open()
+        if not self._renders:
+            raise SimulatorError("this simulator was made without a renderer; make it with render=True")
+        magnum, node = self._magnum, sim.get_agent(0).scene_node
+        eye, target = magnum.Vector3(*to_habitat(_EYE)), magnum.Vector3(*to_habitat(_TARGET))
+        view = magnum.Matrix4.look_at(eye, target, magnum.Vector3(0.0, 1.0, 0.0))
+        node.rotation = magnum.Quaternion.from_matrix(view.rotation())
+        node.translation = eye
+        picture = np.asarray(sim.get_sensor_observations()[_CAMERA])[..., :3]
+        if (width, height) != PICTURE_SIZE:
+            picture = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height)))
+        return np.array(picture, dtype=np.uint8)
+
+    def close(self) -> None:
+        """Closes habitat-sim; calling it again does nothing."""
+        if self._sim is not None:
+            self._objects = {}
+            self._sim.close()
+            self._sim = None
