@@ -28,7 +28,7 @@ from reward_learning.training import Batch, Metrics, Prediction, Progress, train
 PAPER_SLOPE = math.sqrt(2 * math.pi)
 LINKS = ("logistic", "probit")
 MIN_STD = 1e-2
-"""Added to sigma. The means are free in scale, so it costs nothing; without it sigma can shrink to where z overflows."""
+"""Added to sigma. The means are free in scale, so it costs nothing; without it sigma shrinks to where z overflows."""
 
 
 def mean_variance_score(mean_first: Tensor, var_first: Tensor, mean_second: Tensor, var_second: Tensor) -> Tensor:

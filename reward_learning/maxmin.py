@@ -1,0 +1,310 @@
+"""Maxmin: a reward for each of a few groups of users, and one policy that serves the worst off of them.
+
+Chakraborty et al., ICML 2024, arXiv 2402.08925. The groups come from hard EM over BTL rewards (`hard_em`). The policy
+is nobody's own, so the latent has size 0. Two objectives go by the name:
+
+- **pointwise-min**, what `reward` gives: r(s) = min over groups of the normalised r_u(s). A policy trained on it
+  maximises E[sum of min_u r_u], a lower bound of the next one: it must please every group in every single state. The
+  authors' code does this.
+- **max-min**, the paper's own: the policy that maximises min over groups of E[sum of r_u]. It may please one group now
+  and another later. It cannot be written as one reward; `group_rewards` gives the K rewards from which a learner with
+  one critic for each group can build it.
+
+Rewards from preferences have no unit, so each r_u is normalised to mean 0 and standard deviation 1 over the
+observations that were compared.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.hard_em import (
+    Clustering,
+    HardEM,
+    assign_users,
+    clearly_better,
+    predictive_log_likelihood,
+)
+from reward_learning.network_learner import LearnerSettings, NetworkLearner
+from reward_learning.networks import LearnerError, RewardNetwork, initialise
+from reward_learning.preference_losses import (
+    bradley_terry_loss,
+    bradley_terry_nll,
+    masked_sum,
+    preference_logits,
+    segment_returns,
+)
+from reward_learning.reward_model import Posterior
+from reward_learning.training import (
+    Batch,
+    Metrics,
+    Prediction,
+    PreferenceBatches,
+    Progress,
+    context_and_targets,
+    split_users,
+    train,
+)
+
+CHUNK_USERS = 512
+
+
+@dataclass(frozen=True)
+class MaxMinSettings(LearnerSettings):
+    """Settings of `maxmin`. `num_updates` is for the last fit of each group, on all its users.
+
+    Attributes:
+        num_groups: K (2 in the paper); 0 chooses it by the likelihood of held-out users' answers.
+        max_groups: the largest number that is tried then.
+        num_iterations: of hard EM.
+        num_restarts: starts of hard EM, the best of which goes on.
+        step_updates: gradient steps of one M-step, for each group.
+        clustering_users: hard EM runs on this many of the users at most; the others join the groups it finds.
+    """
+
+    num_groups: int = 0
+    max_groups: int = 6
+    num_iterations: int = 10
+    num_restarts: int = 3
+    step_updates: int = 50
+    clustering_users: int = 500
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_groups", "num_iterations", "num_restarts", "step_updates", "clustering_users"):
+            if getattr(self, name) < 1:
+                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        if self.num_groups < 0:
+            raise LearnerError(f"num_groups must be at least 1, or 0 to choose it; is {self.num_groups}")
+
+
+class MaxMinNetwork(nn.Module):
+    """K reward networks, the groups' shares, and what normalises each reward."""
+
+    weights: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, groups: list[RewardNetwork]) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList(groups)
+        self.register_buffer("weights", torch.full((len(groups),), 1.0 / len(groups)))
+        self.register_buffer("mean", torch.zeros(len(groups)))
+        self.register_buffer("std", torch.ones(len(groups)))
+
+    def raw_rewards(self, observations: Tensor) -> Tensor:
+        """Every group's reward (..., K) of observations (..., S)."""
+        return torch.cat([group(observations) for group in self.groups], dim=-1)
+
+
+class MaxMin(NetworkLearner):
+    """Hard EM over K BTL rewards, and the least of them, normalised, as everybody's reward."""
+
+    name: ClassVar[str] = "maxmin"
+    settings_type: ClassVar[type[LearnerSettings]] = MaxMinSettings
+    settings: MaxMinSettings
+
+    @property
+    def num_groups(self) -> int:
+        """K."""
+        return self.sizes["num_groups"]
+
+    def build(self) -> MaxMinNetwork:
+        """K untrained reward networks."""
+        return MaxMinNetwork([self.reward_network() for _ in range(self.num_groups)])
+
+    def fit(
+        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
+    ) -> list[dict[str, float]]:
+        """Finds the groups, then fits each one's reward on all its users.
+
+        Returns:
+            A row for each iteration of hard EM (`iteration`, `likelihood`, the shares), then the last fits' rows with
+            their `group`.
+        """
+        clustering = self._cluster(preferences, seed)
+        # a group that nobody belongs to must not have a say in the minimum
+        kept = [index for index, weight in enumerate(clustering.weights.tolist()) if weight > 0]
+        network = self.start(preferences, seed, num_groups=len(kept))
+        network.weights.copy_(clustering.weights[kept])
+        for place, index in enumerate(kept):
+            network.groups[place].load_state_dict(clustering.groups[index].state_dict())
+        history: list[dict[str, float]] = [
+            {"iteration": float(number), "likelihood": likelihood, "groups": float(len(kept))}
+            for number, likelihood in enumerate(clustering.likelihoods)
+        ]
+        assignment = self.assign(preferences)
+        total = self.settings.num_updates * len(kept)
+        for place, group in enumerate(network.groups):
+            rows = (assignment == place).nonzero().squeeze(1).numpy()
+
+            def report(done: int, _: int, before: int = place * self.settings.num_updates) -> None:
+                if progress is not None:
+                    progress(before + done, total)
+
+            if len(rows):
+                history += [
+                    {"group": float(place), **row}
+                    for row in self._train(group, preferences, seed, rows, self.settings, report)
+                ]
+        self._normalise(preferences)
+        return history
+
+    def infer(self, context: PreferenceDataset) -> Posterior:
+        """The empty posterior (U, 0): everybody is served alike."""
+        empty = torch.zeros(context.num_users, 0, device=self.device)
+        return Posterior(empty, empty)
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """The pointwise-min reward (...) of observations (..., S); latents (..., 0) lend their leading shape."""
+        rewards = self.group_rewards(observations).amin(0)
+        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+
+    def group_rewards(self, observations: Tensor) -> Tensor:
+        """Every group's normalised reward (K, ...) of observations (..., S), for the max-min policy."""
+        network = self.network
+        rewards = (network.raw_rewards(self.check_observations(observations)) - network.mean) / network.std
+        return rewards.movedim(-1, 0)
+
+    @torch.no_grad()
+    def assign(self, preferences: PreferenceDataset) -> Tensor:
+        """The group (U,) int64 to which each user's answers most probably belong."""
+        columns = [self._log_likelihood(group, preferences) for group in self.network.groups]
+        return assign_users(torch.stack(columns, 1), self.network.weights.cpu().double())
+
+    def _cluster(self, preferences: PreferenceDataset, seed: int) -> Clustering[RewardNetwork]:
+        """Hard EM on some of the users, with the number of groups that was asked for or does best."""
+        settings = self.settings
+        generator = np.random.default_rng([seed, 95])
+        num_users = min(preferences.num_users, settings.clustering_users)
+        chosen = np.sort(generator.choice(preferences.num_users, num_users, replace=False))
+        users = preferences.take_users(chosen)
+        if settings.num_groups:
+            return self._hard_em(users, seed).run(settings.num_groups, settings.num_iterations, settings.num_restarts)
+        return self._choose(users, seed)
+
+    def _choose(self, users: PreferenceDataset, seed: int) -> Clustering[RewardNetwork]:
+        """One group more as long as held-out users' further answers become clearly more likely by it."""
+        settings = self.settings
+        known_rows, held_out_rows = split_users(users.num_users, 0.2, seed)
+        if len(held_out_rows) < 2:
+            raise LearnerError(
+                f"{users.num_users} users are too few to choose num_groups by held-out users; give a number"
+            )
+        known, held_out = users.take_users(known_rows), users.take_users(held_out_rows)
+        context, targets = context_and_targets(torch.from_numpy(np.array(held_out.mask)))
+        em = self._hard_em(known, seed)
+        chosen, best = None, None
+        for number in range(1, settings.max_groups + 1):
+            clustering = em.run(number, settings.num_iterations, settings.num_restarts)
+            groups = self._refined(clustering, known, seed)
+            known_part, further_part = (
+                torch.stack([self._log_likelihood(group, held_out, mask) for group in groups], 1)
+                for mask in (context, targets)
+            )
+            scores = predictive_log_likelihood(known_part, further_part, clustering.weights)
+            if chosen is not None and best is not None and not clearly_better(scores, best):
+                return chosen
+            chosen, best = clustering, scores
+        assert chosen is not None
+        return chosen
+
+    def _hard_em(self, users: PreferenceDataset, seed: int) -> HardEM[RewardNetwork]:
+        seeds = np.random.default_rng([seed, 96])
+        # the sizes and the normalisation of one group's network
+        template = self.start(users, seed, num_groups=1).groups[0]
+
+        def fit(group: RewardNetwork | None, rows: Tensor) -> RewardNetwork:
+            fitted = copy.deepcopy(template if group is None else group)
+            step_seed = int(seeds.integers(2**31))
+            num_updates = self.settings.step_updates
+            if group is None:
+                initialise(fitted, torch.Generator().manual_seed(step_seed))
+                num_updates *= 5
+            step = self._step_settings(num_updates, validation_fraction=0.0)
+            self._train(fitted, users, step_seed, rows.numpy(), step)
+            return fitted
+
+        return HardEM(
+            fit,
+            lambda group: self._log_likelihood(group, users),
+            users.num_users,
+            torch.Generator().manual_seed(seed),
+        )
+
+    def _refined(
+        self, clustering: Clustering[RewardNetwork], users: PreferenceDataset, seed: int
+    ) -> list[RewardNetwork]:
+        """The groups' models fitted to the end: else more groups would look better for having been fitted longer."""
+        groups = []
+        for index, group in enumerate(clustering.groups):
+            rows = (clustering.assignment == index).nonzero().squeeze(1).numpy()
+            refined = copy.deepcopy(group)
+            if len(rows):
+                settings = self._step_settings(10 * self.settings.step_updates, validation_fraction=0.1)
+                self._train(refined, users, seed, rows, settings)
+            groups.append(refined)
+        return groups
+
+    def _step_settings(self, num_updates: int, validation_fraction: float) -> MaxMinSettings:
+        return dataclasses.replace(
+            self.settings,
+            num_updates=num_updates,
+            batch_users=min(32, self.settings.batch_users),
+            validation_fraction=validation_fraction,
+            num_validations=10 if validation_fraction else 1,
+        )
+
+    def _train(
+        self,
+        group: RewardNetwork,
+        preferences: PreferenceDataset,
+        seed: int,
+        rows: NDArray[np.int64],
+        settings: MaxMinSettings,
+        progress: Progress | None = None,
+    ) -> list[dict[str, float]]:
+        """Fits one group's reward to the users of these rows, in place."""
+
+        def loss(batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+            return bradley_terry_loss(_logits(group, batch), batch.labels, batch.mask)
+
+        def predict(batch: Batch) -> Prediction:
+            return Prediction(_logits(group, batch).sigmoid(), batch.mask)
+
+        return train(group, preferences, loss, predict, settings, seed, self.device, progress, rows)
+
+    @torch.no_grad()
+    def _log_likelihood(
+        self, group: RewardNetwork, preferences: PreferenceDataset, mask: Tensor | None = None
+    ) -> Tensor:
+        """Log-likelihood (U,) float64, on the CPU, of each user's answers, or of those in mask (U, K)."""
+        batches = PreferenceBatches(preferences, self.device)
+        parts = []
+        for start in range(0, batches.num_users, CHUNK_USERS):
+            rows = np.arange(start, min(start + CHUNK_USERS, batches.num_users))
+            batch = batches.take(rows)
+            counted = batch.mask if mask is None else batch.mask & mask[rows].to(batch.mask.device)
+            parts.append(-masked_sum(bradley_terry_nll(_logits(group, batch), batch.labels), counted).double().cpu())
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def _normalise(self, preferences: PreferenceDataset) -> None:
+        network = self.network
+        segments = torch.from_numpy(np.array(preferences.segments[:CHUNK_USERS], dtype=np.float32))
+        rewards = network.raw_rewards(segments.flatten(0, -2).to(self.device))
+        network.mean.copy_(rewards.mean(0))
+        network.std.copy_(rewards.std(0, correction=0).clamp_min(1e-6))
+
+
+def _logits(group: RewardNetwork, batch: Batch) -> Tensor:
+    return preference_logits(segment_returns(group(batch.segments).squeeze(-1)))
