@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ class Learner:
         self._prepare_buffers()
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that the next update depends on, by name; written into in place when a run resumes."""
+        """Every tensor that the next update depends on, by name."""
         return {
             "parameters": self.parameters,
             "targets": self.targets,
@@ -61,12 +62,21 @@ class Learner:
             "steps": self._steps,
         }
 
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes on from what `state` gave, on whatever device that was."""
+        for name, tensor in self.state().items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise IQLError(f"the stored state has no {name} of shape {tuple(tensor.shape)}")
+            tensor.copy_(tensors[name])
+        for stack in (self._target, self._joint, self._value):
+            stack.refresh()
+
     def actor(self) -> Tensor:
         """The actors that evaluation should use, (E, P): the averages where the settings ask for them."""
         runs = self.num_runs
         return self.average if self.settings.actor_average else self.parameters[2 * runs : 3 * runs]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def update(self, indices: Tensor, rate: Rate, actor_rate: Rate) -> None:
         """One gradient update of every run.
 
@@ -75,45 +85,46 @@ class Learner:
             rate: Adam's step size for values and critics.
             actor_rate: Adam's step size for the actor.
         """
-        settings, runs, batch = self.settings, self.num_runs, self.settings.batch_size
+        settings = self.settings
         rewards, discounts, actions = self._gather(indices)
         self._steps.add_(1)
-        pair = self._inputs[: 2 * runs]
-        self._target_values = self._target.forward(pair, self._work)[..., 0].view(2, runs, batch).amin(0)  # (E, B)
+        self._target.forward(self._pairs, self._target_work)
+        torch.amin(self._target_outputs, 0, out=self._target_values)
 
-        states = self._value_inputs[:, :batch]
-        self._difference = self._target_values - self._value.forward(states, self._value_work)[..., 0]
-        self._value_gradient[..., 0] = losses.value_gradient(self._difference, settings.expectile)
-        self._value.backward(states, self._value_gradient, self._value_work, self._value_grad)
-        self._adam(3 * runs, 4 * runs, rate)
+        self._value.forward(self._states, self._value_work)
+        torch.sub(self._target_values, self._value_outputs, out=self._differences)
+        self._value_gradient[:, 0] = losses.value_gradient(self._differences, settings.expectile)
+        self._value.backward(self._states, self._value_gradient, self._value_work, self._value_grad)
+        self._adam(self._value_rows, rate)
+        self._value.refresh()
 
-        values = self._value.forward(self._value_inputs, self._both_work)[..., 0]  # (E, 2B), at s and at s'
-        self._advantages = self._target_values - values[:, :batch]
+        self._value.forward(self._both_states, self._both_work)
+        torch.sub(self._target_values, self._new_values, out=self._advantages)
         weights = losses.advantage_weights(self._advantages, settings.temperature, settings.advantage_clip)
-        self._targets_of_critics = losses.td_targets(rewards, discounts, values[:, batch:])
+        self._critic_targets.copy_(losses.td_targets(rewards, discounts, self._next_values))
 
-        outputs = self._joint.forward(self._inputs, self._joint_work)
-        self._critic_values = outputs[: 2 * runs, :, 0].view(2, runs, batch)
-        by_critics = losses.critic_gradient(self._critic_values, self._targets_of_critics)
-        self._joint_gradient[: 2 * runs, :, 0] = by_critics.view(2 * runs, batch)
-        self._actor_gradient(outputs[2 * runs :], actions, weights)
+        self._joint.forward(self._inputs, self._joint_work)
+        self._critic_gradient.copy_(losses.critic_gradient(self._critic_outputs, self._critic_targets))
+        self._write_actor_gradient(actions, weights)
         self._joint.backward(self._inputs, self._joint_gradient, self._joint_work, self._joint_grad)
         if settings.schedule == "cosine-actor":
-            self._adam(0, 2 * runs, rate)
-            self._adam(2 * runs, 3 * runs, actor_rate)
+            self._adam(self._critic_rows, rate)
+            self._adam(self._actor_rows, actor_rate)
         else:
-            self._adam(0, 3 * runs, rate)
+            self._adam(self._joint_rows, rate)
+        self._joint.refresh()
 
-        self.targets.lerp_(self.parameters[: 2 * runs], settings.polyak)
+        self.targets.lerp_(self._critic_rows[0], settings.polyak)
+        self._target.refresh()
         if settings.actor_average:
-            self.average.lerp_(self.parameters[2 * runs : 3 * runs], settings.actor_average)
+            self.average.lerp_(self._actor_rows[0], settings.actor_average)
 
     def metrics(self) -> dict[str, list[float]]:
         """Losses and values of the last batch, one number per run; the only place that waits for the device."""
         weights = losses.advantage_weights(self._advantages, self.settings.temperature, self.settings.advantage_clip)
         rows = {
-            "value_loss": losses.expectile_loss(self._difference, self.settings.expectile).mean(-1),
-            "critic_loss": losses.critic_loss(self._critic_values, self._targets_of_critics).mean((0, -1)),
+            "value_loss": losses.expectile_loss(self._differences, self.settings.expectile).mean(-1),
+            "critic_loss": losses.critic_loss(self._critic_outputs, self._critic_targets).mean((0, -1)),
             "target_value": self._target_values.mean(-1),
             "advantage": self._advantages.mean(-1),
             "clipped_weights": (weights >= self.settings.advantage_clip).float().mean(-1),
@@ -142,6 +153,7 @@ class Learner:
             actions = actions.clamp(-1 + settings.action_clip, 1 - settings.action_clip)
         here, there = self.features(data.observations), self.features(data.next_observations)[bootstrap]
         self._table = torch.cat([here, actions, there, discounts[:, None]], dim=1)  # (N, F + A + F + 1)
+        self._columns = [here.shape[1], actions.shape[1], there.shape[1], 1]
         self._rewards = returns.reshape(-1)  # (E N,)
         self._latents = data.latents.flatten(0, 1)  # (E M, Z)
         runs = torch.arange(self.num_runs, device=self.device)[:, None]
@@ -164,68 +176,93 @@ class Learner:
         self._first = torch.zeros_like(self.parameters)
         self._second = torch.zeros_like(self.parameters)
         self._steps = torch.zeros((), device=self.device)
-        self._stack = Stack(self.parameters, self.widths)
-        self._target = Stack(self.targets, self.widths)
-        self._joint = Stack(self.parameters[: 3 * runs], self.widths)
-        self._value = Stack(self.parameters[3 * runs :], self.widths)
-        self._joint_grad = Stack(self._gradient[: 3 * runs], self.widths)
-        self._value_grad = Stack(self._gradient[3 * runs :], self.widths)
+        self._critic_rows = self._rows(0, 2 * runs)
+        self._actor_rows = self._rows(2 * runs, 3 * runs)
+        self._joint_rows = self._rows(0, 3 * runs)
+        self._value_rows = self._rows(3 * runs, 4 * runs)
+        widths, precision = self.widths, self.settings.precision
+        self._target = Stack(self.targets, widths, precision)
+        self._joint = Stack(self._joint_rows[0], widths, precision)
+        self._value = Stack(self._value_rows[0], widths, precision)
+        self._joint_grad = Stack(self._joint_rows[1], widths)
+        self._value_grad = Stack(self._value_rows[1], widths)
+        self._raw_log_stds = self._actor_rows[0][:, None, -self.action_size :]  # (E, 1, A)
+        self._log_std_grad = self._actor_rows[1][:, None, -self.action_size :]
+
+    def _rows(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Some rows of the parameters, their gradients and both moments."""
+        rows = slice(first, last)
+        return self.parameters[rows], self._gradient[rows], self._first[rows], self._second[rows]
 
     def _prepare_buffers(self) -> None:
-        runs, batch, device = self.num_runs, self.settings.batch_size, self.device
-        self._inputs = torch.zeros(3 * runs, batch, self.widths[0], device=device)
-        self._value_inputs = torch.zeros(runs, 2 * batch, self.widths[0], device=device)
-        self._work = Workspace(2 * runs, batch, self.widths, device)
-        self._value_work = Workspace(runs, batch, self.widths, device)
-        self._both_work = Workspace(runs, 2 * batch, self.widths, device)
-        self._joint_work = Workspace(3 * runs, batch, self.widths, device)
+        """What an update writes, and the views through which it reads it again."""
+        runs, batch, widths = self.num_runs, self.settings.batch_size, self.widths
+        precision = self.settings.precision
+        self._inputs = torch.zeros(3 * runs, batch, widths[0], device=self.device)
+        self._both_states = torch.zeros(runs, 2 * batch, widths[0], device=self.device)  # at s, then at s'
+        self._pairs = self._inputs[: 2 * runs]
+        self._states = self._both_states[:, :batch]
+        self._target_work = Workspace(2 * runs, batch, widths, self.device, precision)
+        self._value_work = Workspace(runs, batch, widths, self.device, precision)
+        self._both_work = Workspace(runs, 2 * batch, widths, self.device, precision)
+        self._joint_work = Workspace(3 * runs, batch, widths, self.device, precision)
+        self._target_outputs = self._target_work.outputs[:, 0].view(2, runs, batch)
+        self._value_outputs = self._value_work.outputs[:, 0]  # (E, B)
+        self._new_values, self._next_values = self._both_work.outputs[:, 0].split(batch, dim=1)
+        self._critic_outputs = self._joint_work.outputs[: 2 * runs, 0].view(2, runs, batch)
+        self._actor_outputs = self._joint_work.outputs[2 * runs :].mT  # (E, B, A)
         self._value_gradient = torch.zeros_like(self._value_work.outputs)
         self._joint_gradient = torch.zeros_like(self._joint_work.outputs)
+        self._critic_gradient = self._joint_gradient[: 2 * runs, 0].view(2, runs, batch)
+        self._actor_gradient = self._joint_gradient[2 * runs :].mT
+        self._target_values, self._differences, self._advantages, self._critic_targets = (
+            torch.zeros(runs, batch, device=self.device) for _ in range(4)
+        )
+        size, states = self.features.size, self._state_size
+        inputs, both = self._inputs.view(3, runs, batch, -1), self._both_states.view(runs, 2, batch, -1)
+        self._slots_here = [inputs[..., :size], both[:, 0, :, :size]]
+        self._slots_there = both[:, 1, :, :size]
+        self._slots_actions = inputs[:2, ..., states:]
+        self._slots_latents = [inputs[..., size:states], both[:, 0, :, size:states], both[:, 1, :, size:states]]
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Fills the inputs; returns rewards (E, B), discounts (E, B) and actions (E, B, A)."""
         runs, batch = indices.shape
-        size, states = self.features.size, self._state_size
         rows = self._table.index_select(0, indices.view(-1)).view(runs, batch, -1)
-        here, actions, there, discounts = rows.split([size, self.action_size, size, 1], dim=-1)
+        here, actions, there, discounts = rows.split(self._columns, dim=-1)
         flat = (indices + self._run_offsets).view(-1)
-        parts = self._inputs.view(3, runs, batch, -1)
-        parts[:, :, :, :size] = here
-        parts[:2, :, :, states:] = actions
-        values = self._value_inputs.view(runs, 2, batch, -1)
-        values[:, 0, :, :size] = here
-        values[:, 1, :, :size] = there
+        for slot in self._slots_here:
+            slot.copy_(here)
+        self._slots_there.copy_(there)
+        self._slots_actions.copy_(actions)
         if self.latent_size:
             latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(runs, batch, -1)
-            parts[:, :, :, size:states] = latents
-            values[:, :, :, size:states] = latents[:, None]
+            for slot in self._slots_latents:
+                slot.copy_(latents)
         return self._rewards.index_select(0, flat).view(runs, batch), discounts.squeeze(-1), actions
 
     def _log_stds(self) -> Tensor:
         """(E, 1, A), within their bounds."""
-        runs = self.num_runs
-        raw = self.parameters[2 * runs : 3 * runs, None, -self.action_size :]
-        return raw.clamp(self.settings.min_log_std, self.settings.max_log_std)
+        return self._raw_log_stds.clamp(self.settings.min_log_std, self.settings.max_log_std)
 
-    def _actor_gradient(self, outputs: Tensor, actions: Tensor, weights: Tensor) -> None:
-        runs = self.num_runs
+    def _write_actor_gradient(self, actions: Tensor, weights: Tensor) -> None:
+        outputs = self._actor_outputs
         if self.settings.discrete_actions:
-            self._joint_gradient[2 * runs :] = losses.categorical_actor_gradient(outputs, actions, weights)
+            self._actor_gradient.copy_(losses.categorical_actor_gradient(outputs, actions, weights))
             return
         log_stds = self._log_stds()
         by_outputs, by_log_stds = losses.gaussian_actor_gradient(outputs, log_stds, actions, weights)
-        self._joint_gradient[2 * runs :] = by_outputs
-        raw = self.parameters[2 * runs : 3 * runs, None, -self.action_size :]
-        self._gradient[2 * runs : 3 * runs, None, -self.action_size :] = by_log_stds * (raw == log_stds)
+        self._actor_gradient.copy_(by_outputs)
+        self._log_std_grad.copy_(by_log_stds * (self._raw_log_stds == log_stds))  # no gradient outside the bounds
 
-    def _adam(self, first_row: int, last_row: int, rate: Rate) -> None:
+    def _adam(self, rows: tuple[Tensor, Tensor, Tensor, Tensor], rate: Rate) -> None:
         """Adam (betas 0.9 and 0.999) on some rows of the buffer, in one kernel."""
-        rows = slice(first_row, last_row)
+        parameters, gradient, first, second = rows
         torch._fused_adam_(
-            [self.parameters[rows]],
-            [self._gradient[rows]],
-            [self._first[rows]],
-            [self._second[rows]],
+            [parameters],
+            [gradient],
+            [first],
+            [second],
             [],
             [self._steps],
             lr=rate,

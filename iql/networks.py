@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from iql.settings import InputFeatures, IQLError
+from iql.settings import InputFeatures, IQLError, Precision
 
 
 class FeatureMap:
@@ -95,48 +95,112 @@ def initial_parameters(widths: Sequence[int], input_size: int, generator: torch.
 class Stack:
     """M networks of equal widths, as views into a flat buffer (M, P or more).
 
+    The output layer is kept as (A, H) and gives outputs (M, A, B): products with very few columns are many times
+    slower than their transposes in the matrix libraries of CPUs.
+
+    With `precision` bfloat16 the products between hidden layers, which are nearly all of the work, take bfloat16
+    copies of weights and activations and sum in float32. The parameters themselves, the first layer (which sees
+    positions) and the output layer (whose differences are the advantages) stay float32.
+
     Args:
-        flat: (M, at least P); columns beyond P belong to the caller.
+        flat: (M, at least P) float32; columns beyond P belong to the caller.
         widths: input, hidden and output widths.
+        precision: of the products between hidden layers.
     """
 
-    def __init__(self, flat: Tensor, widths: Sequence[int]) -> None:
+    def __init__(self, flat: Tensor, widths: Sequence[int], precision: Precision = "float32") -> None:
         self.flat = flat
         self.widths = tuple(widths)
-        self.weights: list[Tensor] = []  # (M, in, out) each
-        self.biases: list[Tensor] = []  # (M, 1, out) each
+        self.weights: list[Tensor] = []  # (M, in, out) each, (M, out, in) the last
+        self.biases: list[Tensor] = []  # (M, 1, out) each, (M, out, 1) the last
         offset = 0
-        for before, after in pairwise(widths):
-            self.weights.append(flat[:, offset : offset + before * after].unflatten(1, (before, after)))
+        for layer, (before, after) in enumerate(pairwise(widths)):
+            last = layer == len(widths) - 2
+            shape = (after, before) if last else (before, after)
+            self.weights.append(flat[:, offset : offset + before * after].unflatten(1, shape))
             offset += before * after
-            self.biases.append(flat[:, None, offset : offset + after])
+            bias = flat[:, offset : offset + after]
+            self.biases.append(bias.unsqueeze(2 if last else 1))
             offset += after
+        self._middle = self.weights[1:-1]  # what the products between hidden layers take
+        if precision == "bfloat16":
+            self._middle = [weight.to(torch.bfloat16) for weight in self._middle]
+        self._middle_transposed = [weight.mT for weight in self._middle]
+        self._low = precision == "bfloat16"
+
+    def refresh(self) -> None:
+        """Must follow every change of the parameters: renews the copies in lower precision, where there are any."""
+        if self._low:
+            for copy, weight in zip(self._middle, self.weights[1:-1], strict=True):
+                copy.copy_(weight)
 
     def forward(self, inputs: Tensor, work: Workspace) -> Tensor:
-        """Outputs (M, B, out) of inputs (M, B, in); what `backward` needs stays in `work`, the outputs too."""
-        hidden = inputs
-        for weight, bias, out in zip(self.weights[:-1], self.biases[:-1], work.hidden, strict=True):
-            torch.baddbmm(bias, hidden, weight, out=out)
-            hidden = out.relu_()
-        return torch.baddbmm(self.biases[-1], hidden, self.weights[-1], out=work.outputs)
+        """Outputs (M, A, B) of inputs (M, B, in); what `backward` needs stays in `work`, the outputs too."""
+        torch.baddbmm(self.biases[0], inputs, self.weights[0], out=work.hidden[0]).relu_()
+        for layer, weight in enumerate(self._middle):
+            out = work.hidden[layer + 1]
+            if self._low:
+                torch.bmm(work.low[layer].copy_(work.hidden[layer]), weight, out=work.low_product[layer])
+                out.copy_(work.low_product[layer]).add_(self.biases[layer + 1])
+            else:
+                torch.baddbmm(self.biases[layer + 1], work.hidden[layer], weight, out=out)
+            out.relu_()
+        return torch.baddbmm(self.biases[-1], self.weights[-1], work.last_transposed, out=work.outputs)
 
     def backward(self, inputs: Tensor, output_gradient: Tensor, work: Workspace, gradient: Stack) -> None:
-        """Writes into `gradient` the derivative by every parameter, for the derivative (M, B, out) by the outputs."""
-        upper = output_gradient
-        for layer in range(len(self.weights) - 1, -1, -1):
-            below = work.hidden[layer - 1] if layer else inputs
-            torch.bmm(below.mT, upper, out=gradient.weights[layer])
-            torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[layer])
-            if layer:
-                lower = work.hidden_gradients[layer - 1]
-                torch.bmm(upper, self.weights[layer].mT, out=lower)
-                upper = torch.ops.aten.threshold_backward.grad_input(lower, below, 0, grad_input=lower)
+        """Writes into `gradient` the derivative by every parameter, for the derivative (M, A, B) by the outputs."""
+        torch.bmm(output_gradient, work.hidden[-1], out=gradient.weights[-1])
+        torch.sum(output_gradient, dim=2, keepdim=True, out=gradient.biases[-1])
+        upper = torch.bmm(output_gradient.mT, self.weights[-1], out=work.gradients[-1])
+        for layer in range(len(self._middle) - 1, -1, -1):
+            lower = work.gradients[layer]
+            _mask(upper, work.hidden[layer + 1])
+            torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[layer + 1])
+            if self._low:
+                upper = work.low_gradient[layer].copy_(upper)
+                weights = torch.bmm(work.low_transposed[layer], upper, out=work.low_weights[layer])
+                gradient.weights[layer + 1].copy_(weights)
+                lower.copy_(torch.bmm(upper, self._middle_transposed[layer], out=work.low_lower[layer]))
+            else:
+                torch.bmm(work.hidden[layer].mT, upper, out=gradient.weights[layer + 1])
+                torch.bmm(upper, self._middle_transposed[layer], out=lower)
+            upper = lower
+        _mask(upper, work.hidden[0])
+        torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[0])
+        torch.bmm(inputs.mT, upper, out=gradient.weights[0])
 
 
 class Workspace:
-    """Buffers of one forward and backward pass through a stack of M networks with batch B."""
+    """Buffers of one forward and backward pass through a stack of M networks with batch B.
 
-    def __init__(self, num: int, batch: int, widths: Sequence[int], device: torch.device) -> None:
-        self.hidden = [torch.empty(num, batch, width, device=device) for width in widths[1:-1]]
-        self.hidden_gradients = [torch.empty_like(buffer) for buffer in self.hidden]
-        self.outputs = torch.empty(num, batch, widths[-1], device=device)
+    Args:
+        num: M.
+        batch: B.
+        widths: of the stack.
+        device: where it lies.
+        precision: of the stack.
+    """
+
+    def __init__(
+        self, num: int, batch: int, widths: Sequence[int], device: torch.device, precision: Precision = "float32"
+    ) -> None:
+        hidden = widths[1:-1]
+        self.hidden = [torch.empty(num, batch, width, device=device) for width in hidden]
+        self.gradients = [torch.empty_like(buffer) for buffer in self.hidden]
+        self.outputs = torch.empty(num, widths[-1], batch, device=device)
+        self.last_transposed = self.hidden[-1].mT
+        if precision == "bfloat16":
+            low = torch.bfloat16
+            self.low = [torch.empty_like(buffer, dtype=low) for buffer in self.hidden[:-1]]
+            self.low_transposed = [buffer.mT for buffer in self.low]
+            self.low_lower = [torch.empty_like(buffer) for buffer in self.low]
+            self.low_product = [torch.empty_like(buffer, dtype=low) for buffer in self.hidden[1:]]
+            self.low_gradient = [torch.empty_like(buffer) for buffer in self.low_product]
+            self.low_weights = [
+                torch.empty(num, before, after, dtype=low, device=device) for before, after in pairwise(hidden)
+            ]
+
+
+def _mask(gradient: Tensor, activation: Tensor) -> None:
+    """Zeroes the gradient, in place, where the rectifier was off."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, activation, 0, grad_input=gradient)

@@ -117,11 +117,9 @@ class Policy:
             if known.shape[-1] != self.latent_size:
                 raise IQLError(f"latents must have size {self.latent_size}, have {known.shape[-1]}")
             hidden = torch.cat([hidden, known.expand(*hidden.shape[:2], self.latent_size)], dim=-1)
-        for layer, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
-            if layer:
-                hidden = hidden.relu_()
-            hidden = torch.baddbmm(bias, hidden, weight)
-        return hidden
+        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
+            hidden = torch.baddbmm(bias, hidden, weight).relu_()
+        return torch.baddbmm(self._biases[-1], self._weights[-1], hidden.mT).mT
 
     def for_user(self, run: int, latent: ArrayLike | Tensor | None = None) -> UserPolicy:
         """The actor of one run for one user's latent (Z,), with `predict` as in stable-baselines3."""

@@ -95,13 +95,12 @@ def train(
         stored = load_checkpoint(checkpoint_folder) if resume else None
         if stored is not None:
             check_identity(stored, identity, checkpoint_folder)
-            for name, tensor in learner.state().items():
-                tensor.copy_(stored.tensors[name])
+            learner.load_state(stored.tensors)
             step = stored.step
             metrics, evaluations = stored.history["metrics"], stored.history["evaluations"]
 
     total = settings.num_updates
-    runner = _Runner(learner, seeds)
+    runner = Runner(learner, seeds)
     seconds, first = 0.0, step
     while step < total:
         stop = min(_next(step, CHUNK), _next(step, log_every), total)
@@ -142,7 +141,7 @@ def _next(step: int, every: int) -> int:
     return (step // every + 1) * every
 
 
-class _Runner:
+class Runner:
     """Runs updates one after another, with the batches of a whole chunk drawn at once."""
 
     def __init__(self, learner: Learner, seeds: list[int]) -> None:

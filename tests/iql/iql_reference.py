@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from iql import losses
 from iql.learner import Learner
+from iql.networks import Stack
 
 
 def mlp(widths: tuple[int, ...]) -> nn.Sequential:
@@ -16,6 +17,13 @@ def mlp(widths: tuple[int, ...]) -> nn.Sequential:
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def layer_weight(stack: Stack, layer: int, row: int, shape: tuple[int, ...]) -> Tensor:
+    """One network's weight (out, in) without its padding."""
+    weight = stack.weights[layer][row]
+    weight = weight if layer == len(stack.weights) - 1 else weight.T
+    return weight[: shape[0], : shape[1]]
 
 
 class ReferenceIQL:
@@ -30,13 +38,12 @@ class ReferenceIQL:
         self.t1, self.t2 = mlp((state + actions, *hidden, 1)), mlp((state + actions, *hidden, 1))
         self.pi, self.v = mlp((state, *hidden, actions)), mlp((state, *hidden, 1))
         self.log_std = nn.Parameter(torch.zeros(1, actions))
-        stacks, runs = learner._stack, learner.num_runs
+        stack, runs = Stack(learner.parameters, learner.widths), learner.num_runs
         for net, row in ((self.q1, 0), (self.q2, 1), (self.pi, 2), (self.v, 3), (self.t1, 0), (self.t2, 1)):
             linears = [module for module in net if isinstance(module, nn.Linear)]
             for layer, linear in enumerate(linears):
-                weight = stacks.weights[layer][row * runs + run, : linear.in_features, : linear.out_features]
-                linear.weight.data = weight.T.clone()
-                linear.bias.data = stacks.biases[layer][row * runs + run, 0, : linear.out_features].clone()
+                linear.weight.data = layer_weight(stack, layer, row * runs + run, tuple(linear.weight.shape)).clone()
+                linear.bias.data = stack.biases[layer][row * runs + run].flatten()[: linear.out_features].clone()
         self.average = [p.detach().clone() for p in self.pi.parameters()]
         critics = [*self.q1.parameters(), *self.q2.parameters()]
         rate = learner.settings.learning_rate
@@ -72,10 +79,6 @@ class ReferenceIQL:
                     slow.lerp_(source, settings.polyak)
             for source, slow in zip(self.pi.parameters(), self.average, strict=True):
                 slow.lerp_(source, settings.actor_average)
-
-    def flat(self, net: nn.Sequential | list[Tensor]) -> list[Tensor]:
-        parameters = net if isinstance(net, list) else list(net.parameters())
-        return [p.detach().T if p.ndim == 2 else p.detach() for p in parameters]
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -29,7 +29,8 @@ def test_act_equals_a_network_written_out() -> None:
         hidden = torch.cat([policy.features(torch.from_numpy(observations[run])), torch.from_numpy(latents[run])], 1)
         flat, offset = policy.actors[run], 0
         for layer, (before, after) in enumerate(zip(policy.widths[:-1], policy.widths[1:], strict=True)):
-            weight = flat[offset : offset + before * after].view(before, after)[: hidden.shape[1]]
+            weight = flat[offset : offset + before * after]
+            weight = weight.view(after, before).T if layer == 2 else weight.view(before, after)[: hidden.shape[1]]
             bias = flat[offset + before * after :][:after]
             hidden = (hidden.relu() if layer else hidden) @ weight + bias
             offset += (before + 1) * after
