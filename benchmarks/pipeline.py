@@ -42,7 +42,8 @@ def run_experiment(
     reporter = reporter or Reporter()
     resolve(experiment)
     suite_folder = out / experiment.suite
-    resume = resume and _same_experiment(experiment, suite_folder)
+    unchanged = _same_experiment(experiment, suite_folder)
+    resume = resume and unchanged
     prepared = prepare(experiment, data_dir, reporter)
     runs: list[Run] = []
     fitted: dict[tuple[str, int], FittedReward] = {}
@@ -147,8 +148,8 @@ def write_run(
             **results.provenance(device),
         },
     )
-    rows = [("reward", float(row.get("epoch", i)), key, value)
-            for i, row in enumerate(reward.training) for key, value in row.items() if key != "epoch"]  # fmt: skip
+    rows = [("reward", float(row.get("update", i)), key, value)
+            for i, row in enumerate(reward.training) for key, value in row.items() if key != "update"]  # fmt: skip
     rows += [("policy", float(step), key, value) for step, metrics in result.metrics for key, value in metrics.items()]
     for step, rates in result.curve:
         rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users.user_ids, rates, strict=True)]

@@ -12,11 +12,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from envs.environments import Progress as Advance
 
 
+FILE_WIDTH = 120
+"""Columns of tables where output goes to a file."""
+
+
 class Reporter:
     """Shows stages as progress bars on a terminal, and as one line each where output goes to a file."""
 
     def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
         self.console = console or Console(quiet=quiet, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = FILE_WIDTH
 
     def say(self, text: str) -> None:
         """One line."""

@@ -16,6 +16,7 @@ from reward_learning.diagnostics import diagnose
 
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
+from benchmarks.results import read_json, write_json
 from envs.environments import Progress
 from reward_learning.learners import learners, load_model, make_learner
 from reward_learning.relabelling import draw_latents, relabel
@@ -63,15 +64,17 @@ def fit_reward(
 
     The model is kept under `folder`; with `resume` a kept one is loaded instead of being fitted again.
     """
-    start = time.perf_counter()
-    training: list[dict[str, float]] = []
-    if resume and (folder / "model.json").exists():
+    record = folder / "training.json"  # written last: where it is, the model is whole
+    if resume and record.exists():
         model = load_model(folder, device=device, task=prepared.task)
     else:
+        record.unlink(missing_ok=True)
+        start = time.perf_counter()
         model = make_learner(learner, settings_of(experiment, learner), device=device, task=prepared.task)
-        training = model.fit(data.train, seed=data.seed, progress=progress)
+        rows = model.fit(data.train, seed=data.seed, progress=progress)
         model.save(folder)
-    seconds = time.perf_counter() - start
+        write_json(record, {"rows": rows, "seconds": time.perf_counter() - start})
+    training = read_json(record)
     context_columns = data.held_out.num_comparisons - TARGET_PAIRS
     diagnostics = diagnose(
         model,
@@ -80,7 +83,7 @@ def fit_reward(
         prepared.task,
         num_answers=experiment.evaluation.num_answers,
     )
-    return FittedReward(model, training, diagnostics, seconds)
+    return FittedReward(model, training["rows"], diagnostics, training["seconds"])
 
 
 def relabel_run(
