@@ -86,17 +86,22 @@ class AttributePopulation:
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares and with weights drawn around its own."""
         index = draw_groups([group.share for group in self.groups], num_users, generator)
-        return self._users(task, index, 0, generator)
+        return self._users(task, self.groups, index, 0, generator)
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn weights."""
-        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
+        everyone = (*self.groups, *self.held_out_groups)
+        index = held_out_index(len(everyone), users_per_group)
+        return self._users(task, everyone, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
 
     def _users(
-        self, task: MultiGoalTask, index: NDArray[np.int64], first_id: int, generator: np.random.Generator
+        self,
+        task: MultiGoalTask,
+        everyone: tuple[AttributeGroup, ...],
+        index: NDArray[np.int64],
+        first_id: int,
+        generator: np.random.Generator,
     ) -> Users:
-        everyone = (*self.groups, *self.held_out_groups)
         weights = np.empty((len(index), len(everyone[0].weights)))
         for i, group in enumerate(everyone):
             rows = np.flatnonzero(index == i)

@@ -75,15 +75,16 @@ class GroupPopulation:
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares."""
         index = draw_groups([group.share for group in self.groups], num_users, generator)
-        return self._users(task, index, first_id=0)
+        return self._users(task, self.groups, index, first_id=0)
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every train group, then of every held-out group."""
         index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, index, first_id=HELD_OUT_IDS_FROM)
+        return self._users(task, (*self.groups, *self.held_out_groups), index, first_id=HELD_OUT_IDS_FROM)
 
-    def _users(self, task: MultiGoalTask, index: NDArray[np.int64], first_id: int) -> Users:
-        everyone = (*self.groups, *self.held_out_groups)
+    def _users(
+        self, task: MultiGoalTask, everyone: tuple[Group, ...], index: NDArray[np.int64], first_id: int
+    ) -> Users:
         goals = np.stack([expressed_goal(task, group.goal, self.name) for group in everyone])
         names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, goals, strict=True)]
         return Users(

@@ -124,16 +124,23 @@ class RankingPopulation:
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares and with a ranking drawn around its centre."""
         index = draw_groups([group.share for group in self.groups], num_users, generator)
-        return self._users(task, index, 0, generator)
+        return self._users(task, self.groups, index, 0, generator)
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group, with newly drawn rankings."""
-        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
-
-    def _users(self, task: MultiGoalTask, index: Int, first_id: int, generator: np.random.Generator) -> Users:
-        check_ranks_places(task, self.name, len(self.groups[0].centre))
         everyone = (*self.groups, *self.held_out_groups)
+        index = held_out_index(len(everyone), users_per_group)
+        return self._users(task, everyone, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
+
+    def _users(
+        self,
+        task: MultiGoalTask,
+        everyone: tuple[RankingGroup, ...],
+        index: Int,
+        first_id: int,
+        generator: np.random.Generator,
+    ) -> Users:
+        check_ranks_places(task, self.name, len(self.groups[0].centre))
         rankings = np.empty((len(index), len(everyone[0].centre)), dtype=np.int64)
         for i, group in enumerate(everyone):
             rows = np.flatnonzero(index == i)

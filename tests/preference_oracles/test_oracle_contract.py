@@ -99,7 +99,8 @@ def test_population_draws_users(name: str) -> None:
         np.testing.assert_array_equal(task.goal(goal), goal)
 
     held_out = population.held_out_users(task, 3, np.random.default_rng(1))
-    assert held_out.group_names[: len(users.group_names)] == users.group_names or name.endswith("goals")
+    assert held_out.group_names[: len(users.group_names)] == users.group_names
+    assert all(group.startswith("held-out") for group in held_out.group_names[len(users.group_names) :])
     assert not set(held_out.ids) & set(users.ids)
     assert held_out.ids.min() >= HELD_OUT_IDS_FROM
     assert (np.bincount(held_out.group_index, minlength=len(held_out.group_names)) == 3).all()

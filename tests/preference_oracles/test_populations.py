@@ -41,7 +41,7 @@ def train(name: str, task: object = MAZE, num: int = 20_000) -> Users:
         ("two-goals", MAZE, [1 / 2, 1 / 2]),
         ("two-goals-1-6", MAZE, [1 / 7, 6 / 7]),
         ("two-goals-1-10", MAZE, [1 / 11, 10 / 11]),
-        ("ten-goals", MAZE, [0.1] * 10 + [0.0] * 5),
+        ("ten-goals", MAZE, [0.1] * 10),
         ("two-zones", RavensTask(), [1 / 2, 1 / 2]),
         ("two-zones-1-6", RavensTask(), [1 / 7, 6 / 7]),
         ("two-zones-1-10", RavensTask(), [1 / 11, 10 / 11]),
