@@ -19,8 +19,8 @@ from torch import nn
 from iql import IQLSettings, ReplayData
 from iql.learner import Learner
 from iql.losses import expectile_loss, gaussian_log_prob
+from iql.runner import Runner
 from iql.settings import Precision
-from iql.training import Runner
 
 
 @dataclass(frozen=True)

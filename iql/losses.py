@@ -15,15 +15,19 @@ from torch import Tensor
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
+def expectile_weights(difference: Tensor, expectile: float) -> Tensor:
+    """Weights |expectile - 1[u < 0]| (eq. 5), elementwise."""
+    return ((difference < 0).to(difference.dtype) - expectile).abs_()
+
+
 def expectile_loss(difference: Tensor, expectile: float) -> Tensor:
     """Asymmetric squares |expectile - 1[u < 0]| u^2 of u = Q - V (eq. 5), elementwise."""
-    return torch.where(difference < 0, 1 - expectile, expectile) * difference.square()
+    return expectile_weights(difference, expectile) * difference.square()
 
 
 def value_gradient(difference: Tensor, expectile: float) -> Tensor:
     """Derivative of the batch mean of `expectile_loss(Q - V)` by V, for differences (..., B)."""
-    weight = torch.where(difference < 0, 1 - expectile, expectile)
-    return weight * difference * (-2.0 / difference.shape[-1])
+    return expectile_weights(difference, expectile) * difference * (-2.0 / difference.shape[-1])
 
 
 def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor) -> Tensor:

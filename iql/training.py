@@ -12,13 +12,11 @@ from typing import Any
 import torch
 
 from iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
-from iql.data import ReplayData, draw_indices
+from iql.data import ReplayData
 from iql.learner import Learner
 from iql.policy import Policy
+from iql.runner import CHUNK, Runner
 from iql.settings import IQLError, IQLSettings
-
-CHUNK = 250
-"""Updates whose batches are drawn at once; fixed, because a run's batches depend on it."""
 
 Progress = Callable[[int, int], None]
 Evaluate = Callable[[int, Policy], Any]
@@ -139,24 +137,3 @@ def make_policy(learner: Learner) -> Policy:
 def _next(step: int, every: int) -> int:
     """The first multiple of `every` after `step`."""
     return (step // every + 1) * every
-
-
-class Runner:
-    """Runs updates one after another, with the batches of a whole chunk drawn at once."""
-
-    def __init__(self, learner: Learner, seeds: list[int]) -> None:
-        self._learner = learner
-        self._seeds = seeds
-        self._chunk = -1
-        self._indices = torch.empty(0)
-
-    def run(self, start: int, stop: int) -> None:
-        """Updates start to stop - 1, which lie within one chunk."""
-        learner = self._learner
-        chunk = start // CHUNK
-        if chunk != self._chunk:
-            batch, num = learner.settings.batch_size, learner.num_transitions
-            self._indices = draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device)
-            self._chunk = chunk
-        for step, rates in zip(range(start, stop), learner.rates(start, stop), strict=True):
-            learner.update(self._indices[step - chunk * CHUNK], *rates)

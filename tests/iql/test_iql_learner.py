@@ -9,6 +9,7 @@ from iql import InputFeatures, IQLError, IQLSettings, ReplayData, train
 from iql.data import fold_rewards
 from iql.learner import Learner
 from iql.networks import Stack
+from iql.runner import CHUNK, Runner
 
 SETTINGS = IQLSettings(
     num_updates=40,
@@ -170,3 +171,14 @@ def test_progress_logs_and_evaluations() -> None:
     assert evaluated == [(20, 1), (40, 1)]
     assert result.evaluations == [{"step": 20, "value": 10.0}, {"step": 40, "value": 20.0}]
     assert result.updates_per_second > 0
+
+
+def test_runner_does_the_same_whatever_the_portions() -> None:
+    data = make_data()
+    whole, pieces = Learner(data, SETTINGS, [0, 1]), Learner(data, SETTINGS, [0, 1])
+    Runner(whole, [0, 1]).run(0, CHUNK + 20)
+    runner = Runner(pieces, [0, 1])
+    for start, stop in ((0, 7), (7, CHUNK - 1), (CHUNK - 1, CHUNK + 20)):
+        runner.run(start, stop)
+    assert torch.equal(whole.parameters, pieces.parameters)
+    assert not runner.captured
