@@ -28,20 +28,29 @@ class Learner:
     actor is weighted by the target critics over the *new* values, then the critics regress on the new values, then
     the targets follow. Actor and critics do not read one another, so they share one pass.
 
+    Values carry a group axis K, the rewards that one policy is to serve at once. Here K is 1; `iql.maxmin_iql` trains
+    critics and value networks for every group and says how their advantages become one.
+
     Args:
         data: of E runs, on the device to train on.
         settings: shared by all runs.
         seeds: one per run; a run's numbers depend on its own seed only.
     """
 
+    rewards_axes = 2  # (E, N)
+
     def __init__(self, data: ReplayData, settings: IQLSettings, seeds: list[int]) -> None:
         if len(seeds) != data.num_runs:
             raise IQLError(f"the data hold {data.num_runs} runs, so {data.num_runs} seeds are needed, got {len(seeds)}")
         if settings.discrete_actions and not _one_hot(data.actions):
             raise IQLError("discrete_actions needs one-hot rows as actions")
+        if data.rewards.ndim != self.rewards_axes:
+            expected = "(E, N)" if self.rewards_axes == 2 else "(E, K, N)"
+            raise IQLError(f"{type(self).__name__} needs rewards {expected}, got {tuple(data.rewards.shape)}")
         self.settings = settings
         self.device = data.observations.device
         self.num_runs = data.num_runs
+        self.num_groups = data.rewards.shape[1] if self.rewards_axes == 3 else 1
         self.features = FeatureMap.fit(settings.features, data.observations)
         self.latent_size = data.latent_size
         self.action_size = data.actions.shape[1]
@@ -73,8 +82,7 @@ class Learner:
 
     def actor(self) -> Tensor:
         """The actors that evaluation should use, (E, P): the averages where the settings ask for them."""
-        runs = self.num_runs
-        return self.average if self.settings.actor_average else self.parameters[2 * runs : 3 * runs]
+        return self.average if self.settings.actor_average else self._actor_rows[0]
 
     @torch.inference_mode()
     def update(self, indices: Tensor, rate: Rate, actor_rate: Rate) -> None:
@@ -93,15 +101,16 @@ class Learner:
 
         self._value.forward(self._states, self._value_work)
         torch.sub(self._target_values, self._value_outputs, out=self._differences)
-        self._value_gradient[:, 0] = losses.value_gradient(self._differences, settings.expectile)
-        self._value.backward(self._states, self._value_gradient, self._value_work, self._value_grad)
+        sides = losses.expectile_weights(self._scalarise(self._differences), settings.expectile)
+        self._value_gradient.copy_(losses.value_gradient(self._differences, sides[:, None]))
+        self._value.backward(self._states, self._value_output_gradient, self._value_work, self._value_grad)
         self._adam(self._value_rows, rate)
         self._value.refresh()
 
         self._value.forward(self._both_states, self._both_work)
-        torch.sub(self._target_values, self._new_values, out=self._advantages)
+        self._advantages.copy_(self._scalarise(self._target_values - self._new_values))
         weights = losses.advantage_weights(self._advantages, settings.temperature, settings.advantage_clip)
-        self._critic_targets.copy_(losses.td_targets(rewards, discounts, self._next_values))
+        self._critic_targets.copy_(losses.td_targets(rewards, discounts[:, None], self._next_values))
 
         self._joint.forward(self._inputs, self._joint_work)
         self._critic_gradient.copy_(losses.critic_gradient(self._critic_outputs, self._critic_targets))
@@ -123,9 +132,9 @@ class Learner:
         """Losses and values of the last batch, one number per run; the only place that waits for the device."""
         weights = losses.advantage_weights(self._advantages, self.settings.temperature, self.settings.advantage_clip)
         rows = {
-            "value_loss": losses.expectile_loss(self._differences, self.settings.expectile).mean(-1),
-            "critic_loss": losses.critic_loss(self._critic_outputs, self._critic_targets).mean((0, -1)),
-            "target_value": self._target_values.mean(-1),
+            "value_loss": losses.expectile_loss(self._differences, self.settings.expectile).mean((1, 2)),
+            "critic_loss": losses.critic_loss(self._critic_outputs, self._critic_targets).mean((0, 2, 3)),
+            "target_value": self._target_values.mean((1, 2)),
             "advantage": self._advantages.mean(-1),
             "clipped_weights": (weights >= self.settings.advantage_clip).float().mean(-1),
         }
@@ -148,13 +157,14 @@ class Learner:
         settings = self.settings
         folded = fold_rewards(data.rewards, data.terminals, data.timeouts, settings.n_step, settings.discount)
         returns, bootstrap, discounts = folded
+        returns = returns.view(self.num_runs, self.num_groups, -1)
         actions = data.actions
         if not settings.discrete_actions:
             actions = actions.clamp(-1 + settings.action_clip, 1 - settings.action_clip)
         here, there = self.features(data.observations), self.features(data.next_observations)[bootstrap]
         self._table = torch.cat([here, actions, there, discounts[:, None]], dim=1)  # (N, F + A + F + 1)
         self._columns = [here.shape[1], actions.shape[1], there.shape[1], 1]
-        self._rewards = returns.reshape(-1)  # (E N,)
+        self._rewards = returns.mT.reshape(-1, self.num_groups)  # (E N, K)
         self._latents = data.latents.flatten(0, 1)  # (E M, Z)
         runs = torch.arange(self.num_runs, device=self.device)[:, None]
         self._latent_rows = (data.latent_index + data.latents.shape[1] * runs).reshape(-1)  # (E N,)
@@ -162,24 +172,27 @@ class Learner:
         self.num_transitions = len(data)
 
     def _prepare_parameters(self, seeds: list[int]) -> None:
-        runs, size = self.num_runs, num_parameters(self.widths) + self.action_size
-        self.parameters = torch.zeros(4 * runs, size, device=self.device)
+        runs, groups = self.num_runs, self.num_groups
+        size, each = num_parameters(self.widths) + self.action_size, runs * groups
+        self.parameters = torch.zeros(3 * each + runs, size, device=self.device)
+        blocks = self.parameters.split([each, each, runs, each])  # critics, critics, actors, value networks
         for run, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)  # on the CPU: the same start on every device
-            for net in range(4):
+            for net, block in enumerate(blocks):
                 inputs = self._state_size + (self.action_size if net < 2 else 0)
-                drawn = initial_parameters(self.widths, inputs, generator)
-                self.parameters[net * runs + run, : len(drawn)] = drawn.to(self.device)
-        self.targets = self.parameters[: 2 * runs].clone()
-        self.average = self.parameters[2 * runs : 3 * runs].clone()
+                for row in block.view(runs, -1, size)[run]:
+                    drawn = initial_parameters(self.widths, inputs, generator)
+                    row[: len(drawn)] = drawn.to(self.device)
+        self.targets = self.parameters[: 2 * each].clone()
+        self.average = self.parameters[2 * each : 2 * each + runs].clone()
         self._gradient = torch.zeros_like(self.parameters)
         self._first = torch.zeros_like(self.parameters)
         self._second = torch.zeros_like(self.parameters)
         self._steps = torch.zeros((), device=self.device)
-        self._critic_rows = self._rows(0, 2 * runs)
-        self._actor_rows = self._rows(2 * runs, 3 * runs)
-        self._joint_rows = self._rows(0, 3 * runs)
-        self._value_rows = self._rows(3 * runs, 4 * runs)
+        self._critic_rows = self._rows(0, 2 * each)
+        self._actor_rows = self._rows(2 * each, 2 * each + runs)
+        self._joint_rows = self._rows(0, 2 * each + runs)
+        self._value_rows = self._rows(2 * each + runs, 3 * each + runs)
         widths, precision = self.widths, self.settings.precision
         self._target = Stack(self.targets, widths, precision)
         self._joint = Stack(self._joint_rows[0], widths, precision)
@@ -196,50 +209,68 @@ class Learner:
 
     def _prepare_buffers(self) -> None:
         """What an update writes, and the views through which it reads it again."""
-        runs, batch, widths = self.num_runs, self.settings.batch_size, self.widths
-        precision = self.settings.precision
-        self._inputs = torch.zeros(3 * runs, batch, widths[0], device=self.device)
-        self._both_states = torch.zeros(runs, 2 * batch, widths[0], device=self.device)  # at s, then at s'
-        self._pairs = self._inputs[: 2 * runs]
+        runs, groups, batch, widths = self.num_runs, self.num_groups, self.settings.batch_size, self.widths
+        each, precision, device = runs * groups, self.settings.precision, self.device
+        self._inputs = torch.zeros(2 * each + runs, batch, widths[0], device=device)
+        self._both_states = torch.zeros(each, 2 * batch, widths[0], device=device)  # at s, then at s'
+        self._pairs = self._inputs[: 2 * each]
         self._states = self._both_states[:, :batch]
-        self._target_work = Workspace(2 * runs, batch, widths, self.device, precision)
-        self._value_work = Workspace(runs, batch, widths, self.device, precision)
-        self._both_work = Workspace(runs, 2 * batch, widths, self.device, precision)
-        self._joint_work = Workspace(3 * runs, batch, widths, self.device, precision)
-        self._target_outputs = self._target_work.outputs[:, 0].view(2, runs, batch)
-        self._value_outputs = self._value_work.outputs[:, 0]  # (E, B)
-        self._new_values, self._next_values = self._both_work.outputs[:, 0].split(batch, dim=1)
-        self._critic_outputs = self._joint_work.outputs[: 2 * runs, 0].view(2, runs, batch)
-        self._actor_outputs = self._joint_work.outputs[2 * runs :].mT  # (E, B, A)
-        self._value_gradient = torch.zeros_like(self._value_work.outputs)
+        self._target_work = Workspace(2 * each, batch, widths, device, precision)
+        self._value_work = Workspace(each, batch, widths, device, precision)
+        self._both_work = Workspace(each, 2 * batch, widths, device, precision)
+        self._joint_work = Workspace(2 * each + runs, batch, widths, device, precision)
+        self._value_output_gradient = torch.zeros_like(self._value_work.outputs)
         self._joint_gradient = torch.zeros_like(self._joint_work.outputs)
-        self._critic_gradient = self._joint_gradient[: 2 * runs, 0].view(2, runs, batch)
-        self._actor_gradient = self._joint_gradient[2 * runs :].mT
-        self._target_values, self._differences, self._advantages, self._critic_targets = (
-            torch.zeros(runs, batch, device=self.device) for _ in range(4)
+        # what critics and value networks give is their first output; (E, K, B), for both critics (2, E, K, B)
+        self._target_outputs = self._target_work.outputs[:, 0].view(2, runs, groups, batch)
+        self._value_outputs = self._value_work.outputs[:, 0].view(runs, groups, batch)
+        self._value_gradient = self._value_output_gradient[:, 0].view(runs, groups, batch)
+        self._new_values, self._next_values = (
+            half.unflatten(0, (runs, groups)) for half in self._both_work.outputs[:, 0].split(batch, dim=1)
         )
-        size, states = self.features.size, self._state_size
-        inputs, both = self._inputs.view(3, runs, batch, -1), self._both_states.view(runs, 2, batch, -1)
-        self._slots_here = [inputs[..., :size], both[:, 0, :, :size]]
-        self._slots_there = both[:, 1, :, :size]
-        self._slots_actions = inputs[:2, ..., states:]
-        self._slots_latents = [inputs[..., size:states], both[:, 0, :, size:states], both[:, 1, :, size:states]]
+        self._critic_outputs = self._joint_work.outputs[: 2 * each, 0].view(2, runs, groups, batch)
+        self._critic_gradient = self._joint_gradient[: 2 * each, 0].view(2, runs, groups, batch)
+        self._actor_outputs = self._joint_work.outputs[2 * each :].mT  # (E, B, A)
+        self._actor_gradient = self._joint_gradient[2 * each :].mT
+        self._target_values = torch.zeros(runs, groups, batch, device=device)
+        self._differences = torch.zeros_like(self._target_values)
+        self._critic_targets = torch.zeros_like(self._target_values)
+        self._advantages = torch.zeros(runs, batch, device=device)
+        self._prepare_slots()
+
+    def _prepare_slots(self) -> None:
+        """Where the parts of a batch go in the inputs; every slot takes (E, 1, B, columns) by broadcasting."""
+        runs, groups, batch, width = self.num_runs, self.num_groups, self.settings.batch_size, self.widths[0]
+        size, states, each = self.features.size, self._state_size, runs * groups
+        critics = self._inputs[: 2 * each].view(2, runs, groups, batch, width)
+        actors = self._inputs[2 * each :].view(runs, 1, batch, width)
+        both = self._both_states.view(runs, groups, 2, batch, width)
+        at_s, after = both[:, :, 0], both[:, :, 1]
+        self._slots_here = [slot[..., :size] for slot in (critics, actors, at_s)]
+        self._slot_there = after[..., :size]
+        self._slot_actions = critics[..., states:]
+        self._slots_latents = [slot[..., size:states] for slot in (critics, actors, at_s, after)]
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Fills the inputs; returns rewards (E, B), discounts (E, B) and actions (E, B, A)."""
+        """Fills the inputs; returns rewards (E, K, B), discounts (E, B) and actions (E, B, A)."""
         runs, batch = indices.shape
-        rows = self._table.index_select(0, indices.view(-1)).view(runs, batch, -1)
+        rows = self._table.index_select(0, indices.view(-1)).view(runs, 1, batch, -1)
         here, actions, there, discounts = rows.split(self._columns, dim=-1)
         flat = (indices + self._run_offsets).view(-1)
         for slot in self._slots_here:
             slot.copy_(here)
-        self._slots_there.copy_(there)
-        self._slots_actions.copy_(actions)
+        self._slot_there.copy_(there)
+        self._slot_actions.copy_(actions)
         if self.latent_size:
-            latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(runs, batch, -1)
+            latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(runs, 1, batch, -1)
             for slot in self._slots_latents:
                 slot.copy_(latents)
-        return self._rewards.index_select(0, flat).view(runs, batch), discounts.squeeze(-1), actions
+        rewards = self._rewards.index_select(0, flat).view(runs, batch, -1).mT
+        return rewards, discounts[:, 0, :, 0], actions[:, 0]
+
+    def _scalarise(self, values: Tensor) -> Tensor:
+        """What counts for the policy, (E, B), of numbers (E, K, B) per group."""
+        return values[:, 0]
 
     def _log_stds(self) -> Tensor:
         """(E, 1, A), within their bounds."""

@@ -25,9 +25,9 @@ def expectile_loss(difference: Tensor, expectile: float) -> Tensor:
     return expectile_weights(difference, expectile) * difference.square()
 
 
-def value_gradient(difference: Tensor, expectile: float) -> Tensor:
-    """Derivative of the batch mean of `expectile_loss(Q - V)` by V, for differences (..., B)."""
-    return expectile_weights(difference, expectile) * difference * (-2.0 / difference.shape[-1])
+def value_gradient(difference: Tensor, weights: Tensor) -> Tensor:
+    """Derivative of the batch mean of weights (Q - V)^2 by V, for differences (..., B) and `expectile_weights`."""
+    return weights * difference * (-2.0 / difference.shape[-1])
 
 
 def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor) -> Tensor:
