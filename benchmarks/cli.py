@@ -104,6 +104,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="learner+scaling, such as: oracle btl vpl+spo")
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
+    parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
@@ -169,21 +170,20 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     device = device_for(options.device)
     chosen = {"methods": options.methods and tuple(options.methods), "population": options.population,
-              "num_seeds": options.seeds}  # fmt: skip
+              "num_seeds": options.seeds, "policy": options.policy}  # fmt: skip
     experiments = []
     for environment in SUITES if options.environment == "all" else [options.environment]:
         experiment = experiment_for(environment, options.preset)
-        default_population = experiment.population
+        default = experiment
         experiment = override(experiment, _assignments(options.set))
         experiment = dataclasses.replace(experiment, **{k: v for k, v in chosen.items() if v is not None})
         if options.teacher is not None:
             preferences = dataclasses.replace(experiment.preferences, teacher=options.teacher)
             experiment = dataclasses.replace(experiment, preferences=preferences)
         population = resolve(experiment)[2]
-        if options.suite is not None:
-            experiment = dataclasses.replace(experiment, suite=options.suite)
-        elif experiment.population != default_population:
-            experiment = dataclasses.replace(experiment, suite=f"{experiment.suite}-{population.name}")
+        suite = [experiment.suite, *([population.name] if experiment.population != default.population else []),
+                 *([experiment.policy] if experiment.policy != default.policy else [])]  # fmt: skip
+        experiment = dataclasses.replace(experiment, suite=options.suite or "-".join(suite))
         experiments.append(experiment)
     for experiment in experiments:
         _run_and_show(experiment, options, device)

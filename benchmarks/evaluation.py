@@ -130,7 +130,7 @@ def _round(
     success = np.zeros(len(jobs), dtype=bool)
     lengths = np.zeros(len(jobs), dtype=np.int64)
     raised: list[tuple[int, str]] = []
-    actions = np.zeros(vector.action_space.shape, dtype=vector.action_space.dtype)
+    actions: NDArray[Any] = np.asarray(vector.action_space.sample()) * 0
     while running.any():
         rows = np.flatnonzero(running)
         actions[rows] = act(np.asarray(observations)[rows], jobs[rows])

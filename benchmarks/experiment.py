@@ -13,6 +13,8 @@ from iql.settings import IQLSettings
 from reward_learning.learners import learners
 from reward_learning.scaling import SCALINGS
 
+POLICIES = ("iql", "greedy")
+
 
 class ExperimentError(ValueError):
     """Settings that no experiment can be run with; the message says what would do."""
@@ -129,6 +131,8 @@ class Experiment:
         ]:
             if value < least:
                 raise ExperimentError(f"{name} must be at least {least}, is {value}")
+        if self.policy not in POLICIES:
+            raise ExperimentError(unknown_name("policy", self.policy, list(POLICIES)))
         if not self.methods:
             raise ExperimentError("no method given; known learners: " + ", ".join(learners.names()))
         if not 0 < self.preferences.held_out_episodes < 1:

@@ -11,11 +11,12 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.experiment import Experiment
+from benchmarks.greedy import evaluate_greedy
 from benchmarks.policies import Run, TrainedRun, stacks_of, train_stack
 from benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
 from benchmarks.progress import Reporter
 from benchmarks.reward_maps import latent_rows, reward_map, save_latents, save_reward_maps
-from benchmarks.rewards import FittedReward, fit_reward, relabel_run, settings_of
+from benchmarks.rewards import FittedReward, fit_reward, settings_of
 
 
 def run_experiment(
@@ -58,17 +59,21 @@ def run_experiment(
                 if seed == 0:
                     latents[method.learner] = latent_rows(fitted[key].model, data, experiment.evaluation.num_answers)
             model = fitted[key].model
-            with reporter.stage(f"seed {seed}: relabel for {method.name}"):
-                relabelled = relabel_run(experiment, prepared, data, method, model, device)
             users = data.held_out.take_users(data.evaluation_rows)
             posterior = model.infer(users.take_queries(np.arange(experiment.evaluation.num_answers)))
-            runs.append(Run(method, data, relabelled, posterior.mean.cpu().numpy(), users.goals))
+            runs.append(Run(method, data, model, posterior.mean, users.goals))
             if seed == 0:
                 shown = reward_map(prepared, data, method, model, posterior.mean, experiment)
                 if shown is not None:
                     maps[method.name] = shown
     save_latents(suite_folder / f"{experiment.environment}-latents.npz", latents)
     save_reward_maps(suite_folder / f"{experiment.environment}-reward-maps.npz", maps)
+    if experiment.policy == "greedy":
+        with reporter.stage("greedy policies") as progress:
+            trained = evaluate_greedy(experiment, prepared, runs, progress)
+        for result in trained:
+            write_run(experiment, prepared, result, fitted, device, suite_folder, reporter)
+        return suite_folder
     for stack in stacks_of(runs):
         _train_and_write(experiment, prepared, stack, fitted, device, suite_folder, resume, reporter)
     return suite_folder
@@ -115,14 +120,8 @@ def _train_and_write(
     with reporter.stage(f"policies of {names}, {len(stack)} runs together") as progress:
         policy, trained = train_stack(experiment, prepared, stack, device, checkpoints, resume, progress)
     for position, result in enumerate(trained):
-        write_run(experiment, prepared, result, fitted, device, suite_folder)
-        run = result.run
-        folder = results.seed_folder(suite_folder, experiment.environment, run.method.name, run.data.seed)
+        folder = write_run(experiment, prepared, result, fitted, device, suite_folder, reporter)
         policy.of_run(position).save(folder / "policy")
-        for message in dict.fromkeys(message for _, message in result.outcome.errors):
-            reporter.say(
-                f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}"
-            )
 
 
 def write_run(
@@ -132,8 +131,9 @@ def write_run(
     fitted: dict[tuple[str, int], FittedReward],
     device: str,
     suite_folder: Path,
-) -> None:
-    """Writes config.json, metrics.csv, summary.json and the rows of success_rates.csv of one run."""
+    reporter: Reporter,
+) -> Path:
+    """Writes config.json, metrics.csv, summary.json and the rows of success_rates.csv; returns the run's folder."""
     run, outcome = result.run, result.outcome
     reward = fitted[run.method.learner, run.data.seed]
     users = run.data.held_out.take_users(run.data.evaluation_rows)
@@ -151,9 +151,9 @@ def write_run(
     rows = [("reward", float(row.get("update", i)), key, value)
             for i, row in enumerate(reward.training) for key, value in row.items() if key != "update"]  # fmt: skip
     rows += [("policy", float(step), key, value) for step, metrics in result.metrics for key, value in metrics.items()]
-    for step, rates in result.curve:
-        rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users.user_ids, rates, strict=True)]
-        rows.append(("success", float(step), "mean", float(rates.mean())))
+    for step, point in result.curve:
+        rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users.user_ids, point, strict=True)]
+        rows.append(("success", float(step), "mean", float(point.mean())))
     results.write_metrics(folder / "metrics.csv", rows)
     rates = [
         results.SuccessRate(
@@ -177,3 +177,6 @@ def write_run(
         },
     )  # fmt: skip
     results.merge_success_rates(suite_folder, rates)
+    for message in dict.fromkeys(message for _, message in outcome.errors):
+        reporter.say(f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}")
+    return folder

@@ -11,33 +11,35 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.evaluation import Outcome, run_episodes
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData
-from benchmarks.rewards import RelabelledRun
+from benchmarks.rewards import relabel_run
 from envs.environments import Progress
 from iql.data import ReplayData
 from iql.policy import Policy
 from iql.training import train
+from reward_learning.reward_model import RewardModel
 
 
 @dataclass(frozen=True)
 class Run:
-    """One method and seed, ready to be trained.
+    """One method and seed, its reward model fitted.
 
     Attributes:
         method: learner and scaling.
         data: the seed's users and answers.
-        relabelled: rewards and latents of every transition.
+        model: the learner's reward model.
         user_latents: (U, Z) posterior means of the evaluation users.
         goals: (U, G) what they want.
     """
 
     method: Method
     data: SeedData
-    relabelled: RelabelledRun
-    user_latents: NDArray[np.float32]
+    model: RewardModel
+    user_latents: Tensor
     goals: NDArray[np.float64]
 
 
@@ -66,18 +68,19 @@ def stacks_of(runs: Sequence[Run]) -> list[list[Run]]:
     return [[run for run in runs if run.user_latents.shape[1] == size] for size in sizes]
 
 
-def replay_data(prepared: Prepared, stack: Sequence[Run], device: str) -> ReplayData:
+def replay_data(experiment: Experiment, prepared: Prepared, stack: Sequence[Run], device: str) -> ReplayData:
     """The dataset once, with rewards and latents of every run beside it."""
-    most = max(len(run.relabelled.latents) for run in stack)
+    relabelled = [relabel_run(experiment, prepared, run.data, run.method, run.model, device) for run in stack]
+    most = max(len(run.latents) for run in relabelled)
     return ReplayData.from_arrays(
         prepared.dataset.observations,
         prepared.dataset.actions,
         prepared.dataset.next_observations,
         prepared.dataset.terminals,
         prepared.dataset.timeouts,
-        rewards=np.stack([run.relabelled.rewards for run in stack]),
-        latents=np.stack([_padded(run.relabelled.latents, most) for run in stack]),  # (E, M, Z)
-        latent_index=np.stack([run.relabelled.latent_index for run in stack]),
+        rewards=np.stack([run.rewards for run in relabelled]),
+        latents=np.stack([_padded(run.latents, most) for run in relabelled]),  # (E, M, Z)
+        latent_index=np.stack([run.latent_index for run in relabelled]),
         device=device,
     )
 
@@ -88,7 +91,7 @@ def _padded(rows: NDArray[np.float32], num: int) -> NDArray[np.float32]:
 
 def policy_of_users(policy: Policy, stack: Sequence[Run], device: str) -> Callable[..., NDArray[np.float32]]:
     """The deterministic policies of E runs for their U users, as one function of job rows (job = run * U + user)."""
-    latents = torch.as_tensor(np.concatenate([run.user_latents for run in stack]), device=device)  # (E * U, Z)
+    latents = torch.cat([run.user_latents for run in stack]).to(device)  # (E * U, Z)
     num_runs, num_users = len(stack), len(stack[0].user_latents)
 
     def act(observations: NDArray[np.float32], jobs: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -128,7 +131,7 @@ def train_stack(
 
     start = time.perf_counter()
     result = train(
-        replay_data(prepared, stack, device),
+        replay_data(experiment, prepared, stack, device),
         experiment.iql,
         [run.data.seed for run in stack],
         device,

@@ -134,3 +134,10 @@ def seed_data(experiment: Experiment, prepared: Prepared, seed: int) -> SeedData
 def _first_of_each_group(users: Users, num: int) -> NDArray[np.int64]:
     groups = np.unique(users.group_index)
     return np.concatenate([np.flatnonzero(users.group_index == group)[:num] for group in groups])
+
+
+def comparison_states(experiment: Experiment, prepared: Prepared, seed: int) -> NDArray[np.float32]:
+    """(C, S) states of the dataset against which a scaling compares when a reward is asked for single places."""
+    num = min(experiment.relabel.num_comparison_states, len(prepared.dataset))
+    rows = generator_for(seed, "comparison states").integers(len(prepared.dataset), size=num)
+    return prepared.dataset.next_observations[rows]

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from envs.environments import Progress as Advance
 
-
 FILE_WIDTH = 120
 """Columns of tables where output goes to a file."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.experiment import Experiment, Method
-from benchmarks.preparation import Prepared, SeedData, generator_for
+from benchmarks.preparation import Prepared, SeedData, comparison_states
 from envs.atomic_files import replace_file
 from envs.maze.maps import CELL_SHIFT
 from envs.maze.task import MazeTask
@@ -53,11 +53,9 @@ def reward_map(
     users = data.held_out.take_users(data.evaluation_rows)
     _, first = np.unique(users.group_index, return_index=True)
     first = first[:MOST_USERS]
-    generator = torch.Generator().manual_seed(int(generator_for(data.seed, "reward maps").integers(2**31)))
-    num = min(experiment.relabel.num_comparison_states, len(prepared.dataset))
-    states = torch.randint(len(prepared.dataset), (num,), generator=generator).numpy()
+    states = torch.as_tensor(comparison_states(experiment, prepared, data.seed))
     latents = user_latents[torch.as_tensor(first)]
-    scale = fit_scaling(method.scaling, model, latents, torch.as_tensor(prepared.dataset.next_observations[states]))
+    scale = fit_scaling(method.scaling, model, latents, states)
     places = torch.as_tensor(observations[reachable])
     learned = np.full((len(first), len(observations)), np.nan, dtype=np.float32)
     true = learned.copy()
@@ -106,6 +104,9 @@ def load_arrays(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    small: dict[str, Any] = {
+        key: value.astype(np.float16) if value.dtype == np.float32 and value.ndim == 3 else value
+        for key, value in arrays.items()
+    }
     with replace_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **{key: v.astype(np.float16) if v.dtype == np.float32 and v.ndim == 3 else v
-                                     for key, v in arrays.items()})  # fmt: skip
+        np.savez_compressed(file, **small)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from reward_learning.diagnostics import diagnose
 
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
 from benchmarks.results import read_json, write_json
 from envs.environments import Progress
+from reward_learning.diagnostics import diagnose
 from reward_learning.learners import learners, load_model, make_learner
 from reward_learning.relabelling import draw_latents, relabel
 from reward_learning.reward_model import RewardModel

@@ -18,10 +18,10 @@ from rich.table import Table
 
 import envs  # noqa: F401 (registers the environments)
 from benchmarks import results
-from benchmarks.evaluation import make_vector, run_episodes
+from benchmarks.evaluation import run_episodes
 from benchmarks.experiment import ExperimentError
 from benchmarks.progress import Reporter
-from benchmarks.speed_iql import measure_iql
+from benchmarks.speed_iql import measure_updates
 from envs.environments import environments
 from envs.registry import unknown_name
 from preference_oracles.labelling import collect_preferences
@@ -80,15 +80,15 @@ def single_maze_rate() -> tuple[str, float]:
     return f"{name}, random actions", rate
 
 
-def maze_data(device: str) -> Speed:
+def maze_data(device: str) -> list[Speed]:
     """Transitions of the waypoint policy per second, file not counted."""
     collect = environments.get("maze").collect
     collect(10_000, 0)  # threads and tables
     name, baseline = single_maze_rate()
-    return Speed("maze data", per_second(lambda: len(collect(400_000, 0)), 2), "steps/s", name, baseline)
+    return [Speed("maze data", per_second(lambda: len(collect(400_000, 0)), 2), "steps/s", name, baseline)]
 
 
-def maze_evaluation(device: str) -> Speed:
+def maze_evaluation(device: str) -> list[Speed]:
     """One evaluation: 2 users x 100 episodes x 2 seeds x 800 steps, a policy of 2 x 256 acting."""
     environment = environments.get("maze")
     goals = np.array([[7.0, 1.0, 1.0], [7.0, 10.0, 1.0]] * 2)
@@ -106,12 +106,11 @@ def maze_evaluation(device: str) -> Speed:
         return int((outcome.mean_steps * 100).sum())
 
     name, baseline = single_maze_rate()
-    return Speed(
-        "maze evaluation, 400 episodes of 800 steps", per_second(work), "steps/s", f"{name}, no policy", baseline
-    )
+    what = "maze evaluation, 400 episodes of 800 steps"
+    return [Speed(what, per_second(work), "steps/s", f"{name}, no policy", baseline)]
 
 
-def labelling(device: str) -> Speed:
+def labelling(device: str) -> list[Speed]:
     """Answers per second of 50,000 users x 8; the baseline answers them one by one."""
     environment = environments.get("maze")
     task, dataset = environment.make_task(), environment.collect(50_000, 0)
@@ -130,10 +129,10 @@ def labelling(device: str) -> Speed:
                 bool(np.subtract(*task.utility(pair, few.goals[user])) > 0)
         return 800
 
-    return Speed("labelling", per_second(vectorised), "labels/s", "a loop over answers", per_second(one_by_one))
+    return [Speed("labelling", per_second(vectorised), "labels/s", "a loop over answers", per_second(one_by_one))]
 
 
-def relabelling(device: str) -> Speed:
+def relabelling(device: str) -> list[Speed]:
     """Transitions per second for vpl+spo with 256 comparison states; the baseline goes trajectory by trajectory."""
     environment = environments.get("maze")
     task, dataset = environment.make_task(), environment.collect(200_000, 0)
@@ -161,23 +160,22 @@ def relabelling(device: str) -> Speed:
             done += int(end - begin)
         return done
 
-    return Speed("relabelling, vpl+spo, 256 comparison states", per_second(vectorised, 2), "transitions/s",
-                 "a loop over trajectories", per_second(by_trajectory))  # fmt: skip
+    what = "relabelling, vpl+spo, 256 comparison states"
+    baseline = per_second(by_trajectory)
+    return [Speed(what, per_second(vectorised, 2), "transitions/s", "a loop over trajectories", baseline)]
 
 
-def iql_updates(device: str) -> Speed:
-    """Updates per second of one seed at batch 256, two hidden layers of 256."""
-    measured = measure_iql(device)
-    return Speed(
-        "IQL, one seed, batch 256, 2 x 256",
-        measured.rate,
-        "updates/s",
-        "plain eager PyTorch IQL",
-        measured.baseline_rate,
-    )
+def iql_updates(device: str) -> list[Speed]:
+    """Updates per second at batch 256 and two hidden layers of 256: one seed, and several at once in one stack."""
+    rows = []
+    for runs in (1, 10) if device.startswith("cuda") else (1, 4):
+        measured = measure_updates(runs=runs, device=device)
+        what = f"IQL, {runs} seed{'s at once' if runs > 1 else ''}, batch 256, 2 x 256"
+        rows.append(Speed(what, measured.ours, "updates/s", "plain eager PyTorch IQL, one seed", measured.baseline))
+    return rows
 
 
-def ravens_steps(device: str) -> Speed:
+def ravens_steps(device: str) -> list[Speed]:
     """Environment steps per second of one process."""
     env = gym.make("pluralbench/RavensManipulation-v0")
     env.reset(seed=0)
@@ -192,12 +190,10 @@ def ravens_steps(device: str) -> Speed:
 
     rate = per_second(work)
     env.close()
-    vector = make_vector("pluralbench/RavensManipulation-v0", 2)
-    vector.close()
-    return Speed("Ravens, one process", rate, "steps/s")
+    return [Speed("Ravens, one process", rate, "steps/s")]
 
 
-ROWS: dict[str, Callable[[str], Speed]] = {
+ROWS: dict[str, Callable[[str], list[Speed]]] = {
     "maze-data": maze_data,
     "maze-evaluation": maze_evaluation,
     "labelling": labelling,
@@ -213,10 +209,10 @@ def run_speed(folder: Path, device: str, only: Sequence[str] | None = None) -> l
         if name not in ROWS:
             raise ExperimentError(unknown_name("row", name, list(ROWS)))
     reporter = Reporter()
-    speeds = []
+    speeds: list[Speed] = []
     for name in only or ROWS:
         with reporter.stage(name):
-            speeds.append(ROWS[name](device))
+            speeds += ROWS[name](device)
     table = Table("what", "rate", "baseline", "its rate", "ratio", title=results.provenance(device)["machine"])
     for speed in speeds:
         table.add_row(

@@ -1,0 +1,66 @@
+"""The paper's policy for the household tasks: one step, to wherever the learned reward is highest.
+
+pi(o, z) = argmax over actions a of r(outcome(o, a), z), where the outcome is what the task expects of an action that
+goes well. What really happens is up to physics.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.evaluation import run_episodes
+from benchmarks.experiment import Experiment, ExperimentError
+from benchmarks.policies import Run, TrainedRun
+from benchmarks.preparation import Prepared, comparison_states
+from envs.environments import Progress
+from reward_learning.scaling import ScaledReward, fit_scaling
+
+
+@runtime_checkable
+class ForeseeingTask(Protocol):
+    """A task that knows what its few actions lead to."""
+
+    def outcomes(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Observations (..., A, S) that each of A actions is expected to lead to from observations (..., S)."""
+        ...
+
+
+def evaluate_greedy(
+    experiment: Experiment, prepared: Prepared, runs: Sequence[Run], progress: Progress | None = None
+) -> list[TrainedRun]:
+    """Success of the greedy policy of every run for each of its held-out users."""
+    task = prepared.task
+    if not isinstance(task, ForeseeingTask):
+        raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
+    episodes = experiment.evaluation.episodes
+    trained = []
+    for position, run in enumerate(runs):
+        start = time.perf_counter()
+        states = torch.as_tensor(comparison_states(experiment, prepared, run.data.seed))
+        reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states)
+        act = greedy_actions(task, reward)
+        outcome = run_episodes(
+            prepared.environment, act, run.goals, episodes, seed=experiment.num_seeds + run.data.seed
+        )
+        trained.append(TrainedRun(run, outcome, [(0, outcome.success_rates)], [], time.perf_counter() - start))
+        if progress is not None:
+            progress(position + 1, len(runs))
+    return trained
+
+
+def greedy_actions(task: ForeseeingTask, reward: ScaledReward) -> Callable[..., Any]:
+    """Choices (B,) for observations (B, S) of the users in rows (B,)."""
+
+    def act(observations: NDArray[np.float32], users: NDArray[np.int64]) -> NDArray[np.int64]:
+        outcomes = torch.as_tensor(task.outcomes(observations))  # (B, A, S)
+        num, choices = outcomes.shape[:2]
+        rows = torch.as_tensor(users).repeat_interleave(choices)
+        return np.asarray(reward(outcomes.flatten(0, 1), rows).reshape(num, choices).argmax(1).cpu().numpy())
+
+    return act
