@@ -5,6 +5,7 @@ all runs at once (`act`) or for one user as a stable-baselines3 model does (`for
 """
 
 from iql.data import ReplayData
+from iql.maxmin_iql import MaxMinSettings, train_maxmin
 from iql.policy import Policy, UserPolicy
 from iql.settings import InputFeatures, IQLError, IQLSettings
 from iql.training import TrainingResult, train
@@ -13,9 +14,11 @@ __all__ = [
     "IQLError",
     "IQLSettings",
     "InputFeatures",
+    "MaxMinSettings",
     "Policy",
     "ReplayData",
     "TrainingResult",
     "UserPolicy",
     "train",
+    "train_maxmin",
 ]

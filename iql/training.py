@@ -53,6 +53,7 @@ def train(
     checkpoint_folder: Path | None = None,
     checkpoint_every: int = 10_000,
     resume: bool = False,
+    learner_class: type[Learner] = Learner,
 ) -> TrainingResult:
     """Trains E runs of IQL at once.
 
@@ -69,6 +70,7 @@ def train(
         checkpoint_every: updates between checkpoints.
         resume: go on from the newest whole checkpoint in that folder, where there is one. On the CPU the numbers are
             then bit for bit those of an undisturbed run with as many threads.
+        learner_class: what learns; `iql.maxmin_iql` has another.
 
     Raises:
         IQLError: seeds and data disagree, or the folder holds a run of other settings, seeds or data.
@@ -83,7 +85,7 @@ def train(
     ):
         if every is not None and every < 1:
             raise IQLError(f"{name} must be at least 1, is {every}")
-    learner = Learner(data.to(device), settings, seeds)
+    learner = learner_class(data.to(device), settings, seeds)
     identity = {"settings": asdict(settings), "seeds": seeds}
     metrics: list[dict[str, Any]] = []
     evaluations: list[dict[str, Any]] = []

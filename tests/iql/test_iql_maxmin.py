@@ -1,0 +1,112 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from iql import IQLError, IQLSettings, MaxMinSettings, ReplayData, train, train_maxmin
+from iql.maxmin_iql import MaxMinLearner
+
+SETTINGS = MaxMinSettings(
+    num_updates=800,
+    batch_size=128,
+    hidden_sizes=(32, 32),
+    learning_rate=3e-3,
+    temperature=10.0,
+    polyak=0.05,
+    schedule="cosine",
+    discrete_actions=True,
+    actor_average=0.02,
+    weight_rate=0.02,
+)
+
+# worth of three actions to two groups: all to the one, all to the other, a little to both
+WORTH = np.array([[1.0, 0.0, 0.3], [0.0, 1.0, 0.3]])
+
+
+def bandit(worth: np.ndarray, num: int = 3000) -> tuple[ReplayData, np.ndarray]:
+    """One-step episodes with uniform actions; returns data with rewards (1, K, N) and the choices."""
+    rng = np.random.default_rng(0)
+    choices = rng.integers(worth.shape[1], size=num)
+    observations, ends = rng.normal(size=(num, 2)), np.ones(num, bool)
+    actions = np.eye(worth.shape[1])[choices]
+    data = ReplayData.from_arrays(observations, actions, observations, ends, ~ends, worth[:, choices][None])
+    return data, choices
+
+
+def value_of(policy, worth: np.ndarray) -> np.ndarray:
+    """What the stochastic policy is worth to each group."""
+    observations = np.random.default_rng(1).normal(size=(1, 500, 2))
+    return worth @ policy.probabilities(observations)[0].mean(0).numpy()
+
+
+def test_maxmin_mixes_where_the_pointwise_minimum_settles_for_little() -> None:
+    data, _ = bandit(WORTH)
+    mixed = value_of(train_maxmin(data, SETTINGS, [0]).policy, WORTH)
+    least = replace(data, rewards=data.rewards.amin(1))
+    plain = IQLSettings(**{name: getattr(SETTINGS, name) for name in IQLSettings.__dataclass_fields__})
+    pointwise = value_of(train(least, plain, [0]).policy, WORTH)
+    assert mixed.min() > 0.42  # the best of all policies gives 0.5 to both
+    assert pointwise.min() < 0.36
+    assert pointwise.max() < 0.45
+
+
+def test_weights_move_to_the_group_that_is_worse_off() -> None:
+    """The first group is served by both good actions, the second by one: serving the second serves all."""
+    worth = np.array([[1.0, 0.6, 0.0], [0.0, 0.6, 0.0]])
+    data, _ = bandit(worth)
+    result = train_maxmin(data, SETTINGS, [0])
+    last = result.metrics[-1]
+    assert last["group_weight_1"][0] > 0.6
+    assert np.isclose(last["group_weight_0"][0] + last["group_weight_1"][0], 1.0)
+    assert value_of(result.policy, worth).min() > 0.5
+
+
+def test_one_group_is_plain_iql() -> None:
+    data, _ = bandit(WORTH[:1])
+    short = replace(SETTINGS, num_updates=50)
+    plain = IQLSettings(**{name: getattr(short, name) for name in IQLSettings.__dataclass_fields__})
+    alone = train(replace(data, rewards=data.rewards[:, 0]), plain, [3])
+    group = train_maxmin(data, short, [3])
+    assert torch.allclose(alone.policy.actors, group.policy.actors, atol=1e-6)
+
+
+def test_it_resumes(tmp_path: Path) -> None:
+    data, _ = bandit(WORTH)
+    settings = replace(SETTINGS, num_updates=60)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done >= 30:
+            raise StopError
+
+    options = {"checkpoint_folder": tmp_path, "checkpoint_every": 20}
+    with pytest.raises(StopError):
+        train_maxmin(data, settings, [1], progress=stop, **options)
+    resumed = train_maxmin(data, settings, [1], resume=True, **options)
+    assert torch.equal(resumed.policy.actors, train_maxmin(data, settings, [1]).policy.actors)
+
+
+def test_starts_are_the_first_observations_of_episodes() -> None:
+    num = 12
+    observations = np.arange(num, dtype=float)[:, None].repeat(2, 1)
+    terminals, timeouts = np.arange(num) == 3, np.arange(num) == 8
+    data = ReplayData.from_arrays(
+        observations, np.zeros((num, 1)), observations, terminals, timeouts, np.zeros((1, 2, num))
+    )
+    learner = MaxMinLearner(data, replace(SETTINGS, discrete_actions=False), [0])
+    expected = learner.features(torch.tensor([[0.0, 0.0], [4.0, 4.0], [9.0, 9.0]]))
+    assert torch.allclose(learner._starts[1, :, :2], expected)
+
+
+def test_wrong_rewards_are_named() -> None:
+    data, _ = bandit(WORTH)
+    with pytest.raises(IQLError, match=r"needs rewards \(E, N\), got \(1, 2, 3000\)"):
+        train(data, IQLSettings(num_updates=1, discrete_actions=True), [0])
+    with pytest.raises(IQLError, match=r"needs rewards \(E, K, N\)"):
+        train_maxmin(replace(data, rewards=data.rewards[:, 0]), SETTINGS, [0])
+    with pytest.raises(IQLError, match="weight_rate"):
+        MaxMinSettings(weight_rate=-1)
