@@ -17,10 +17,10 @@ Float = NDArray[np.float64]
 
 CENTRES = (0.125, 0.375, 0.625, 0.875)
 """What the four groups of users want."""
-WIDTH = 0.1
+WIDTH = 0.15
 """Standard deviation of each group's Gaussian."""
-RATIONALITY = 10.0
-"""Of the users of the first example: they call a difference of 0.22 in utility right 9 times out of 10."""
+RATIONALITY = 20.0
+"""Of the users of the first example: they call a difference of 0.11 in utility right 9 times out of 10."""
 THRESHOLD = 0.8
 """Above it, in the second example, an outcome's worth depends on what nobody recorded."""
 

@@ -11,6 +11,7 @@ from envs.multigoal import MultiGoalTask
 from envs.registry import Registry
 from reward_learning.btl import BTL
 from reward_learning.dpl import DPLCategorical, DPLMeanVariance
+from reward_learning.lore import LoRe
 from reward_learning.maxmin import MaxMin
 from reward_learning.model_files import read_model_file
 from reward_learning.oracle import Oracle
@@ -29,7 +30,7 @@ def _check(thing: object) -> None:
 
 
 learners: Registry[Any] = Registry("learner", "pluralbench.learners", _check)
-for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL, MaxMin):
+for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL, MaxMin, LoRe):
     learners.register(_learner.name, _learner)
 
 

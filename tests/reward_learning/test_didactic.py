@@ -13,7 +13,7 @@ from reward_learning.didactic import (
 def test_gaussian_utilities_peak_at_their_centres():
     utilities = gaussian_utilities(np.array(CENTRES))
     np.testing.assert_allclose(np.diag(utilities), 1.0)
-    np.testing.assert_allclose(utilities[0, 1], np.exp(-0.5 * 2.5**2))
+    np.testing.assert_allclose(utilities[0, 1], np.exp(-0.5 * (0.25 / 0.15) ** 2))
 
 
 def test_gaussian_users_prefer_what_is_near_their_centre():

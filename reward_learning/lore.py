@@ -1,0 +1,218 @@
+"""LoRe: every user's reward is a blend of a few shared ones, and a new user fits only the blend (arXiv 2504.14439).
+
+r_u(s) = sum_b softmax(w_u)_b r_b(s), with r_b(s) = <V_b, phi(s)> the outputs of one network: a matrix of rewards, users
+by observations, whose rank is at most the number B of bases. What differs from the source, and why:
+
+- The weights of a train user are not parameters of their own. Whenever a batch is drawn they are fitted to a random
+  number of the user's answers, just as a new user's will be, and the gradient step moves the bases, the weights held
+  fixed, towards the user's other answers. Fitting both to the same few answers explains noise: in one dimension the
+  held-out likelihood was then worse than chance.
+- A Gaussian prior around the population's mean weights makes the fit defined for any number of answers, none included.
+  Its curvature with that of the answers gives a posterior (Laplace), which the source does not have.
+
+The latent is w itself, and Z = B.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.network_learner import LearnerSettings, NetworkLearner
+from reward_learning.networks import LearnerError, RewardNetwork
+from reward_learning.preference_losses import bradley_terry_loss, bradley_terry_nll, masked_sum, segment_returns
+from reward_learning.reward_model import Posterior
+from reward_learning.training import (
+    Batch,
+    Metrics,
+    Prediction,
+    PreferenceBatches,
+    Progress,
+    context_and_targets,
+    train,
+)
+
+CHUNK_USERS = 1024
+MEAN_RATE = 0.05
+"""Share by which the population's mean weights follow each batch's."""
+
+STEP_SIZES = (1.0, 0.5, 0.25, 0.1, 0.02, 0.0)
+"""Tried by the line search of `fit_weights`; the last one stays where it is."""
+
+
+def blend(basis_rewards: Tensor, weights: Tensor) -> Tensor:
+    """sum_b softmax(w)_b r_b: rewards (...) from basis rewards (..., B) and weights (..., B)."""
+    return (basis_rewards * F.softmax(weights, dim=-1)).sum(-1)
+
+
+def log_posterior(
+    weights: Tensor, differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float
+) -> Tensor:
+    """Log-posterior (U,) of users' weights (U, B), up to a constant: their answers and a Gaussian prior."""
+    logits = (differences @ F.softmax(weights, dim=-1)[..., None]).squeeze(-1)
+    penalty = 0.5 * ((weights - prior_mean) / prior_std).square().sum(-1)
+    return -masked_sum(bradley_terry_nll(logits, labels), mask) - penalty
+
+
+@torch.no_grad()
+def fit_weights(
+    differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float, num_steps: int = 15
+) -> tuple[Tensor, Tensor]:
+    """Each user's most probable blending weights, by Gauss-Newton steps from the prior mean, with a line search.
+
+    Args:
+        differences: (U, K, B), basis return of the first segment minus that of the second.
+        labels: (U, K).
+        mask: (U, K) bool.
+        prior_mean: (B,), the answer where there are no answers.
+        prior_std: of each weight.
+        num_steps: Gauss-Newton steps.
+
+    Returns:
+        The weights (U, B) and the variances (U, B) of their Laplace approximation; with no answers these are the
+        prior's own. The result does not depend on the order of the answers, and skipped ones change nothing.
+    """
+    differences = torch.where(mask[..., None], differences, 0.0)
+    weights = prior_mean.expand(len(differences), -1)
+    users = torch.arange(len(differences), device=differences.device)
+    for _ in range(num_steps):
+        gradient, precision = _curvature(weights, differences, labels, mask, prior_mean, prior_std)
+        step = torch.linalg.solve(precision, gradient)
+        tries = torch.stack([weights + size * step for size in STEP_SIZES])  # (tries, U, B)
+        scores = torch.stack(
+            [log_posterior(trial, differences, labels, mask, prior_mean, prior_std) for trial in tries]
+        )
+        weights = tries[scores.argmax(0), users]
+    _, precision = _curvature(weights, differences, labels, mask, prior_mean, prior_std)
+    return weights, torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1)
+
+
+def _curvature(
+    weights: Tensor, differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float
+) -> tuple[Tensor, Tensor]:
+    """Gradient (U, B) and Gauss-Newton curvature (U, B, B) of the log-posterior; the latter is positive definite."""
+    shares = F.softmax(weights, dim=-1)
+    logits = (differences @ shares[..., None]).squeeze(-1)
+    chances = logits.sigmoid()
+    slopes = shares[:, None] * (differences - logits[..., None])  # (U, K, B), d logit / d weights
+    residual = torch.where(mask, labels - chances, 0.0)
+    gradient = (slopes * residual[..., None]).sum(1) - (weights - prior_mean) / prior_std**2
+    information = torch.where(mask, chances * (1 - chances), 0.0)
+    precision = (slopes * information[..., None]).transpose(1, 2) @ slopes
+    identity = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    return gradient, precision + identity / prior_std**2
+
+
+def random_context(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Picks a random number, uniform in 0..K-1, of each user's comparisons: (U, K) bool; `mask` gives the shape."""
+    num_users, num_comparisons = mask.shape
+    size = torch.randint(0, num_comparisons, (num_users, 1), generator=generator)
+    rank = torch.rand(num_users, num_comparisons, generator=generator).argsort(-1).argsort(-1)
+    return (rank < size).to(mask.device)
+
+
+@dataclass(frozen=True)
+class LoReSettings(LearnerSettings):
+    """Settings of `lore`.
+
+    Attributes:
+        num_bases: B, the number of shared rewards.
+        prior_std: of each weight around the population's mean; large values let a user be one basis alone.
+        num_steps: Gauss-Newton steps that fit a user's weights.
+    """
+
+    num_bases: int = 8
+    prior_std: float = 3.0
+    num_steps: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_bases", "num_steps"):
+            if getattr(self, name) < 1:
+                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        if self.prior_std <= 0:
+            raise LearnerError(f"prior_std must be positive, is {self.prior_std}")
+
+
+class LoReNetwork(nn.Module):
+    """B basis rewards and the population's mean weights.
+
+    Args:
+        bases: reward network with B outputs.
+        num_bases: B.
+    """
+
+    population_mean: Tensor
+
+    def __init__(self, bases: RewardNetwork, num_bases: int) -> None:
+        super().__init__()
+        self.bases = bases
+        self.register_buffer("population_mean", torch.zeros(num_bases))
+
+    def differences(self, batch: Batch) -> Tensor:
+        """Basis returns (U, K, B) of the first segments minus those of the second."""
+        returns = segment_returns(self.bases(batch.segments).movedim(-1, -2))  # (U, K, 2, B)
+        return returns[:, :, 0] - returns[:, :, 1]
+
+
+class LoRe(NetworkLearner):
+    """Low-rank personal rewards; new users fit their blending weights by Gauss-Newton steps, the bases stay."""
+
+    name: ClassVar[str] = "lore"
+    settings_type: ClassVar[type[LearnerSettings]] = LoReSettings
+    settings: LoReSettings
+
+    def build(self) -> LoReNetwork:
+        """The untrained network."""
+        self.latent_size = self.settings.num_bases
+        return LoReNetwork(self.reward_network(num_outputs=self.latent_size), self.latent_size)
+
+    def fit(
+        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
+    ) -> list[dict[str, float]]:
+        """Learns the bases; returns one row of metrics per validation."""
+        network = self.start(preferences, seed)
+        return train(network, preferences, self._loss, self._predict, self.settings, seed, self.device, progress)
+
+    @torch.no_grad()
+    def infer(self, context: PreferenceDataset) -> Posterior:
+        """Each user's weights and their Laplace variances; the prior where there are no answers."""
+        batches = PreferenceBatches(context, self.device)
+        means, variances = [], []
+        for start in range(0, batches.num_users, CHUNK_USERS):
+            batch = batches.take_range(start, start + CHUNK_USERS)
+            mean, variance = self._weights(self.network.differences(batch), batch.labels, batch.mask)
+            means.append(mean)
+            variances.append(variance)
+        return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
+
+    def prior(self, num_users: int) -> Posterior:
+        """The prior over weights, once for each of `num_users` people about whom nothing is known."""
+        mean = self.network.population_mean.expand(num_users, -1)
+        return Posterior(mean, torch.full_like(mean, self.settings.prior_std).square().log())
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """The blend (...) of observations (..., S) for weights (..., B), leading axes broadcast."""
+        return blend(self.network.bases(self.check_observations(observations)), latents.to(self.device))
+
+    def _weights(self, differences: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = self.network.population_mean, self.settings.prior_std
+        return fit_weights(differences.detach(), labels, mask, mean, std, self.settings.num_steps)
+
+    def _loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        differences = self.network.differences(batch)
+        context = random_context(batch.mask, generator)
+        weights, _ = self._weights(differences, batch.labels, batch.mask & context)
+        self.network.population_mean.lerp_(weights.mean(0), MEAN_RATE)
+        return bradley_terry_loss(blend(differences, weights[:, None]), batch.labels, batch.mask & ~context)
+
+    def _predict(self, batch: Batch) -> Prediction:
+        context, targets = context_and_targets(batch.mask)
+        differences = self.network.differences(batch)
+        weights, _ = self._weights(differences, batch.labels, batch.mask & context)
+        return Prediction(blend(differences, weights[:, None]).sigmoid(), targets)
