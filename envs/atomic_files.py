@@ -65,8 +65,9 @@ def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.Fil
     """
     with replace_file(path) as partial, h5py.File(partial, "w") as file:
         yield file
-        file.attrs[FORMAT_ATTRIBUTE] = file_format
-        file.attrs[CHECKSUM_ATTRIBUTE] = content_checksum(file)
+        # Texts of fixed length: HDF5 can be caught in an endless loop by a damaged heap of variable-length ones.
+        file.attrs[FORMAT_ATTRIBUTE] = np.bytes_(file_format)
+        file.attrs[CHECKSUM_ATTRIBUTE] = np.bytes_(content_checksum(file))
 
 
 @contextmanager
@@ -104,13 +105,18 @@ def open_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.File]
 
 def check_format_and_checksum(file: h5py.File, file_format: str) -> None:
     """Raises DamagedFileError unless the file says that it is a `file_format` and holds what was written."""
-    found = file.attrs.get(FORMAT_ATTRIBUTE)
+    found = file_format_of(file)
     if found != file_format:
         raise DamagedFileError(f"{file.filename}: expected the format {file_format!r}, found {found!r}")
-    if file.attrs.get(CHECKSUM_ATTRIBUTE) != content_checksum(file):
+    if _text_attribute(file, CHECKSUM_ATTRIBUTE) != content_checksum(file):
         raise DamagedFileError(
             f"{file.filename}: damaged, its content does not have the checksum that it was written with"
         )
+
+
+def file_format_of(file: h5py.File) -> str | None:
+    """The format that the file says it has; None for a file that `create_checked_hdf5` did not write."""
+    return _text_attribute(file, FORMAT_ATTRIBUTE)
 
 
 def content_checksum(file: h5py.File) -> str:
@@ -121,7 +127,7 @@ def content_checksum(file: h5py.File) -> str:
     Raises:
         TypeError: a dataset of variable-length strings or objects, whose bytes are addresses.
     """
-    digest = hashlib.sha256(f"format {file.attrs.get(FORMAT_ATTRIBUTE)}\n".encode())
+    digest = hashlib.sha256(f"format {file_format_of(file)}\n".encode())
     for name in dataset_names(file):
         dataset = file[name]
         if dataset.dtype.hasobject:
@@ -156,3 +162,10 @@ def store_json(file: h5py.File, name: str, value: Any) -> None:
 def load_json(file: h5py.File, name: str) -> Any:
     """What `store_json` stored; KeyError when there is nothing, ValueError when it is no JSON."""
     return json.loads(bytes(file[name][()]).decode())
+
+
+def _text_attribute(file: h5py.File, name: str) -> str | None:
+    """A short text of fixed length; one of variable length is none of ours and is not read."""
+    if name not in file.attrs or file.attrs.get_id(name).dtype.kind != "S":
+        return None
+    return bytes(file.attrs[name]).decode()

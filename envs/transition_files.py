@@ -72,7 +72,7 @@ def load_transitions(path: Path | str) -> TransitionDataset:
     path = Path(path).expanduser()
     try:
         with open_hdf5(path) as file:
-            if FORMAT_ATTRIBUTE in file.attrs or CHECKSUM_ATTRIBUTE in file.attrs:
+            if CHECKSUM_ATTRIBUTE in file.attrs or FORMAT_ATTRIBUTE in file.attrs:
                 check_format_and_checksum(file, FORMAT)
                 arrays, metadata = _read(file, _ARRAYS), load_json(file, "metadata")
             else:

@@ -32,7 +32,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import DamagedFileError, create_checked_hdf5, load_json, open_checked_hdf5, open_hdf5, store_json
+from envs.atomic_files import (
+    DamagedFileError,
+    create_checked_hdf5,
+    file_format_of,
+    load_json,
+    open_checked_hdf5,
+    open_hdf5,
+    store_json,
+)
 
 FORMAT = "pluralbench preferences 1"
 COLUMNS: dict[str, Any] = {
@@ -97,8 +105,8 @@ def read_preferences(
     """
     opened = open_checked_hdf5(path, FORMAT) if verify else open_hdf5(path)
     with opened as file:
-        if file.attrs.get("format") != FORMAT:
-            raise DamagedFileError(f"{path}: expected the format {FORMAT!r}, found {file.attrs.get('format')!r}")
+        if file_format_of(file) != FORMAT:
+            raise DamagedFileError(f"{path}: expected the format {FORMAT!r}, found {file_format_of(file)!r}")
         columns: dict[str, NDArray[Any]] = {}
         for name, dtype in COLUMNS.items():
             stored = file[name]
