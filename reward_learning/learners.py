@@ -16,6 +16,7 @@ from reward_learning.maxmin import MaxMin
 from reward_learning.model_files import read_model_file
 from reward_learning.oracle import Oracle
 from reward_learning.reward_model import RewardModel
+from reward_learning.spl import SPL
 from reward_learning.vpl import VPL
 
 _METHODS = ("fit", "infer", "reward", "save", "load")
@@ -30,7 +31,7 @@ def _check(thing: object) -> None:
 
 
 learners: Registry[Any] = Registry("learner", "pluralbench.learners", _check)
-for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL, MaxMin, LoRe):
+for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL, MaxMin, SPL, LoRe):
     learners.register(_learner.name, _learner)
 
 

@@ -1,0 +1,249 @@
+"""Swap-guided preference learning: a latent that must turn over when a user's answers do.
+
+Kim and Kim, ICLR 2026, arXiv 2603.12595: a remedy against posteriors that collapse and decoders that ignore them.
+
+From the source (the paper's abstract and the released code): the guidance loss on the base posterior, a cosine for the
+means that goes to -1 and one for the log-variances that goes to +1, weighted 1 : 0.1; an inverse autoregressive flow on
+top, whose shift takes what the swap of all answers reverses (a half difference) and whose scale takes what it leaves
+alone (a half sum); scale and shift of the decoder's hidden units by the latent (FiLM); the prior N(0, I); a Monte Carlo
+KL with one free nat.
+
+Our reading: half difference and half sum are taken of the whole encoder's outputs under the given and the swapped
+answers, where the code takes them of the embeddings of chosen and rejected texts. The shift network is odd and the
+scale network even by construction, so that the flow never undoes the opposition that the guidance asks for; in the code
+only the biases are left out. The encoder is VPL's set encoder, and FiLM acts on every hidden layer of the decoder. The
+diagonal Gaussian that `infer` returns has the mean and variance of the posterior after the flow. The code's clamping of
+the base posterior to [-1, 1] is left out, and the free nat is granted to the batch's mean KL.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from preference_oracles.preferences import PreferenceDataset
+from reward_learning.network_learner import LearnerSettings, NetworkLearner
+from reward_learning.networks import POOLINGS, LearnerError, RewardNetwork, SetEncoder
+from reward_learning.preference_losses import (
+    bradley_terry_nll,
+    cosine_cyclic_weight,
+    masked_sum,
+    preference_accuracy,
+    preference_logits,
+    segment_returns,
+)
+from reward_learning.preferential_flow import PreferentialFlow
+from reward_learning.reward_model import Posterior
+from reward_learning.training import (
+    Batch,
+    Metrics,
+    Prediction,
+    PreferenceBatches,
+    Progress,
+    context_and_targets,
+    train,
+)
+from reward_learning.vpl import random_context
+
+CHUNK_USERS = 1024
+NUM_MOMENT_PAIRS = 32
+"""Pairs of opposite base samples from which `infer` takes the moments of the posterior after the flow."""
+
+
+def swap_guidance_loss(
+    mean: Tensor, log_var: Tensor, swapped_mean: Tensor, swapped_log_var: Tensor, log_var_weight: float = 0.1
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Pulls the posterior of a user and that of the same user with every answer swapped to opposite means.
+
+    1/2 (1 + cos(mean, swapped mean)) + log_var_weight 1/2 (1 - cos(log_var, swapped log_var)), averaged over users: 0
+    where the means are opposite and the log-variances equal. The swapped posterior is a fixed target.
+
+    Args:
+        mean: (U, Z), of the base posterior, before the flow.
+        log_var: (U, Z), likewise.
+        swapped_mean: (U, Z), of the same answers with labels 1 - y.
+        swapped_log_var: (U, Z), likewise.
+        log_var_weight: weight of the second term.
+    """
+    mean_cosine = F.cosine_similarity(mean, swapped_mean.detach(), dim=-1, eps=1e-6)
+    log_var_cosine = F.cosine_similarity(log_var, swapped_log_var.detach(), dim=-1, eps=1e-6)
+    loss = 0.5 * (1 + mean_cosine).mean() + log_var_weight * 0.5 * (1 - log_var_cosine).mean()
+    return loss, {"mean_cosine": mean_cosine.mean().detach(), "log_var_cosine": log_var_cosine.mean().detach()}
+
+
+@dataclass(frozen=True)
+class SPLSettings(LearnerSettings):
+    """Settings of `spl`.
+
+    Attributes:
+        latent_size: Z.
+        pooling: of the set encoder: `mean` or `attention`.
+        kl_weight: beta, where 1 is the evidence lower bound.
+        annealing_cycles: cycles in which the weight rises to beta along a cosine; 0 holds it constant.
+        free_nats: KL per user that costs nothing.
+        guidance_weight: of the swap guidance, in nats per user.
+        num_flow_layers: steps of the flow; 0 leaves the base posterior as it is.
+        flow_hidden_size: units of each hidden layer of the flow's networks.
+        vary_context: show the encoder a random number of each user's answers while training.
+    """
+
+    latent_size: int = 8
+    pooling: str = "mean"
+    kl_weight: float = 1.0
+    annealing_cycles: int = 4
+    free_nats: float = 1.0
+    guidance_weight: float = 1.0
+    num_flow_layers: int = 2
+    flow_hidden_size: int = 64
+    vary_context: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pooling not in POOLINGS:
+            raise LearnerError(f"pooling must be one of {', '.join(POOLINGS)}, is {self.pooling!r}")
+        for name in ("latent_size", "flow_hidden_size"):
+            if getattr(self, name) < 1:
+                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        for name in ("kl_weight", "annealing_cycles", "free_nats", "guidance_weight", "num_flow_layers"):
+            if getattr(self, name) < 0:
+                raise LearnerError(f"{name} must not be negative, is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class BasePosterior:
+    """The encoder's Gaussian under the given and the swapped answers, each (U, Z), and who answered, (U, 1) bool."""
+
+    mean: Tensor
+    log_var: Tensor
+    swapped_mean: Tensor
+    swapped_log_var: Tensor
+    answered: Tensor
+
+    def contexts(self) -> tuple[Tensor, Tensor]:
+        """Half difference and half sum (U, 2 Z) of both posteriors: what the swap reverses and what it leaves alone."""
+        given = torch.cat([self.mean, self.log_var], dim=-1)
+        swapped = torch.cat([self.swapped_mean, self.swapped_log_var], dim=-1)
+        return 0.5 * (given - swapped), 0.5 * (given + swapped)
+
+
+class SPLNetwork(nn.Module):
+    """Base encoder, flow and reward r(s, z).
+
+    Args:
+        encoder: segments (U, K, 2, T, S), labels (U, K) and mask (U, K) to mean and log-variance, each (U, Z).
+        flow: on base samples.
+        decoder: the reward network.
+    """
+
+    def __init__(self, encoder: SetEncoder, flow: PreferentialFlow, decoder: RewardNetwork) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.flow = flow
+        self.decoder = decoder
+
+    def base(self, batch: Batch) -> BasePosterior:
+        """The base posterior of each user; N(0, I) for users who gave no answer."""
+        answered = batch.mask.any(-1, keepdim=True)
+        given = self.encoder(batch.segments, batch.labels, batch.mask)
+        swapped = self.encoder(batch.segments, 1 - batch.labels, batch.mask)
+        mean, log_var, swapped_mean, swapped_log_var = (
+            torch.where(answered, output, 0.0) for output in (*given, *swapped)
+        )
+        return BasePosterior(mean, log_var, swapped_mean, swapped_log_var, answered)
+
+    def transport(self, base: BasePosterior, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (..., U, Z) from noise of this shape, and each one's log-density (..., U) after the flow."""
+        latent = base.mean + (0.5 * base.log_var).exp() * noise
+        log_density = (-0.5 * (noise.square() + math.log(2 * math.pi) + base.log_var)).sum(-1)
+        moved, log_det = self.flow(latent, *base.contexts())
+        # about users who gave no answer the posterior is the prior, which the flow must not move
+        answered = base.answered
+        return torch.where(answered, moved, latent), log_density - torch.where(answered.squeeze(-1), log_det, 0.0)
+
+    def moments(self, base: BasePosterior) -> tuple[Tensor, Tensor]:
+        """Mean and variance, each (U, Z), of the posterior after the flow, from fixed pairs of opposite samples."""
+        generator = torch.Generator().manual_seed(0)
+        draws = torch.randn(NUM_MOMENT_PAIRS, 1, base.mean.shape[-1], generator=generator).to(base.mean)
+        # each coordinate of the fixed draws gets variance 1, so that no flow means no change
+        draws = draws / draws.square().mean(0, keepdim=True).sqrt()
+        noise = torch.cat([draws, -draws]).expand(-1, len(base.mean), -1)
+        samples, _ = self.transport(base, noise)
+        return samples.mean(0), samples.var(0, correction=0)
+
+    def logits(self, batch: Batch, latents: Tensor) -> Tensor:
+        """Logits (U, K) of preferring the first segment, for one latent per user (U, Z)."""
+        rewards = self.decoder(batch.segments, latents[:, None, None, None, :]).squeeze(-1)  # (U, K, 2, T)
+        return preference_logits(segment_returns(rewards))
+
+
+class SPL(NetworkLearner):
+    """VPL's interface with a latent that swapped answers turn into its opposite."""
+
+    name: ClassVar[str] = "spl"
+    settings_type: ClassVar[type[LearnerSettings]] = SPLSettings
+    settings: SPLSettings
+
+    def build(self) -> SPLNetwork:
+        """The untrained network."""
+        settings = self.settings
+        self.latent_size = settings.latent_size
+        encoder = SetEncoder(self.features(), settings.hidden_size, self.latent_size, settings.pooling)
+        flow = PreferentialFlow(
+            self.latent_size, 2 * self.latent_size, settings.flow_hidden_size, settings.num_flow_layers
+        )
+        return SPLNetwork(encoder, flow, self.reward_network(self.latent_size, conditioning="film"))
+
+    def fit(
+        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
+    ) -> list[dict[str, float]]:
+        """Maximises the evidence lower bound of each user's answers less the swap guidance."""
+        network = self.start(preferences, seed)
+        network.flow.begin_as_identity()
+        return train(network, preferences, self._loss, self._predict, self.settings, seed, self.device, progress)
+
+    @torch.no_grad()
+    def infer(self, context: PreferenceDataset) -> Posterior:
+        """Moments of q(z | answers) after the flow, from any number of answers in any order; N(0, I) for none."""
+        batches = PreferenceBatches(context, self.device)
+        means, variances = [], []
+        for start in range(0, batches.num_users, CHUNK_USERS):
+            mean, variance = self.network.moments(self.network.base(batches.take_range(start, start + CHUNK_USERS)))
+            means.append(mean)
+            variances.append(variance)
+        return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
+
+    def prior(self, num_users: int) -> Posterior:
+        """N(0, I), once for each of `num_users` people about whom nothing is known."""
+        mean = torch.zeros(num_users, self.latent_size, device=self.device)
+        return Posterior(mean, mean.clone())
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """r(s, z), (...), of observations (..., S) and latents (..., Z), leading axes broadcast."""
+        rewards: Tensor = self.network.decoder(self.check_observations(observations), latents.to(self.device))
+        return rewards.squeeze(-1)
+
+    def _loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        settings, network = self.settings, self.network
+        context = batch.with_mask(random_context(batch.mask, generator)) if settings.vary_context else batch
+        base = network.base(context)
+        noise = torch.randn(base.mean.shape, generator=generator).to(base.mean)
+        latents, log_density = network.transport(base, noise)
+        logits = network.logits(batch, latents)
+        nll = masked_sum(bradley_terry_nll(logits, batch.labels), batch.mask).mean()
+        prior_log_density = (-0.5 * (latents.square() + math.log(2 * math.pi))).sum(-1)
+        kl = (log_density - prior_log_density).mean()
+        guidance, cosines = swap_guidance_loss(base.mean, base.log_var, base.swapped_mean, base.swapped_log_var)
+        weight = settings.kl_weight * cosine_cyclic_weight(progress, settings.annealing_cycles)
+        loss = nll + weight * kl.clamp(min=settings.free_nats) + settings.guidance_weight * guidance
+        accuracy = preference_accuracy(logits.detach().sigmoid(), batch.labels, batch.mask)
+        return loss, {"nll": nll, "kl": kl, "guidance": guidance, "accuracy": accuracy, **cosines}
+
+    def _predict(self, batch: Batch) -> Prediction:
+        context, targets = context_and_targets(batch.mask)
+        mean, _ = self.network.moments(self.network.base(batch.with_mask(context)))
+        return Prediction(self.network.logits(batch, mean).sigmoid(), targets)
