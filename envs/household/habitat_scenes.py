@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,13 @@ from envs.household.floor_plan import ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
 from envs.household.shapes import Part
 from envs.household.simulator import SimulatorError
 
-REPLICA_CAD_PLACES: Mapping[str, str] = MappingProxyType(
-    {
-        "desk": "frl_apartment_tvstand",
-        "dining table": "frl_apartment_table_01",
-        "coffee table": "frl_apartment_table_02",
-        "sofa": "frl_apartment_sofa",
-        "counter": "frl_apartment_chair_01",
-    }
-)
+REPLICA_CAD_PLACES: Mapping[str, str] = {
+    "desk": "frl_apartment_tvstand",
+    "dining table": "frl_apartment_table_01",
+    "coffee table": "frl_apartment_table_02",
+    "sofa": "frl_apartment_sofa",
+    "counter": "frl_apartment_chair_01",
+}
 """Pieces of ReplicaCAD's furniture that serve as the places of ours; they are those with receptacles in its files."""
 
 FLOOR_PLACES: tuple[str, ...] = ("room", *CONTAINERS)

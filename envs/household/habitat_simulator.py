@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class HabitatAssets:
     scene_id: str = EMPTY_SCENE
     scene_dataset_config: str = "default"
     object_configs: str = ""
-    places: Mapping[str, str] = REPLICA_CAD_PLACES
+    places: Mapping[str, str] = field(default_factory=lambda: REPLICA_CAD_PLACES)
 
     def __post_init__(self) -> None:
         files = [self.object_configs] if self.object_configs else []

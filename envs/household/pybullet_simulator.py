@@ -29,7 +29,7 @@ from envs.household.simulator import (
     release_pose,
 )
 
-STEPS_PER_SECOND = 240
+STEPS_PER_SECOND = 160
 _CARRY_HEIGHT = 1.05  # of what the robot holds, m
 _ROBOT = (
     Part("cylinder", (0.46, 0.46, 0.25), (0.0, 0.0, 0.125), colour=(0.95, 0.95, 0.95)),
@@ -56,9 +56,10 @@ class _Client:
 class PyBulletSimulator:
     """The flat of primitives in one PyBullet client; see `HouseholdSimulator` for what it does.
 
-    Furniture stands from the start. The objects of an episode are bodies that exist only while they are wanted: Bullet
-    keeps contacts of bodies that have met before, and a body that was merely moved back falls a little differently (by
-    1e-6 m, measured), so that results would depend on history.
+    Two things keep results from depending on what was simulated before. The objects of an episode are bodies that exist
+    only while they are wanted: Bullet remembers how bodies have met, and one that was merely moved back falls a little
+    differently (by 1e-6 m, measured). And they are Featherstone bodies: piles of plain rigid bodies differ from run to
+    run, by 1e-9 to 1e-2 m, for a reason inside Bullet that we did not find; without piles they would be faster.
 
     Args:
         contact: friction and damping.
@@ -126,7 +127,7 @@ class PyBulletSimulator:
             baseVisualShapeIndex=look,
             basePosition=pose.position,
             baseOrientation=pose.quaternion,
-            useMaximalCoordinates=True,  # plain rigid bodies: three times as fast as Featherstone's for these
+            useMaximalCoordinates=mass == 0,  # plain rigid bodies, for what does not move
         )
 
     def _open(self) -> None:

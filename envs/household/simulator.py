@@ -15,13 +15,13 @@ from envs.household.episodes import EMPTY_SCENE, Episode, Pose
 from envs.household.floor_plan import FloorPlan
 from envs.registry import unknown_name
 
-DROP_HEIGHT = 0.03
+DROP_HEIGHT = 0.02
 """How far above what lies below it an object is released, m."""
 CALM_SPEED = 0.02
 """An object that moves slower, m/s, ..."""
 CALM_TURN = 0.2
 """... and turns slower, rad/s, is at rest, ..."""
-CALM_STEPS = 10
+CALM_STEPS = 6
 """... once it has done so for as many physics steps."""
 SETTLE_SECONDS = 3.0
 """Simulated time within which objects must come to rest."""
@@ -67,10 +67,10 @@ class Contact:
     """
 
     friction: float = 0.7
-    rolling: float = 0.01
-    spinning: float = 0.01
+    rolling: float = 0.02
+    spinning: float = 0.02
     linear_damping: float = 0.1
-    angular_damping: float = 0.8
+    angular_damping: float = 0.95
 
 
 @runtime_checkable

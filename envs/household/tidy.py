@@ -54,6 +54,7 @@ class TidyTask:
     action_size = len(CONTAINERS)
     goal_size = len(ATTRIBUTES)
     choices = CONTAINERS
+    receptacles: Mapping[str, Receptacle] = RECEPTACLES
     max_episode_steps = NUM_MISPLACED
     observation_names = (
         *(f"{name} of the object placed" for name in ATTRIBUTES),
@@ -61,9 +62,6 @@ class TidyTask:
         *(f"{name} of the object presented" for name in ATTRIBUTES),
     )
     _known = ("(1, 0, 0, 0, 0) to sort by function", "(0, 1, 0, 0, 0) to sort by material")
-
-    def __init__(self, receptacles: Mapping[str, Receptacle] = RECEPTACLES) -> None:
-        self.receptacles = receptacles
 
     def goal(self, value: ArrayLike) -> FloatArray:
         """The weights (5,) float64."""

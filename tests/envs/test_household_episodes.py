@@ -1,0 +1,192 @@
+"""Episode files in habitat-lab's format."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from envs.household.catalogue import CONTAINERS, PLACES
+from envs.household.episodes import (
+    Episode,
+    EpisodeError,
+    Pose,
+    from_habitat,
+    load_episodes,
+    quaternion_of,
+    save_episodes,
+    to_habitat,
+    upright,
+)
+from envs.household.rearrange import HabitatRearrange
+from envs.household.simulator import SimulatorNotInstalledError, habitat_installed
+from envs.household.tidy import HabitatTidy
+
+
+def example() -> Episode:
+    return Episode(
+        "7",
+        {"bowl": upright(7.5, 3.2, 0.8, 0.6), "fork": Pose((1.0, 2.0, 0.5), (0.5, 0.5, 0.5, 0.5))},
+        {"bowl": "desk"},
+        ("bowl",),
+        PLACES,
+        (4.0, 2.5),
+        info={"note": "by hand"},
+    )
+
+
+@pytest.mark.parametrize("name", ["episodes.json", "episodes.json.gz"])
+def test_what_is_saved_is_loaded(tmp_path, name):
+    path = tmp_path / name
+    save_episodes([example()], path)
+    (loaded,) = load_episodes(path)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    for field in ("episode_id", "lying_on", "to_move", "choices", "start", "scene_id", "scene_dataset_config", "info"):
+        assert getattr(loaded, field) == getattr(example(), field)
+    for kind, pose in example().objects.items():
+        assert loaded.objects[kind].position == pytest.approx(pose.position)
+        assert loaded.objects[kind].quaternion == pytest.approx(pose.quaternion)
+
+
+def test_the_file_is_laid_out_as_habitat_lab_reads_it(tmp_path):
+    save_episodes([example()], tmp_path / "episodes.json")
+    (entry,) = json.loads((tmp_path / "episodes.json").read_text())["episodes"]
+    known = {
+        "episode_id", "scene_id", "scene_dataset_config", "additional_obj_config_paths", "start_position",
+        "start_rotation", "info", "ao_states", "rigid_objs", "targets", "markers", "target_receptacles",
+        "goal_receptacles", "name_to_receptacle",
+    }  # fmt: skip
+    assert set(entry) == known  # RearrangeEpisode takes no other keyword
+    handle, matrix = entry["rigid_objs"][0]
+    assert handle == "bowl.object_config.json"
+    assert np.array(matrix)[:3, 3].tolist() == pytest.approx([7.5, 0.8, -3.2])  # y up
+    up = np.array(matrix)[:3, :3] @ [0, 1, 0]
+    assert up == pytest.approx([0, 1, 0])
+    assert list(entry["targets"]) == ["bowl_:0000"]
+    assert entry["name_to_receptacle"] == {"bowl_:0000": "desk"}
+    assert entry["start_position"] == pytest.approx([4.0, 0.0, -2.5])
+
+
+def test_axes_and_quaternions_go_both_ways():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        vector = generator.normal(size=3)
+        assert from_habitat(to_habitat(vector)) == pytest.approx(tuple(vector))
+        quaternion = generator.normal(size=4)
+        quaternion *= np.sign(quaternion[3]) / np.linalg.norm(quaternion)
+        pose = Pose((0.0, 0.0, 0.0), tuple(quaternion))
+        assert quaternion_of(pose.rotation) == pytest.approx(tuple(quaternion))
+    a, b = generator.normal(size=(2, 3))
+    assert np.cross(to_habitat(a), to_habitat(b)) == pytest.approx(to_habitat(np.cross(a, b)))  # no mirror image
+
+
+def write(path, change) -> None:
+    save_episodes([example()], path)
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def lack_objects(content):
+    del content["episodes"][0]["rigid_objs"]
+
+
+def unknown_object(content):
+    content["episodes"][0]["rigid_objs"].append(["sofa_bed.object_config.json", np.eye(4).tolist()])
+
+
+def bad_pose(content):
+    content["episodes"][0]["rigid_objs"][0][1] = [[1, 2], [3, 4]]
+
+
+def sheared_pose(content):
+    content["episodes"][0]["rigid_objs"][0][1][0][1] = 3.0
+
+
+def twice(content):
+    content["episodes"][0]["rigid_objs"] *= 2
+
+
+def other_shape(content):
+    content["episodes"][0]["rigid_objs"] = 5
+
+
+def missing_scene(content):
+    content["episodes"][0]["scene_id"] = "apt_0"
+    content["episodes"][0]["scene_dataset_config"] = "nowhere/replicaCAD.scene_dataset_config.json"
+
+
+def no_episodes(content):
+    content["episodes"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lack_objects, "episode 0 lacks 'rigid_objs'"),
+        (unknown_object, "unknown object 'sofa_bed'"),
+        (bad_pose, "must be a 4 x 4 matrix"),
+        (sheared_pose, "holds no rotation"),
+        (twice, "has an object twice"),
+        (other_shape, "not written as habitat-lab writes it"),
+        (missing_scene, "nowhere/replicaCAD.scene_dataset_config.json is missing"),
+        (no_episodes, "expected habitat-lab's JSON object with a list of 'episodes'"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_in_one_line(tmp_path, change, message):
+    path = tmp_path / "episodes.json"
+    write(path, change)
+    with pytest.raises(EpisodeError, match=message) as caught:
+        load_episodes(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_json_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("episodes: none")
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"{}")[:-6])
+    (tmp_path / "c.json.gz").write_bytes(b"plain")
+    for name in ("a.json", "b.json.gz", "c.json.gz", "missing.json"):
+        with pytest.raises(EpisodeError, match=name):
+            load_episodes(tmp_path / name)
+
+
+def test_an_environment_goes_through_the_episodes_of_a_file(tmp_path):
+    source = HabitatRearrange()
+    episodes = []
+    for seed in range(3):
+        source.reset(seed=seed)
+        episodes.append(source.episode)
+    save_episodes(episodes, tmp_path / "episodes.json")
+    env = HabitatRearrange(source.simulator, episodes=tmp_path / "episodes.json")
+    for seed in (0, 1, 2, 0):
+        seen, _ = env.reset(seed=99)
+        expected, _ = source.reset(seed=seed)
+        assert seen == pytest.approx(expected, abs=1e-4)
+        assert env.step(3)[4]["rests_on"] == 3
+    source.close()
+
+
+def test_a_tidy_episode_by_hand_is_played(tmp_path):
+    objects = {"pan": upright(7.5, 3.2, 0.77), "fork": upright(5.3, 3.9, 0.43)}
+    by_hand = Episode("0", objects, {"pan": "desk", "fork": "coffee table"}, ("pan", "fork"), CONTAINERS, (4.0, 2.5))
+    save_episodes([by_hand], tmp_path / "tidy.json")
+    env = HabitatTidy(episodes=tmp_path / "tidy.json", goal=(0, 1, 0, 0, 0))
+    env.reset(seed=0)
+    assert env.step(0)[4]["right_disputed"] == 1
+    _, _, terminated, _, info = env.step(0)
+    assert terminated
+    assert info["success"]
+    env.close()
+
+
+@pytest.mark.skipif(habitat_installed(), reason="habitat-sim would open the scene")
+def test_episodes_of_a_scene_ask_for_habitat(tmp_path):
+    dataset = tmp_path / "replicaCAD.scene_dataset_config.json"
+    dataset.write_text("{}")
+    far = Episode("0", {}, {}, (), PLACES, (0.0, 0.0), scene_id="apt_0", scene_dataset_config=str(dataset))
+    save_episodes([far], tmp_path / "far.json")
+    with pytest.raises(SimulatorNotInstalledError, match="conda install"):
+        HabitatRearrange(episodes=tmp_path / "far.json")
