@@ -87,41 +87,42 @@ def success_by_user(rates: Sequence[results.SuccessRate], method: str) -> tuple[
 
 
 def success_figure(rates: Sequence[results.SuccessRate], methods: Sequence[str]) -> Figure:
-    """Mean success of each method with a 95 % interval, and each group's as a dot."""
+    """Mean success of each method with a 95 % interval, and each group's as a dot, held-out groups' hollow."""
+    known = [rate for rate in rates if not rate.of_held_out_group] or list(rates)
     figure, axes = plt.subplots(figsize=(1.6 + 0.85 * len(methods), 3.0))
     groups = list(dict.fromkeys(rate.group for rate in rates))
     for x, method in enumerate(methods):
-        successes, episodes = success_by_user(rates, method)
+        successes, episodes = success_by_user(known, method)
         interval = aggregate.nested_bootstrap(successes, episodes, np.random.default_rng(0))
         axes.bar(x, interval.estimate, width=0.62, color="#D9DEE4", edgecolor="#5B6670", linewidth=0.8, zorder=1)
-        axes.errorbar(
-            x, interval.estimate,
-            yerr=[[max(0.0, interval.estimate - interval.low)], [max(0.0, interval.high - interval.estimate)]],
-            color="#30363C", capsize=3, linewidth=1.2, zorder=2,
-        )  # fmt: skip
+        error = [[max(0.0, interval.estimate - interval.low)], [max(0.0, interval.high - interval.estimate)]]
+        axes.errorbar(x, interval.estimate, yerr=error, color="#30363C", capsize=3, linewidth=1.2, zorder=2)
         scores, names = group_scores(rates, method)
-        for column, name in enumerate(names):
-            place = groups.index(name)
-            offset = 0.0 if len(groups) == 1 else 0.44 * (place / (len(groups) - 1) - 0.5)
-            axes.scatter(
-                x + offset, scores[:, column].mean(), s=22, color=PALETTE[place % len(PALETTE)], zorder=3,
-                edgecolor="white", linewidth=0.5, label=name if x == 0 else None,
-            )  # fmt: skip
-    axes.set_xticks(
-        range(len(methods)),
-        methods,
-        rotation=0 if len(methods) < 6 else 30,
-        ha="center" if len(methods) < 6 else "right",
-    )
-    axes.set_ylim(0, 1.04)
+        for score, name in zip(scores.mean(axis=0), names, strict=True):
+            _group_dot(axes, x, float(score), name, groups, labelled=x == 0)
+    few = len(methods) < 6
+    axes.set_xticks(range(len(methods)), methods, rotation=0 if few else 30, ha="center" if few else "right")
+    axes.set_ylim(-0.02, 1.04)
     axes.set_ylabel("success rate for the user's own goal")
     seeds = len({rate.seed for rate in rates})
-    users = len({(rate.seed, rate.user) for rate in rates})
+    users = len({(rate.seed, rate.user) for rate in known})
     title = f"{rates[0].environment}, {rates[0].population}: {seeds} seeds, {users} new users"
     axes.set_title(f"{title}, {rates[0].episodes} episodes each", loc="left", fontsize=8.5)
-    if len(groups) <= 12:
-        axes.legend(title="group of users", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)
+    if len(groups) <= 20:
+        axes.legend(title="group of users", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, title_fontsize=8)
     return figure
+
+
+def _group_dot(axes: Axes, x: float, score: float, name: str, groups: Sequence[str], labelled: bool) -> None:
+    place = groups.index(name)
+    offset = 0.0 if len(groups) == 1 else 0.44 * (place / (len(groups) - 1) - 0.5)
+    colour = PALETTE[place % len(PALETTE)]
+    hollow = name.startswith("held-out")
+    axes.scatter(
+        x + offset, score, s=22, zorder=3, marker="D" if hollow else "o", linewidth=1.0 if hollow else 0.5,
+        facecolor="none" if hollow else colour, edgecolor=colour if hollow else "white",
+        label=name if labelled else None,
+    )  # fmt: skip
 
 
 def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], seeds: Sequence[int]) -> Figure | None:

@@ -12,11 +12,23 @@ from benchmarks import aggregate, results
 from benchmarks.figures import group_scores, method_order, success_by_user
 
 COLUMNS = ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy")
+HELD_OUT_COLUMN = "held-out groups"
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method's line: mean with interval, IQM, the worst-off group, best minus worst group, held-out accuracy."""
+    """One method's line: new users of the groups that taught the reward, and apart from them those of other groups.
+
+    Attributes:
+        method: learner and scaling.
+        mean: success rate over users and seeds, with its 95 % interval.
+        interquartile_mean: over seeds and groups.
+        worst: success rate of the worst-off group.
+        worst_group: its name.
+        gap: best minus worst group.
+        held_out_groups: mean success rate of groups that no train user belongs to; None where there are none.
+        accuracy: share of held-out users' answers that the reward model foresees.
+    """
 
     method: str
     mean: aggregate.Interval
@@ -24,14 +36,17 @@ class MethodRow:
     worst: float
     worst_group: str
     gap: float
+    held_out_groups: float | None
     accuracy: float | None
 
 
 def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
     """A row per method of one environment, in the experiment's order."""
-    rates = [rate for rate in results.read_success_rates(suite_folder) if rate.environment == environment]
+    every = [rate for rate in results.read_success_rates(suite_folder) if rate.environment == environment]
+    rates = [rate for rate in every if not rate.of_held_out_group] or every
+    others = [rate for rate in every if rate.of_held_out_group]
     rows = []
-    for method in method_order(suite_folder, environment, rates):
+    for method in method_order(suite_folder, environment, every):
         scores, groups = group_scores(rates, method)
         successes, episodes = success_by_user(rates, method)
         by_group = scores.mean(axis=0)
@@ -43,6 +58,7 @@ def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
                 float(aggregate.worst_column(scores)),
                 groups[int(by_group.argmin())],
                 float(aggregate.gap(scores)),
+                float(group_scores(others, method)[0].mean()) if others else None,
                 _accuracy(suite_folder, environment, method),
             )
         )
@@ -66,21 +82,28 @@ def environments_of(suite_folder: Path) -> list[str]:
 def terminal_table(suite_folder: Path, environment: str) -> Table:
     """The rows as a rich table."""
     table = Table(title=f"{environment}: success rate of new users", title_justify="left")
-    for column in COLUMNS:
+    rows = method_rows(suite_folder, environment)
+    for column in _columns(rows):
         table.add_column(column, no_wrap=True)
-    for row in method_rows(suite_folder, environment):
+    for row in rows:
         table.add_row(*_cells(row))
     return table
 
 
 def markdown_table(suite_folder: Path, environment: str) -> str:
     """The rows as a Markdown table."""
-    header = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
-    return header + "".join(f"| {' | '.join(_cells(row))} |\n" for row in method_rows(suite_folder, environment))
+    rows = method_rows(suite_folder, environment)
+    columns = _columns(rows)
+    header = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
+    return header + "".join(f"| {' | '.join(_cells(row))} |\n" for row in rows)
+
+
+def _columns(rows: list[MethodRow]) -> tuple[str, ...]:
+    return COLUMNS if all(row.held_out_groups is None for row in rows) else (*COLUMNS, HELD_OUT_COLUMN)
 
 
 def _cells(row: MethodRow) -> tuple[str, ...]:
-    return (
+    cells = (
         row.method,
         f"{row.mean.estimate:.2f}",
         f"{row.mean.low:.2f} to {row.mean.high:.2f}",
@@ -89,6 +112,7 @@ def _cells(row: MethodRow) -> tuple[str, ...]:
         f"{row.gap:.2f}",
         "" if row.accuracy is None else f"{row.accuracy:.3f}",
     )
+    return cells if row.held_out_groups is None else (*cells, f"{row.held_out_groups:.2f}")
 
 
 def markdown_report(suite_folder: Path) -> str:

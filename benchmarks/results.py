@@ -54,6 +54,11 @@ class SuccessRate:
         return self.successes / self.episodes
 
     @property
+    def of_held_out_group(self) -> bool:
+        """Whether no train user belongs to this user's group; populations name such groups so."""
+        return self.group.startswith("held-out")
+
+    @property
     def run(self) -> tuple[str, str, str, int]:
         """What a repeated run replaces."""
         return self.environment, self.population, self.method, self.seed

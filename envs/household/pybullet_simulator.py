@@ -30,6 +30,8 @@ from envs.household.simulator import (
 )
 
 STEPS_PER_SECOND = 160
+RENEW_AFTER = 4000
+"""Bodies after which the client is renewed: PyBullet keeps about 5 kB of each body that was removed."""
 _CARRY_HEIGHT = 1.05  # of what the robot holds, m
 _ROBOT = (
     Part("cylinder", (0.46, 0.46, 0.25), (0.0, 0.0, 0.125), colour=(0.95, 0.95, 0.95)),
@@ -70,13 +72,19 @@ class PyBulletSimulator:
     scene_dataset_config = "default"
 
     def __init__(self, contact: Contact | None = None) -> None:
-        self._contact = contact = contact or Contact()
+        self._contact = contact or Contact()
+        self._robot = (0.0, 0.0, 0.0)
+        self._settled = True
+        self._build()
+
+    def _build(self) -> None:
+        """A new client with the furniture and the robot."""
         self._client: Any = _Client()
         self._client.setGravity(0.0, 0.0, -9.81)
         self._client.setPhysicsEngineParameter(fixedTimeStep=1 / STEPS_PER_SECOND, deterministicOverlappingPairs=1)
         for part in (part for thing in FURNITURE for part in thing.parts):  # apart: tight boxes around them are faster
             body = self._body(self._shape((part,)), self._look((part,)), 0.0, Pose((0.0, 0.0, 0.0)))
-            self._client.changeDynamics(body, -1, lateralFriction=contact.friction)
+            self._client.changeDynamics(body, -1, lateralFriction=self._contact.friction)
         self._robot_body = self._body(-1, self._look(_ROBOT), 0.0, Pose((0.0, 0.0, 0.0)))
         self._shapes = {name: self._shape(thing.parts) for name, thing in OBJECTS.items()}
         self._looks = {name: self._object_look(thing) for name, thing in OBJECTS.items()}
@@ -84,8 +92,7 @@ class PyBulletSimulator:
         # any look PyBullet would make one from the collision shape.
         self._no_look = self._look((box((0.001, 0.001, 0.001)),))
         self._bodies: dict[str, int] = {}
-        self._robot = (0.0, 0.0, 0.0)
-        self._settled = True
+        self._num_made = 0
 
     def _shape(self, parts: tuple[Part, ...]) -> int:
         return self._client.createCollisionShapeArray(
@@ -152,6 +159,10 @@ class PyBulletSimulator:
         for body in self._bodies.values():
             self._client.removeBody(body)
         self._bodies = {}
+        self._num_made += len(state.objects)
+        if self._num_made > RENEW_AFTER:
+            self._client.disconnect()
+            self._build()
         contact = self._contact
         asleep, awake = pybullet.ACTIVATION_STATE_SLEEP, pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
         for name, pose in state.objects.items():

@@ -39,6 +39,6 @@ for _zones, _name, _gym_id in (
             collect=partial(_collect, zones=_zones),
             behaviour_version=1,
             default_population=_zones,
-            max_parallel_episodes=100,  # each is a physics client of 5 MB, and PyBullet takes 1,024 in a process
+            max_parallel_episodes=32,  # each is a physics client, which takes 30 MB
         ),
     )

@@ -224,8 +224,8 @@ class Table:
     def image(self, height: int, width: int) -> NDArray[np.uint8]:
         """(height, width, 3) uint8: the table from the front, seen from above (software renderer, no GPU)."""
         client = {"physicsClientId": self._client}
-        view = pybullet.computeViewMatrix((1.25, 0.0, 0.75), (0.42, 0.0, 0.08), (0, 0, 1))
-        projection = pybullet.computeProjectionMatrixFOV(52, width / height, 0.05, 4.0)
+        view = pybullet.computeViewMatrix((1.2, 0.0, 0.62), (0.45, 0.0, 0.14), (0, 0, 1))
+        projection = pybullet.computeProjectionMatrixFOV(48, width / height, 0.05, 4.0)
         pixels = pybullet.getCameraImage(
             width,
             height,

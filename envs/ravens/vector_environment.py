@@ -54,7 +54,7 @@ class RavensManipulationVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray
     until it is reset.
 
     Args:
-        num_envs: number of episodes at once; each is a physics client of about 5 MB.
+        num_envs: number of episodes at once; each is a physics client of about 30 MB.
         zones, block_start, arm, render_mode, goal, terminate_on_success: as in `RavensManipulation`.
         max_episode_steps: steps until an episode is truncated, at most 25.
         autoreset_mode: NEXT_STEP or DISABLED.
