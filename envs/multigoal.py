@@ -73,5 +73,7 @@ def check_goals(goals: ArrayLike, task_name: str, goal_size: int, known: Sequenc
     """Goals as float64 (..., G); raises GoalError unless every one has `goal_size` finite numbers."""
     array = np.asarray(goals, dtype=np.float64)
     if array.ndim == 0 or array.shape[-1] != goal_size or not np.isfinite(array).all():
-        raise GoalError(f"{task_name}: a goal is {goal_size} finite numbers, got {goals!r}; for example {', '.join(known)}")
+        raise GoalError(
+            f"{task_name}: a goal is {goal_size} finite numbers, got {goals!r}; for example {', '.join(known)}"
+        )
     return array
