@@ -28,16 +28,17 @@ def _collect_tidy(num_transitions: int, seed: int, progress: Progress | None = N
     return collect_tidy(num_transitions, seed, progress)
 
 
-# No TimeLimit: both tasks end by themselves after so many placements.
 gym.register(
     id=REARRANGE_ID,
     entry_point="envs.household.rearrange:HabitatRearrange",
     vector_entry_point="envs.household.vector_environment:HabitatRearrangeVector",
+    max_episode_steps=RearrangeTask.max_episode_steps,
 )
 gym.register(
     id=TIDY_ID,
     entry_point="envs.household.tidy:HabitatTidy",
     vector_entry_point="envs.household.vector_environment:HabitatTidyVector",
+    max_episode_steps=TidyTask.max_episode_steps,
 )
 environments.register(
     "habitat-rearrange",

@@ -168,7 +168,7 @@ class HabitatSimulator:
             body.motion_type = self._habitat.physics.MotionType.STATIC
         return scene
 
-    def _template(self, name: str, part: Part, mass: float = 1.0) -> str:
+    def _template(self, name: str, part: Part, mass: float = 1.0, moves: bool = False) -> str:
         """Registers a primitive of this shape and returns its handle."""
         kind = "cubeSolid" if part.kind == "box" else "cylinderSolid"
         template = self._templates.get_template_by_handle(self._templates.get_template_handles(kind)[0])
@@ -177,16 +177,17 @@ class HabitatSimulator:
         template.scale = self._magnum.Vector3(x, z, y)
         template.mass = mass
         template.margin = 0.0
-        self._rub(template)
+        self._rub(template, moves)
         handle = f"pluralbench {name}"
         self._templates.register_template(template, handle)
         return handle
 
-    def _rub(self, template: Any) -> None:
+    def _rub(self, template: Any, moves: bool) -> None:
         contact = self._contact
         template.friction_coefficient = contact.friction
-        template.rolling_friction_coefficient = contact.rolling
-        template.spinning_friction_coefficient = contact.spinning
+        # Bullet adds up the rolling friction of both bodies in contact: here the object's alone counts
+        template.rolling_friction_coefficient = contact.rolling if moves else 0.0
+        template.spinning_friction_coefficient = contact.spinning if moves else 0.0
         template.restitution_coefficient = 0.0
         template.linear_damping = contact.linear_damping
         template.angular_damping = contact.angular_damping
@@ -197,7 +198,7 @@ class HabitatSimulator:
         handles = {}
         for name, thing in OBJECTS.items():
             found = self._templates.get_template_handles(thing.ycb) if self.assets.object_configs and thing.ycb else []
-            handles[name] = found[0] if found else self._template(name, thing.hull, thing.mass)
+            handles[name] = found[0] if found else self._template(name, thing.hull, thing.mass, moves=True)
         return handles
 
     def _add(self, template: str, pose: Pose) -> Any:

@@ -77,7 +77,7 @@ class RearrangeTask:
         return generator.permuted(np.tile(np.arange(self.goal_size, dtype=np.float64), (num_goals, 1)), axis=1)
 
     def opposite(self, goals: FloatArray) -> FloatArray:
-        """The reversed rankings: one minus the utility wherever the object rests on one of the places."""
+        """The reversed rankings: one minus the utility, but 0 for both where the object rests on none of the places."""
         return self.goals(goals)[..., ::-1].copy()
 
     def utility_of_places(self, goals: FloatArray) -> NDArray[np.float32]:

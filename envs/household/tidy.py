@@ -45,8 +45,9 @@ class TidyTask:
     right, (0, 1, 0, 0, 0) metal left and plastic right.
 
     Utility of an observation, which shows the object placed last: 1 in its container, 0 in the other one, 1/2 in either
-    where the user does not care, 0 where it lies in neither or nothing was placed yet. Success of an observation: the
-    object lies in a container and not in the wrong one.
+    where the user does not care, 0 where it slid off and lies in neither, and 1/2 before anything was placed. Success
+    of an observation: the object lies in a container and not in the wrong one. The environment's `info["success"]` is
+    that of all placements, which no single observation shows.
     """
 
     name = "habitat-tidy"
@@ -55,7 +56,7 @@ class TidyTask:
     goal_size = len(ATTRIBUTES)
     choices = CONTAINERS
     receptacles: Mapping[str, Receptacle] = RECEPTACLES
-    max_episode_steps = NUM_MISPLACED
+    max_episode_steps = len(OBJECTS)
     observation_names = (
         *(f"{name} of the object placed" for name in ATTRIBUTES),
         *(f"lies in the {name}" for name in CONTAINERS),
@@ -85,7 +86,7 @@ class TidyTask:
         return weights / np.abs(weights).sum(-1, keepdims=True)
 
     def opposite(self, goals: FloatArray) -> FloatArray:
-        """The negative weights: one minus the utility wherever the object lies in a container."""
+        """The negative weights: one minus the utility, but 0 for both where the object slid off."""
         return -self.goals(goals)
 
     def side(self, attributes: FloatArray, goals: FloatArray) -> NDArray[np.int64]:
@@ -94,15 +95,17 @@ class TidyTask:
         return (np.sign(score) * (np.abs(score) > _TIE)).astype(np.int64)
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
-        """1 in the right container, 0 in the wrong one and in none, 1/2 where it does not matter."""
+        """1 in the right container, 0 in the wrong one and in none, 1/2 where it does not matter or nothing is placed."""
         observations = np.asarray(observations)
-        container = observations[..., _CONTAINER]
-        fits = (container[..., 0] - container[..., 1]) * self.side(observations[..., _PLACED], goals)
-        return np.clip(0.5 * (container.sum(-1) + fits), 0.0, 1.0).astype(np.float32)
+        placed, container = observations[..., _PLACED], observations[..., _CONTAINER]
+        fits = (container[..., 0] - container[..., 1]) * self.side(placed, goals)
+        nothing_yet = (placed == 0).all(-1)
+        return np.clip(0.5 * (container.sum(-1) + fits + nothing_yet), 0.0, 1.0).astype(np.float32)
 
     def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
         """Whether the object placed last lies in a container that suits."""
-        return self.utility(observations, goals) > 0.25
+        lies_in_one = np.asarray(observations)[..., _CONTAINER].sum(-1) > 0.5
+        return lies_in_one & (self.utility(observations, goals) > 0.25)
 
     def goal_name(self, goal: FloatArray) -> str:
         """`by function`, `by material, the other way round`, or `0.6 function - 0.4 size`."""

@@ -181,8 +181,11 @@ class HabitatRearrangeVector(HouseholdVector):
         simulator: str = "auto",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
+        del max_episode_steps  # Gymnasium names it; an episode ends by itself before
+
         def make(shared: HouseholdSimulator) -> HouseholdEnv:
             return HabitatRearrange(shared, render_mode, **arguments)
 
@@ -198,8 +201,11 @@ class HabitatTidyVector(HouseholdVector):
         simulator: str = "auto",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
+        del max_episode_steps  # Gymnasium names it; an episode ends by itself before
+
         def make(shared: HouseholdSimulator) -> HouseholdEnv:
             return HabitatTidy(shared, render_mode, **arguments)
 

@@ -14,6 +14,8 @@ from envs.environments import environments
 from envs.multigoal import GoalError, MultiGoalTask
 
 NAMES = environments.names()
+WHOLE_EPISODE = ("habitat-tidy",)
+"""Here an observation shows the last placement, and success is that of all of them: it implies the observation's."""
 
 
 @pytest.fixture(params=NAMES)
@@ -97,7 +99,8 @@ def test_every_step_tells_success_and_reward_terms(env, task):
     goal = goals_of(task, 1)[0]
     for observation, reward, _, _, info in run(env, 1, 40, goal)[1:]:
         assert isinstance(info["success"], bool)
-        assert info["success"] == bool(task.success(observation, goal))
+        success = bool(task.success(observation, goal))
+        assert info["success"] <= success if task.name in WHOLE_EPISODE else info["success"] == success
         assert len(info["reward_terms"]) > 0
         assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-6)
 
@@ -140,7 +143,11 @@ def test_make_vec_gives_many(environment, task, autoreset_mode):
             assert observations in vector.observation_space
             assert rewards.shape == terminated.shape == truncated.shape == infos["success"].shape == (3,)
             assert infos["success"].dtype == np.bool_
-            np.testing.assert_array_equal(infos["success"], task.success(observations, goals))
+            success = task.success(observations, goals)
+            if task.name in WHOLE_EPISODE:
+                assert (infos["success"] <= success).all()
+            else:
+                np.testing.assert_array_equal(infos["success"], success)
     finally:
         vector.close()
 

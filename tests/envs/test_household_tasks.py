@@ -142,6 +142,14 @@ def test_users_agree_on_some_objects_and_disagree_on_others(name, by_function, b
         assert not task.success(tidy_observation(name, None), goal)
 
 
+def test_before_anything_is_placed_nobody_is_better_or_worse_off():
+    task = TidyTask()
+    nothing = np.zeros(12, dtype=np.float32)
+    for goal in (FUNCTION, -FUNCTION, MATERIAL):
+        assert task.utility(nothing, goal) == 0.5
+        assert not task.success(nothing, goal)
+
+
 def test_weighted_mixtures_and_ties():
     task = TidyTask()
     bowl = OBJECTS["bowl"].attributes  # tableware, plastic, cool, large, sturdy
