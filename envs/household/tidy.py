@@ -95,7 +95,7 @@ class TidyTask:
         return (np.sign(score) * (np.abs(score) > _TIE)).astype(np.int64)
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
-        """1 in the right container, 0 in the wrong one and in none, 1/2 where it does not matter or nothing is placed."""
+        """1 in the right container, 0 in the wrong one and in none, 1/2 if it does not matter or nothing is placed."""
         observations = np.asarray(observations)
         placed, container = observations[..., _PLACED], observations[..., _CONTAINER]
         fits = (container[..., 0] - container[..., 1]) * self.side(placed, goals)
