@@ -212,6 +212,22 @@ class _DistributionalLearner(NetworkLearner):
         """r^2 over observations (N, S): the share of the utility's variance that they explain."""
         return hidden_context_r2(*self.distribution(observations)).item()
 
+    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred, whoever is asked."""
+        return self.probability(self.network(self.check_observations(segments)))
+
+    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """Distribution (..., P) of the utility of observations (..., S), for `preference_probability`.
+
+        The scaling `spo` averages that probability, which is what people prefer: `risk_quantile` has no say in it.
+        """
+        outputs = self.distribution_parameters(self.network(self.check_observations(observations)))
+        return outputs.expand(*torch.broadcast_shapes(outputs.shape[:-1], latents.shape[:-1]), -1)
+
+    def distribution_parameters(self, outputs: Tensor) -> Tensor:
+        """What the probability is computed from, (..., P), from outputs (..., O)."""
+        raise NotImplementedError
+
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
         """Loss on a batch of users, with its metrics."""
         raise NotImplementedError
@@ -255,9 +271,20 @@ class DPLMeanVariance(_DistributionalLearner):
 
     def probability(self, outputs: Tensor) -> Tensor:
         """As trained: through the setting's link."""
+        return self._linked(*self._segment_moments(outputs))
+
+    def distribution_parameters(self, outputs: Tensor) -> Tensor:
+        """Mean and variance, (..., 2)."""
+        return torch.stack(self.moments(outputs), dim=-1)
+
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Probability (...) that the first is preferred, from two `preference_outputs` (..., 2) that broadcast."""
+        return self._linked(*first.unbind(-1), *second.unbind(-1))
+
+    def _linked(self, mean_first: Tensor, var_first: Tensor, mean_second: Tensor, var_second: Tensor) -> Tensor:
         if self.settings.link == "probit":
-            return mean_variance_probability(*self._segment_moments(outputs))
-        return mean_variance_logits(*self._segment_moments(outputs)).sigmoid()
+            return mean_variance_probability(mean_first, var_first, mean_second, var_second)
+        return mean_variance_logits(mean_first, var_first, mean_second, var_second).sigmoid()
 
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
         """softplus(-sqrt(2 pi) z) for the preferred segment, or -log Phi(z); and the penalty on the variance."""
@@ -306,6 +333,14 @@ class DPLCategorical(_DistributionalLearner):
     def probability(self, outputs: Tensor) -> Tensor:
         """Exact for the sums of independent steps."""
         first, second = sum_distribution(F.softmax(outputs, dim=-1)).unbind(-2)
+        return categorical_probability(first, second)
+
+    def distribution_parameters(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the atoms, (..., A)."""
+        return F.softmax(outputs, dim=-1)
+
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Probability (...) that the first is preferred, from two `preference_outputs` (..., A) that broadcast."""
         return categorical_probability(first, second)
 
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:

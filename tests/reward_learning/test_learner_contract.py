@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from envs.registry import UnknownNameError
+from reward_learning.diagnostics import answer_probabilities
 from reward_learning.learners import learner_settings, learners, load_model, make_learner
 from reward_learning.model_files import ModelFileError
 from reward_learning.networks import LearnerError
@@ -198,6 +199,24 @@ def test_every_scaling_takes_every_learner(name, scaling, line, fitted):
     assert rewards.isfinite().all()
     if scaling.startswith("spo"):
         assert 0 <= rewards.min() <= rewards.max() <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_orders_of_a_pair_add_up_to_one(name, line, fitted):
+    """For answers on segments and, by the scaling spo, for single states."""
+    model, pairs = fitted(name), line.preferences(6, 5, length=2, seed=4)
+    latents = model.infer(line.preferences(6, 6, length=2, seed=3)).mean
+    turned = dataclasses.replace(pairs, segments=pairs.segments[:, :, ::-1].copy())
+    both = answer_probabilities(model, pairs, latents) + answer_probabilities(model, turned, latents)
+    np.testing.assert_allclose(both, 1.0, atol=1e-5)
+    states = torch.rand(40, 2) * 2 - 1
+    spo = fit_scaling("spo", model, latents[:1], states)(states, torch.zeros(40, dtype=torch.long))
+    assert spo.mean().item() == pytest.approx(0.5, abs=1e-5)
+    if name.startswith("dpl"):
+        single = torch.stack([states[:1].expand(40, 2), states], dim=1)[None, :, :, None]  # (1, K, 2, 1, S)
+        with torch.no_grad():
+            expected = model.answer_probability(single, latents[:1]).mean()
+        assert spo[0].item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_unknown_learners_are_refused_with_the_nearest():
