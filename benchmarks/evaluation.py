@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -27,12 +27,14 @@ class Outcome:
         successes: (J,) episodes in which the user's goal was reached.
         mean_steps: (J,) mean length of an episode.
         errors: (job, message) of every episode in which the simulator raised; it counts as a failure.
+        infos: by name, (J,) means over episodes of the environment's `reported_infos`.
     """
 
     episodes: int
     successes: NDArray[np.int64]
     mean_steps: NDArray[np.float64]
     errors: tuple[tuple[int, str], ...] = ()
+    infos: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def success_rates(self) -> NDArray[np.float64]:
@@ -43,7 +45,8 @@ class Outcome:
         """The outcome of some consecutive jobs."""
         rows = range(len(self.successes))[jobs]
         errors = tuple((job - rows.start, message) for job, message in self.errors if job in rows)
-        return Outcome(self.episodes, self.successes[jobs], self.mean_steps[jobs], errors)
+        infos = {name: values[jobs] for name, values in self.infos.items()}
+        return Outcome(self.episodes, self.successes[jobs], self.mean_steps[jobs], errors, infos)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -52,6 +55,7 @@ class Outcome:
             "successes": self.successes.tolist(),
             "mean_steps": self.mean_steps.tolist(),
             "errors": [list(error) for error in self.errors],
+            "infos": {name: values.tolist() for name, values in self.infos.items()},
         }
 
     @classmethod
@@ -62,6 +66,7 @@ class Outcome:
             np.asarray(values["successes"], dtype=np.int64),
             np.asarray(values["mean_steps"], dtype=np.float64),
             tuple((int(job), str(message)) for job, message in values["errors"]),
+            {name: np.asarray(means, dtype=np.float64) for name, means in values["infos"].items()},
         )
 
 
@@ -87,6 +92,7 @@ def run_episodes(
     job_of = np.repeat(np.arange(num_jobs), episodes)  # (J * episodes,)
     success = np.zeros(len(job_of), dtype=bool)
     steps = np.zeros(len(job_of), dtype=np.int64)
+    infos = {name: np.zeros(len(job_of)) for name in environment.reported_infos}
     errors: list[tuple[int, str]] = []
     width = min(environment.max_parallel_episodes, len(job_of))
     vector = make_vector(environment.gym_id, width)
@@ -94,10 +100,12 @@ def run_episodes(
         for begin in range(0, len(job_of), width):
             rows = np.arange(begin, begin + width) % len(job_of)  # the last round repeats some, which are not counted
             counted = np.arange(begin, begin + width) < len(job_of)
-            reached, lengths, raised = _round(vector, act, job_of[rows], goals[job_of[rows]], seed + begin)
-            success[rows[counted]] = reached[counted]
-            steps[rows[counted]] = lengths[counted]
-            errors += [(int(job_of[rows[row]]), message) for row, message in raised if counted[row]]
+            done = _round(vector, act, job_of[rows], goals[job_of[rows]], seed + begin, environment.reported_infos)
+            success[rows[counted]] = done.success[counted]
+            steps[rows[counted]] = done.steps[counted]
+            for name, values in done.infos.items():
+                infos[name][rows[counted]] = values[counted]
+            errors += [(int(job_of[rows[row]]), message) for row, message in done.errors if counted[row]]
             if progress is not None:
                 progress(min(begin + width, len(job_of)), len(job_of))
     finally:
@@ -107,6 +115,7 @@ def run_episodes(
         success.reshape(num_jobs, episodes).sum(1),
         steps.reshape(num_jobs, episodes).mean(1),
         tuple(errors),
+        {name: values.reshape(num_jobs, episodes).mean(1) for name, values in infos.items()},
     )
 
 
@@ -118,29 +127,39 @@ def make_vector(gym_id: str, num_envs: int) -> gym.vector.VectorEnv:
     return gym.make_vec(gym_id, num_envs, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
 
 
+@dataclass(frozen=True)
+class _Round:
+    """One episode of each sub-environment: success, steps, last infos, and (row, message) of what raised."""
+
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    infos: dict[str, NDArray[np.float64]]
+    errors: list[tuple[int, str]]
+
+
 def _round(
     vector: gym.vector.VectorEnv,
     act: Act,
     jobs: NDArray[np.int64],
     goals: NDArray[np.float64],
     seed: int,
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[tuple[int, str]]]:
+    reported: Sequence[str],
+) -> _Round:
     observations, _ = vector.reset(seed=seed, options={"goal": goals})
     running = np.ones(len(jobs), dtype=bool)
-    success = np.zeros(len(jobs), dtype=bool)
-    lengths = np.zeros(len(jobs), dtype=np.int64)
-    raised: list[tuple[int, str]] = []
+    done = _Round(running & False, np.zeros(len(jobs), np.int64), {name: np.zeros(len(jobs)) for name in reported}, [])
     actions: NDArray[Any] = np.asarray(vector.action_space.sample()) * 0
     while running.any():
         rows = np.flatnonzero(running)
         actions[rows] = act(np.asarray(observations)[rows], jobs[rows])
         observations, _, terminated, truncated, infos = vector.step(actions)
-        lengths[rows] += 1
-        success[rows] |= np.asarray(infos["success"], dtype=bool)[rows]
+        done.steps[rows] += 1
+        done.success[rows] |= np.asarray(infos["success"], dtype=bool)[rows]
+        for name, values in done.infos.items():
+            values[rows] = np.asarray(infos[name])[rows]
+        running &= ~(np.asarray(terminated, dtype=bool) | np.asarray(truncated, dtype=bool))
         if "error" in infos:  # an episode that raised is over, and a failure
             for row in (row for row in rows if infos["error"][row]):
-                raised.append((int(row), str(infos["error"][row])))
-                success[row] = terminated[row] = False
-                truncated[row] = True
-        running &= ~(np.asarray(terminated, dtype=bool) | np.asarray(truncated, dtype=bool))
-    return success, lengths, raised
+                done.errors.append((int(row), str(infos["error"][row])))
+                done.success[row] = running[row] = False
+    return done

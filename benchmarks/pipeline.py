@@ -168,8 +168,9 @@ def write_run(
             "success_rate": float(np.mean([rate.success_rate for rate in rates])),
             "users": [
                 {"user": r.user, "group": r.group, "goal": prepared.task.goal_name(goal),
-                 "success_rate": r.success_rate, "mean_steps": float(steps)}
-                for r, goal, steps in zip(rates, run.goals, outcome.mean_steps, strict=True)
+                 "success_rate": r.success_rate, "mean_steps": float(outcome.mean_steps[row]),
+                 **{name: float(values[row]) for name, values in outcome.infos.items()}}
+                for row, (r, goal) in enumerate(zip(rates, run.goals, strict=True))
             ],
             "episodes_that_raised": [message for _, message in outcome.errors],
             "reward_model": reward.diagnostics,

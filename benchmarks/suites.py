@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmarks.experiment import (
     EvaluationSettings,
     Experiment,
@@ -71,7 +73,93 @@ MAZE = {
     ),
 }
 
-SUITES = {"maze": MAZE}
+# The table's episodes have 25 steps; what matters is where the block is relative to the cup and to the zones.
+RAVENS_FEATURES = InputFeatures(differences=(((0, 1, 2), (3, 4, 5)),))
+RAVENS_IQL = IQLSettings(
+    num_updates=8_000,
+    discount=0.9,
+    temperature=10.0,
+    polyak=0.02,
+    learning_rate=1e-3,
+    schedule="cosine",
+    actor_average=0.001,
+    features=RAVENS_FEATURES,
+)
+
+RAVENS = {
+    "smoke": replace(
+        MAZE["smoke"],
+        environment="ravens",
+        population="two-zones",
+        num_transitions=1_000,
+        iql=replace(MAZE["smoke"].iql, features=RAVENS_FEATURES),
+    ),
+    "quick": Experiment(
+        suite="quick",
+        environment="ravens",
+        population="two-zones",
+        methods=("oracle", "btl", "vpl", "vpl+maxnorm", "vpl+spo"),
+        num_seeds=2,
+        num_transitions=125_000,
+        iql=RAVENS_IQL,
+        evaluation=EvaluationSettings(users_per_group=1, num_curve_points=4, curve_episodes=10),
+    ),
+    "paper": replace(
+        MAZE["paper"],
+        environment="ravens",
+        population="two-zones",
+        num_transitions=125_000,
+        iql=IQLSettings(num_updates=1_000_000, features=RAVENS_FEATURES),
+    ),
+}
+
+HOUSEHOLD_METHODS = ("oracle", "btl", "dpl-meanvar", "dpl-categorical", "maxmin", "vpl", "vpl+spo")
+HOUSEHOLD_IQL = IQLSettings(
+    num_updates=3_000, discrete_actions=True, learning_rate=1e-3, schedule="cosine", polyak=0.02, temperature=3.0
+)
+
+REARRANGE = {
+    "smoke": replace(
+        MAZE["smoke"],
+        environment="habitat-rearrange",
+        population="five-rankings",
+        policy="greedy",
+        num_transitions=200,
+        iql=replace(HOUSEHOLD_IQL, num_updates=20),
+    ),
+    "quick": Experiment(
+        suite="quick",
+        environment="habitat-rearrange",
+        population="five-rankings",
+        policy="greedy",
+        methods=HOUSEHOLD_METHODS,
+        num_seeds=2,
+        num_transitions=5_000,
+        iql=HOUSEHOLD_IQL,
+        evaluation=EvaluationSettings(users_per_group=1),
+    ),
+    "paper": replace(
+        MAZE["paper"],
+        environment="habitat-rearrange",
+        population="five-rankings",
+        policy="greedy",
+        num_transitions=20_000,
+        iql=replace(HOUSEHOLD_IQL, num_updates=100_000),
+        evaluation=EvaluationSettings(users_per_group=2),
+    ),
+}
+
+TIDY = {
+    preset: replace(
+        experiment,
+        environment="habitat-tidy",
+        population="function-or-material",
+        evaluation=replace(experiment.evaluation, users_per_group=max(2, experiment.evaluation.users_per_group)),
+    )
+    for preset, experiment in REARRANGE.items()
+}
+
+SUITES = {"maze": MAZE, "ravens": RAVENS, "habitat-rearrange": REARRANGE, "habitat-tidy": TIDY}
 
 
 def experiment_for(environment: str, preset: str) -> Experiment:

@@ -34,6 +34,7 @@ class Environment:
         behaviour_version: part of the data cache's key; raise it when `collect` comes to give other bytes.
         default_population: the population that the paper uses there.
         max_parallel_episodes: how many sub-environments one vectorised evaluation may have.
+        reported_infos: numbers of the `info` of an episode's last step that are reported beside its success.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Environment:
     behaviour_version: int
     default_population: str
     max_parallel_episodes: int = 4096
+    reported_infos: tuple[str, ...] = ()
 
 
 def _check(thing: object) -> None:

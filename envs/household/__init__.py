@@ -60,5 +60,6 @@ environments.register(
         collect=_collect_tidy,
         behaviour_version=1,
         default_population="function-or-material",
+        reported_infos=("share_right", "right_agreed", "num_agreed", "right_disputed", "num_disputed"),
     ),
 )
