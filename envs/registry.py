@@ -83,7 +83,8 @@ class Registry(Generic[T]):
         name = f"pluralbench_plugin_{path.stem}_{abs(hash(path.resolve()))}"
         if name not in sys.modules:
             spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             try:
