@@ -61,8 +61,7 @@ def preference_accuracy(probability: Tensor, labels: Tensor, mask: Tensor) -> Te
     decided = mask & (labels != 0.5)
     side = (probability > 0.5).to(labels) + 0.5 * (probability == 0.5).to(labels)
     right = 1 - (side - labels).abs()
-    total = decided.sum()
-    return torch.where(decided, right, 0.0).sum() / total if total else torch.tensor(math.nan)
+    return torch.where(decided, right, 0.0).sum() / decided.sum()
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

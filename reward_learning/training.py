@@ -251,4 +251,4 @@ def _user_stream(
 
 def _average(window: list[Metrics]) -> dict[str, float]:
     names = window[0]
-    return {name: float(torch.stack([metrics[name].detach() for metrics in window]).mean()) for name in names}
+    return {name: float(torch.stack([metrics[name].detach() for metrics in window]).nanmean()) for name in names}
