@@ -83,7 +83,7 @@ class Policy:
         Returns:
             (E, B, A) float32 in [-1, 1]; (E, B) int64 choices where actions are discrete.
         """
-        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        seen = _tensor(observations, self.device)
         if seen.ndim != 3 or seen.shape[0] != self.num_runs or seen.shape[2] != self.observation_size:
             expected = f"({self.num_runs}, B, {self.observation_size})"
             raise IQLError(f"observations must be {expected}, are {tuple(seen.shape)}")
@@ -105,7 +105,7 @@ class Policy:
         """(E, B, A) probabilities of the choices, for discrete actions."""
         if not self.discrete:
             raise IQLError("only a policy of discrete actions gives probabilities")
-        seen = torch.as_tensor(observations, dtype=torch.float32, device=self.device)
+        seen = _tensor(observations, self.device)
         return self._outputs(seen, latents).softmax(-1)
 
     def _outputs(self, observations: Tensor, latents: ArrayLike | Tensor | None) -> Tensor:
@@ -113,7 +113,7 @@ class Policy:
         if self.latent_size:
             if latents is None:
                 raise IQLError(f"this policy needs latents of size {self.latent_size}")
-            known = torch.as_tensor(latents, dtype=torch.float32, device=self.device)
+            known = _tensor(latents, self.device)
             if known.shape[-1] != self.latent_size:
                 raise IQLError(f"latents must have size {self.latent_size}, have {known.shape[-1]}")
             hidden = torch.cat([hidden, known.expand(*hidden.shape[:2], self.latent_size)], dim=-1)
@@ -229,6 +229,12 @@ class UserPolicy:
         if "latent" not in tensors:
             raise IQLError(f"{folder}: user_policy.safetensors holds no latent")
         return cls(Policy._from_parts(tensors, description, device), tensors["latent"])
+
+
+def _tensor(values: ArrayLike | Tensor, device: torch.device) -> Tensor:
+    if not isinstance(values, Tensor):
+        values = torch.tensor(np.asarray(values, dtype=np.float32))  # a copy: the array may be read-only
+    return values.to(device, torch.float32)
 
 
 def _given(generator: torch.Generator | None) -> torch.Generator:
