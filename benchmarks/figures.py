@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -167,26 +167,33 @@ def reward_maps_figure(path: Path) -> Figure | None:
         return None
     first = next(iter(maps.values()))
     users = [str(user) for user in first["users"]][:5]
-    rows = {"true utility": first["true"], **{name: arrays["learned"] for name, arrays in maps.items()}}
+    panels = {"true utility": first["true"], **{name: arrays["learned"] for name, arrays in maps.items()}}
     height, width = first["true"].shape[1:]
+    named = first["rows"].size > 0
+    across = 2.6 if named else 1.9
+    down = 0.16 * height + 0.2 if named else across * height / width
     figure, axes = plt.subplots(
-        len(rows), len(users), squeeze=False,
-        figsize=(0.9 + 1.9 * len(users), 0.3 + 1.9 * len(rows) * height / width),
-    )  # fmt: skip
-    for row, (name, values) in enumerate(rows.items()):
+        len(panels), len(users), squeeze=False, figsize=(1.0 + across * len(users), 0.5 + (down + 0.1) * len(panels))
+    )
+    for row, (name, values) in enumerate(panels.items()):
         for column, user in enumerate(users):
-            _map_panel(axes[row, column], values[column].astype(np.float64))
+            panel = axes[row, column]
+            _map_panel(panel, values[column].astype(np.float64), "auto" if named else "equal")
             if row == 0:
-                axes[row, column].set_title(f"wants {user}", fontsize=8.5)
+                panel.set_title(f"wants {user}" if user != "each user" else user, fontsize=8.5)
+            if named and column == 0:
+                panel.set_yticks(range(height), first["rows"], fontsize=6)
+            if named and row == len(panels) - 1:
+                panel.set_xticks(range(width), first["columns"], fontsize=6, rotation=20)
         axes[row, 0].set_ylabel(name, fontsize=8.5)
     figure.suptitle("reward of each place (dark low, bright high, each panel on its own scale)", fontsize=8.5, y=1.0)
     figure.tight_layout(pad=0.4)
     return figure
 
 
-def _map_panel(axes: Axes, values: NDArray[np.float64]) -> None:
+def _map_panel(axes: Axes, values: NDArray[np.float64], aspect: Literal["equal", "auto"]) -> None:
     colours = mpl.colormaps["viridis"].with_extremes(bad="#E8E8E8")
-    axes.imshow(np.ma.masked_invalid(values), cmap=colours, interpolation="nearest")
+    axes.imshow(np.ma.masked_invalid(values), cmap=colours, interpolation="nearest", aspect=aspect)
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
@@ -217,6 +224,7 @@ def latents_figure(path: Path) -> Figure | None:
         )
         axes[0, position].set_xlabel("first principal axis")
         axes[0, position].set_ylabel("second principal axis")
-    axes[0, -1].legend(title="group", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, title_fontsize=8)
-    figure.tight_layout()
+    if len(groups) <= 20:
+        axes[0, -1].legend(title="group", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, title_fontsize=8)
+    figure.subplots_adjust(wspace=0.35)
     return figure

@@ -18,6 +18,7 @@ from benchmarks.evaluation import run_episodes
 from benchmarks.experiment import Experiment, ExperimentError
 from benchmarks.policies import Run, TrainedRun
 from benchmarks.preparation import Prepared, comparison_states
+from benchmarks.rewards import pair_classifier_of
 from envs.environments import Progress
 from reward_learning.scaling import ScaledReward, fit_scaling
 
@@ -43,7 +44,8 @@ def evaluate_greedy(
     for position, run in enumerate(runs):
         start = time.perf_counter()
         states = torch.as_tensor(comparison_states(experiment, prepared, run.data.seed))
-        reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states)
+        classifier = pair_classifier_of(run.method, run.model, run.data, "cpu")
+        reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states, classifier)
         act = greedy_actions(task, reward)
         outcome = run_episodes(
             prepared.environment, act, run.goals, episodes, seed=experiment.num_seeds + run.data.seed

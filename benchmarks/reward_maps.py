@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,77 @@ from torch import Tensor
 
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData, comparison_states
+from benchmarks.rewards import pair_classifier_of
 from envs.atomic_files import replace_file
+from envs.household.catalogue import CONTAINERS, OBJECTS, PLACES, REARRANGE_OBJECTS, attribute_table
+from envs.household.rearrange import RearrangeTask
+from envs.household.tidy import TidyTask
 from envs.maze.maps import CELL_SHIFT
 from envs.maze.task import MazeTask
 from envs.multigoal import MultiGoalTask
+from envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
 from reward_learning.reward_model import RewardModel
 from reward_learning.scaling import fit_scaling
 
 MOST_USERS = 10
 CELL_POINTS = 6
 """Points along each side of a cell of the maze."""
+TABLE_POINTS = (30, 60)
+"""Points along x and y of the table."""
 
 
-def probe_observations(task: MultiGoalTask) -> tuple[NDArray[np.float32], tuple[int, int]] | None:
-    """Observations (H * W, S) at rest on a grid of places, NaN inside walls, and (H, W); None without such a plane."""
-    if not isinstance(task, MazeTask):
-        return None
+@dataclass(frozen=True)
+class Probe:
+    """Places laid out in a rectangle of H x W, for which a reward can be asked.
+
+    Attributes:
+        observations: (H * W, S) float32, NaN where nobody can be.
+        shape: (H, W).
+        row_names, column_names: H and W names where rows and columns have any.
+    """
+
+    observations: NDArray[np.float32]
+    shape: tuple[int, int]
+    row_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
+
+
+def probe_of(task: MultiGoalTask) -> Probe | None:
+    """The places of a task that a picture can show; None for a task of which nothing more is known."""
+    if isinstance(task, MazeTask):
+        return _maze_probe(task)
+    if isinstance(task, RavensTask):
+        return _table_probe()
+    if isinstance(task, RearrangeTask):
+        bowl = np.zeros((1, task.observation_size), dtype=np.float32)
+        bowl[0, 8 + REARRANGE_OBJECTS.index("bowl")] = 1.0
+        return Probe(task.outcomes(bowl)[0], (1, task.action_size), ("bowl",), PLACES)
+    if isinstance(task, TidyTask):
+        presented = np.zeros((len(OBJECTS), task.observation_size), dtype=np.float32)
+        presented[:, 7:] = attribute_table()
+        outcomes = task.outcomes(presented)  # (16, 2, S)
+        return Probe(outcomes.reshape(-1, task.observation_size), outcomes.shape[:2], tuple(OBJECTS), CONTAINERS)
+    return None
+
+
+def _maze_probe(task: MazeTask) -> Probe:
+    """The ball at rest on a grid of positions."""
     rows, cols = (CELL_POINTS * size for size in task.map.walls.shape)
     row, col = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
     positions = (np.stack([row, col], axis=-1).reshape(-1, 2) + 0.5) / CELL_POINTS - CELL_SHIFT
     observations = np.concatenate([positions, np.zeros_like(positions)], axis=1).astype(np.float32)
     observations[~task.map.is_free(positions)] = np.nan
-    return observations, (rows, cols)
+    return Probe(observations, (rows, cols))
+
+
+def _table_probe() -> Probe:
+    """The block at rest on a grid of places on the table, free, the cup 0.1 m above it."""
+    low, high = WORKSPACE_LOW, WORKSPACE_HIGH
+    x, y = np.meshgrid(*(np.linspace(low[i], high[i], TABLE_POINTS[i]) for i in (0, 1)), indexing="ij")
+    block = np.stack([x.ravel(), y.ravel(), np.full(x.size, BLOCK_SIZE / 2)], axis=1)
+    cup = block + np.array([0.0, 0.0, 0.1])
+    observations = np.concatenate([cup, block, np.zeros((x.size, 1))], axis=1)
+    return Probe(observations.astype(np.float32), TABLE_POINTS)
 
 
 def reward_map(
@@ -42,31 +92,37 @@ def reward_map(
     """Scaled reward of each place for one evaluation user of each group, beside the true utility.
 
     Returns:
-        `learned` and `true`, (U, H, W), NaN where nobody can be; `users`, names of their goals. None for an environment
-        without a plane of places.
+        `learned` and `true`, (U, H, W), NaN where nobody can be; `users`, names of their goals; `rows` and `columns`,
+        names of places. None for an environment that no probe knows.
     """
-    probe = probe_observations(prepared.task)
+    probe = probe_of(prepared.task)
     if probe is None:
         return None
-    observations, shape = probe
-    reachable = np.isfinite(observations).all(axis=1)
+    reachable = np.asarray(np.isfinite(probe.observations).all(axis=1))
     users = data.held_out.take_users(data.evaluation_rows)
     _, first = np.unique(users.group_index, return_index=True)
     first = first[:MOST_USERS]
-    states = torch.as_tensor(comparison_states(experiment, prepared, data.seed))
     latents = user_latents[torch.as_tensor(first)]
-    scale = fit_scaling(method.scaling, model, latents, states)
-    places = torch.as_tensor(observations[reachable])
-    learned = np.full((len(first), len(observations)), np.nan, dtype=np.float32)
+    states = torch.as_tensor(comparison_states(experiment, prepared, data.seed)).to(latents.device)
+    classifier = pair_classifier_of(method, model, data, str(latents.device))
+    scale = fit_scaling(method.scaling, model, latents, states, classifier)
+    places = torch.as_tensor(probe.observations[reachable]).to(latents.device)
+    learned = np.full((len(first), len(reachable)), np.nan, dtype=np.float32)
     true = learned.copy()
     for row, user in enumerate(first):
-        index = torch.full((len(places),), row, dtype=torch.long)
+        index = torch.full((len(places),), row, dtype=torch.long, device=latents.device)
         learned[row, reachable] = scale(places, index).cpu().numpy()
-        true[row, reachable] = prepared.task.utility(observations[reachable], users.goals[user])
+        true[row, reachable] = prepared.task.utility(probe.observations[reachable], users.goals[user])
+    names = [prepared.task.goal_name(users.goals[user]) for user in first]
+    if probe.shape[0] == 1:  # one row each: all users in one table
+        table = {"learned": learned[None], "true": true[None], "users": ["each user"], "rows": names}
+        return {**table, "columns": list(probe.column_names)}
     return {
-        "learned": learned.reshape(-1, *shape),
-        "true": true.reshape(-1, *shape),
-        "users": [prepared.task.goal_name(users.goals[user]) for user in first],
+        "learned": learned.reshape(-1, *probe.shape),
+        "true": true.reshape(-1, *probe.shape),
+        "users": names,
+        "rows": list(probe.row_names),
+        "columns": list(probe.column_names),
     }
 
 

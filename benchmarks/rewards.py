@@ -19,6 +19,7 @@ from benchmarks.results import read_json, write_json
 from envs.environments import Progress
 from reward_learning.diagnostics import diagnose
 from reward_learning.learners import learners, load_model, make_learner
+from reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
 from reward_learning.relabelling import draw_latents, relabel
 from reward_learning.reward_model import RewardModel
 
@@ -86,6 +87,13 @@ def fit_reward(
     return FittedReward(model, training["rows"], diagnostics, training["seconds"])
 
 
+def pair_classifier_of(method: Method, model: RewardModel, data: SeedData, device: str) -> PairClassifier | None:
+    """The classifier of pairs that the scaling `spo-pairs` needs; None for every other scaling."""
+    if method.scaling != "spo-pairs":
+        return None
+    return fit_pair_classifier(model, data.train, data.seed, device=device)[0]
+
+
 def relabel_run(
     experiment: Experiment, prepared: Prepared, data: SeedData, method: Method, model: RewardModel, device: str
 ) -> RelabelledRun:
@@ -103,5 +111,6 @@ def relabel_run(
         method.scaling,
         generator=generator,
         num_comparison_states=experiment.relabel.num_comparison_states,
+        pair_classifier=pair_classifier_of(method, model, data, device),
     )
     return RelabelledRun(rewards, latents.cpu().numpy().astype(np.float32), np.asarray(latent_index))
