@@ -60,7 +60,7 @@ CHUNK_USERS = 512
 
 @dataclass(frozen=True)
 class MaxMinSettings(LearnerSettings):
-    """Settings of `maxmin`. `num_updates` is for the last fit of each group, on all its users.
+    """Settings of `maxmin`. `num_updates` is for the last fits, on all users, shared evenly by the groups.
 
     Attributes:
         num_groups: K (2 in the paper); 0 chooses it by the likelihood of held-out users' answers.
@@ -143,19 +143,18 @@ class MaxMin(NetworkLearner):
             for number, likelihood in enumerate(clustering.likelihoods)
         ]
         assignment = self.assign(preferences)
-        total = self.settings.num_updates * len(kept)
+        settings = dataclasses.replace(self.settings, num_updates=max(1, self.settings.num_updates // len(kept)))
+        total = settings.num_updates * len(kept)
         for place, group in enumerate(network.groups):
             rows = (assignment == place).nonzero().squeeze(1).numpy()
 
-            def report(done: int, _: int, before: int = place * self.settings.num_updates) -> None:
+            def report(done: int, _: int, before: int = place * settings.num_updates) -> None:
                 if progress is not None:
                     progress(before + done, total)
 
             if len(rows):
-                history += [
-                    {"group": float(place), **row}
-                    for row in self._train(group, preferences, seed, rows, self.settings, report)
-                ]
+                fitted = self._train(group, preferences, seed, rows, settings, report)
+                history += [{"group": float(place), **row} for row in fitted]
         self._normalise(preferences)
         return history
 
