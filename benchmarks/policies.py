@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def replay_data(experiment: Experiment, prepared: Prepared, stack: Sequence[Run]
 
 
 def _padded(rows: NDArray[np.float32], num: int) -> NDArray[np.float32]:
-    return np.concatenate([rows, np.zeros((num - len(rows), rows.shape[1]), rows.dtype)])
+    return np.resize(rows, (num, rows.shape[1]))  # repeats rows, which no transition points to
 
 
 def policy_of_users(policy: Policy, stack: Sequence[Run], device: str) -> Callable[..., NDArray[np.float32]]:
@@ -129,6 +130,8 @@ def train_stack(
         act = policy_of_users(policy, stack, device)
         return run_episodes(prepared.environment, act, goals, episodes, seed=step).as_dict()
 
+    if not resume:
+        shutil.rmtree(checkpoint_folder, ignore_errors=True)
     start = time.perf_counter()
     result = train(
         replay_data(experiment, prepared, stack, device),

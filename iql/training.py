@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
 from iql.data import ReplayData
 from iql.learner import Learner
+from iql.networks import Stack
 from iql.policy import Policy
 from iql.runner import CHUNK, Runner
 from iql.settings import IQLError, IQLSettings
@@ -85,7 +87,8 @@ def train(
     ):
         if every is not None and every < 1:
             raise IQLError(f"{name} must be at least 1, is {every}")
-    learner = learner_class(data.to(device), settings, seeds)
+    standard, latent_mean, latent_std = data.to(device).with_standard_latents()
+    learner = learner_class(standard, settings, seeds)
     identity = {"settings": asdict(settings), "seeds": seeds}
     metrics: list[dict[str, Any]] = []
     evaluations: list[dict[str, Any]] = []
@@ -113,27 +116,37 @@ def train(
             metrics.append({"step": step, **learner.metrics()})
         seconds += time.perf_counter() - began
         if on_evaluate is not None and (step == total or (evaluate_every and step % evaluate_every == 0)):
-            evaluations.append({"step": step, "value": on_evaluate(step, make_policy(learner))})
+            evaluations.append(
+                {"step": step, "value": on_evaluate(step, make_policy(learner, latent_mean, latent_std))}
+            )
         if checkpoint_folder is not None and (step % checkpoint_every == 0 or step == total):
             history = {"metrics": metrics, "evaluations": evaluations}
             save_checkpoint(checkpoint_folder, Checkpoint(step, learner.state(), identity, history))
         if progress is not None:
             progress(step, total)
     speed = (step - first) / seconds if seconds else float("nan")
-    return TrainingResult(make_policy(learner), metrics, evaluations, speed)
+    return TrainingResult(make_policy(learner, latent_mean, latent_std), metrics, evaluations, speed)
 
 
-def make_policy(learner: Learner) -> Policy:
-    """A copy of the actors as they are now."""
+def make_policy(learner: Learner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
+    """A copy of the actors as they are now, which takes latents as they came, not standardised.
+
+    Their first layer takes over the standardisation: W (z - mean) / std = (W / std) z - (W / std) mean.
+
+    Args:
+        learner: whose actors.
+        latent_mean: (E, 1, Z).
+        latent_std: (E, 1, Z).
+    """
     settings = learner.settings
-    return Policy(
-        learner.actor().clone(),
-        learner.widths,
-        learner.features,
-        learner.latent_size,
-        settings.discrete_actions,
-        (settings.min_log_std, settings.max_log_std),
-    )
+    actors = learner.actor().clone()
+    stack = Stack(actors, learner.widths)
+    first = learner.features.size
+    weights = stack.weights[0][:, first : first + learner.latent_size]  # (E, Z, H), a view into the actors
+    weights /= latent_std.mT
+    stack.biases[0] -= latent_mean @ weights
+    bounds = (settings.min_log_std, settings.max_log_std)
+    return Policy(actors, learner.widths, learner.features, learner.latent_size, settings.discrete_actions, bounds)
 
 
 def _next(step: int, every: int) -> int:

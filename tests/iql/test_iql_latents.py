@@ -1,0 +1,46 @@
+"""Latents are standardised for training, and the policy takes them as they came."""
+
+import numpy as np
+import torch
+
+from iql.data import ReplayData
+from iql.settings import IQLSettings
+from iql.training import train
+
+SETTINGS = IQLSettings(num_updates=30, batch_size=32, hidden_sizes=(16, 16))
+
+
+def _data(latents):
+    generator = np.random.default_rng(0)
+    num, runs = 200, latents.shape[0]
+    return ReplayData.from_arrays(
+        generator.normal(size=(num, 3)),
+        generator.uniform(-1, 1, size=(num, 2)),
+        generator.normal(size=(num, 3)),
+        np.zeros(num, bool),
+        np.arange(num) % 20 == 19,
+        rewards=generator.normal(size=(runs, num)),
+        latents=latents,
+        latent_index=generator.integers(latents.shape[1], size=(runs, num)),
+    )
+
+
+def test_standard_latents_have_mean_zero_and_deviation_one_and_constants_stay_finite():
+    latents = np.random.default_rng(1).normal(5.0, 3.0, size=(2, 50, 3))
+    latents[..., 2] = 1.0
+    standard, mean, std = _data(latents).with_standard_latents()
+    np.testing.assert_allclose(standard.latents.mean(1), 0.0, atol=1e-5)
+    np.testing.assert_allclose(standard.latents[..., :2].std(1, correction=0), 1.0, atol=1e-4)
+    np.testing.assert_allclose(standard.latents[..., 2], 0.0, atol=1e-6)
+    np.testing.assert_allclose(standard.latents * std + mean, latents, atol=1e-5)
+
+
+def test_a_policy_does_not_depend_on_the_units_of_its_latents():
+    latents = np.random.default_rng(1).normal(size=(2, 10, 2))
+    plain = train(_data(latents), SETTINGS, [0, 1]).policy
+    scaled = train(_data(100.0 * latents + 7.0), SETTINGS, [0, 1]).policy
+    observations = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    asked = latents[:, :5]
+    np.testing.assert_allclose(
+        plain.act(observations, asked), scaled.act(observations, 100.0 * asked + 7.0), rtol=0, atol=2e-4
+    )
