@@ -118,6 +118,8 @@ class ReplayData:
         A goal such as (7, 10) put in as it is outweighs the observation at first, and learning takes twice as long.
         """
         mean = self.latents.mean(1, keepdim=True)
+        if self.latent_size == 0:
+            return self, mean, mean
         std = self.latents.std(1, keepdim=True, correction=0)
         std = torch.where(std < 1e-6 * (1 + mean.abs()), torch.ones_like(std), std)
         return replace(self, latents=(self.latents - mean) / std), mean, std

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,17 +17,31 @@ from iql.settings import IQLError, IQLSettings
 Rate = float | Tensor
 
 
+class Batch(NamedTuple):
+    """What an update learns from; `Learner.fetch` gives it, for many updates at once with one more axis in front."""
+
+    pairs: Tensor
+    """(E, B, F + Z + A), inputs of the critics."""
+    after: Tensor
+    """(E, B, F + Z), inputs of the value networks at the state where the bootstrap is."""
+    rewards: Tensor
+    """(E, K, B), summed over n steps."""
+    discounts: Tensor
+    """(E, 1, B), of the bootstrap."""
+
+
 class Learner:
     """E independent runs of IQL whose parameters, moments and batches lie side by side.
 
-    One buffer (4E, P) holds, row by row, the first critics of all runs, the second critics, the actors and the value
-    networks. All take the same padded input, [features, latent, action], where the action is zero for actors and
-    value networks, and all give A outputs, of which critics and value networks use the first: so one batched product
-    serves two critics and the actor of every run. Padding gets no gradient and stays what it was.
+    One buffer (6E, P) holds, row by row, the two target critics of all runs, the two critics, the actors and the
+    value networks. All take the same padded input, [features, latent, action], where the action is zero for actors
+    and value networks, and all give A outputs, of which critics and value networks use the first: so one batched
+    product serves every network of every run. Padding gets no gradient and stays what it was.
 
     An update keeps the order of the original code: the value network moves towards the target critics, then the
     actor is weighted by the target critics over the *new* values, then the critics regress on the new values, then
-    the targets follow. Actor and critics do not read one another, so they share one pass.
+    the targets follow. What the networks give for the batch depends on none of these steps except for the new values,
+    so all go forward in one pass at the start, and actor and critics go back in one.
 
     Values carry a group axis K, the rewards that one policy is to serve at once. Here K is 1; `iql.maxmin_iql` trains
     critics and value networks for every group and says how their advantages become one.
@@ -64,7 +79,6 @@ class Learner:
         """Every tensor that the next update depends on, by name."""
         return {
             "parameters": self.parameters,
-            "targets": self.targets,
             "average": self.average,
             "first_moments": self._first,
             "second_moments": self._second,
@@ -77,54 +91,48 @@ class Learner:
             if name not in tensors or tensors[name].shape != tensor.shape:
                 raise IQLError(f"the stored state has no {name} of shape {tuple(tensor.shape)}")
             tensor.copy_(tensors[name])
-        for stack in (self._target, self._joint, self._value):
-            stack.refresh()
+        self._all.refresh()
 
     def actor(self) -> Tensor:
         """The actors that evaluation should use, (E, P): the averages where the settings ask for them."""
         return self.average if self.settings.actor_average else self._actor_rows[0]
 
     @torch.inference_mode()
-    def update(self, indices: Tensor, rate: Rate, actor_rate: Rate) -> None:
+    def update(self, batch: Batch, rate: Rate, actor_rate: Rate) -> None:
         """One gradient update of every run.
 
         Args:
-            indices: (E, B) int64, the transitions of each run's batch.
+            batch: of every run, from `fetch`.
             rate: Adam's step size for values and critics.
             actor_rate: Adam's step size for the actor.
         """
         settings = self.settings
-        rewards, discounts, actions = self._gather(indices)
+        self._fill_inputs(batch)
         self._steps.add_(1)
-        self._target.forward(self._pairs, self._target_work)
-        torch.amin(self._target_outputs, 0, out=self._target_values)
+        self._all.forward(self._inputs, self._work)
 
-        self._value.forward(self._states, self._value_work)
+        torch.minimum(self._target_first, self._target_second, out=self._target_values)
         torch.sub(self._target_values, self._value_outputs, out=self._differences)
-        sides = losses.expectile_weights(self._scalarise(self._differences), settings.expectile)
-        self._value_gradient.copy_(losses.value_gradient(self._differences, sides[:, None]))
-        self._value.backward(self._states, self._value_output_gradient, self._value_work, self._value_grad)
+        self._write_value_gradient()
+        self._value.backward(self._value_inputs, self._value_output_gradient, self._value_work, self._value_grad)
         self._adam(self._value_rows, rate)
         self._value.refresh()
 
         self._value.forward(self._both_states, self._both_work)
-        self._advantages.copy_(self._scalarise(self._target_values - self._new_values))
+        self._advantages = self._scalarise(torch.sub(self._target_values, self._new_values, out=self._new_differences))
         weights = losses.advantage_weights(self._advantages, settings.temperature, settings.advantage_clip)
-        self._critic_targets.copy_(losses.td_targets(rewards, discounts[:, None], self._next_values))
-
-        self._joint.forward(self._inputs, self._joint_work)
-        self._critic_gradient.copy_(losses.critic_gradient(self._critic_outputs, self._critic_targets))
-        self._write_actor_gradient(actions, weights)
-        self._joint.backward(self._inputs, self._joint_gradient, self._joint_work, self._joint_grad)
+        losses.td_targets(batch.rewards, batch.discounts, self._next_values, out=self._critic_targets)
+        losses.critic_gradient(self._critic_outputs, self._critic_targets, out=self._critic_gradient)
+        self._write_actor_gradient(batch.pairs[..., self._state_size :], weights)
+        self._joint.backward(self._joint_inputs, self._joint_output_gradient, self._joint_work, self._joint_grad)
         if settings.schedule == "cosine-actor":
             self._adam(self._critic_rows, rate)
             self._adam(self._actor_rows, actor_rate)
         else:
             self._adam(self._joint_rows, rate)
-        self._joint.refresh()
 
         self.targets.lerp_(self._critic_rows[0], settings.polyak)
-        self._target.refresh()
+        self._followers.refresh()
         if settings.actor_average:
             self.average.lerp_(self._actor_rows[0], settings.actor_average)
 
@@ -172,10 +180,12 @@ class Learner:
         self.num_transitions = len(data)
 
     def _prepare_parameters(self, seeds: list[int]) -> None:
-        runs, groups = self.num_runs, self.num_groups
-        size, each = num_parameters(self.widths) + self.action_size, runs * groups
-        self.parameters = torch.zeros(3 * each + runs, size, device=self.device)
-        blocks = self.parameters.split([each, each, runs, each])  # critics, critics, actors, value networks
+        runs, each = self.num_runs, self.num_runs * self.num_groups
+        size = num_parameters(self.widths) + self.action_size
+        self.parameters = torch.zeros(5 * each + runs, size, device=self.device)
+        self.targets = self.parameters[: 2 * each]
+        trained = self.parameters[2 * each :]
+        blocks = trained.split([each, each, runs, each])  # critics, critics, actors, value networks
         for run, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)  # on the CPU: the same start on every device
             for net, block in enumerate(blocks):
@@ -183,90 +193,93 @@ class Learner:
                 for row in block.view(runs, -1, size)[run]:
                     drawn = initial_parameters(self.widths, inputs, generator)
                     row[: len(drawn)] = drawn.to(self.device)
-        self.targets = self.parameters[: 2 * each].clone()
-        self.average = self.parameters[2 * each : 2 * each + runs].clone()
-        self._gradient = torch.zeros_like(self.parameters)
-        self._first = torch.zeros_like(self.parameters)
-        self._second = torch.zeros_like(self.parameters)
+        self.targets.copy_(trained[: 2 * each])
+        self.average = blocks[2].clone()
+        gradient, self._first, self._second = (torch.zeros_like(trained) for _ in range(3))
         self._steps = torch.zeros((), device=self.device)
-        self._critic_rows = self._rows(0, 2 * each)
-        self._actor_rows = self._rows(2 * each, 2 * each + runs)
-        self._joint_rows = self._rows(0, 2 * each + runs)
-        self._value_rows = self._rows(2 * each + runs, 3 * each + runs)
-        widths, precision = self.widths, self.settings.precision
-        self._target = Stack(self.targets, widths, precision)
-        self._joint = Stack(self._joint_rows[0], widths, precision)
-        self._value = Stack(self._value_rows[0], widths, precision)
-        self._joint_grad = Stack(self._joint_rows[1], widths)
-        self._value_grad = Stack(self._value_rows[1], widths)
+
+        def rows(first: int, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            return trained[first:last], gradient[first:last], self._first[first:last], self._second[first:last]
+
+        critics, joint, last = 2 * each, 2 * each + runs, 3 * each + runs
+        self._critic_rows, self._actor_rows = rows(0, critics), rows(critics, joint)
+        self._joint_rows, self._value_rows = rows(0, joint), rows(joint, last)
+        self._gradient = gradient
+        self._all = Stack(self.parameters, self.widths, self.settings.precision)
+        self._followers = self._all.rows(0, 2 * each + joint)  # what moves at the end of an update
+        self._joint = self._all.rows(2 * each, 2 * each + joint)
+        self._value = self._all.rows(2 * each + joint, 2 * each + last)
+        self._joint_grad = Stack(self._joint_rows[1], self.widths)
+        self._value_grad = Stack(self._value_rows[1], self.widths)
         self._raw_log_stds = self._actor_rows[0][:, None, -self.action_size :]  # (E, 1, A)
         self._log_std_grad = self._actor_rows[1][:, None, -self.action_size :]
-
-    def _rows(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Some rows of the parameters, their gradients and both moments."""
-        rows = slice(first, last)
-        return self.parameters[rows], self._gradient[rows], self._first[rows], self._second[rows]
 
     def _prepare_buffers(self) -> None:
         """What an update writes, and the views through which it reads it again."""
         runs, groups, batch, widths = self.num_runs, self.num_groups, self.settings.batch_size, self.widths
         each, precision, device = runs * groups, self.settings.precision, self.device
-        self._inputs = torch.zeros(2 * each + runs, batch, widths[0], device=device)
+        targets, joint = 2 * each, 4 * each + runs  # where the rows of the targets and of critics and actors end
+        self._inputs = torch.zeros(5 * each + runs, batch, widths[0], device=device)
+        self._joint_inputs, self._value_inputs = self._inputs[targets:joint], self._inputs[joint:]
         self._both_states = torch.zeros(each, 2 * batch, widths[0], device=device)  # at s, then at s'
-        self._pairs = self._inputs[: 2 * each]
-        self._states = self._both_states[:, :batch]
-        self._target_work = Workspace(2 * each, batch, widths, device, precision)
-        self._value_work = Workspace(each, batch, widths, device, precision)
+        self._work = Workspace(5 * each + runs, batch, widths, device, precision)
+        self._joint_work, self._value_work = self._work.rows(targets, joint), self._work.rows(joint, joint + each)
         self._both_work = Workspace(each, 2 * batch, widths, device, precision)
-        self._joint_work = Workspace(2 * each + runs, batch, widths, device, precision)
         self._value_output_gradient = torch.zeros_like(self._value_work.outputs)
-        self._joint_gradient = torch.zeros_like(self._joint_work.outputs)
+        self._joint_output_gradient = torch.zeros_like(self._joint_work.outputs)
         # what critics and value networks give is their first output; (E, K, B), for both critics (2, E, K, B)
-        self._target_outputs = self._target_work.outputs[:, 0].view(2, runs, groups, batch)
+        self._target_first, self._target_second = self._work.outputs[:targets, 0].view(2, runs, groups, batch)
         self._value_outputs = self._value_work.outputs[:, 0].view(runs, groups, batch)
         self._value_gradient = self._value_output_gradient[:, 0].view(runs, groups, batch)
         self._new_values, self._next_values = (
             half.unflatten(0, (runs, groups)) for half in self._both_work.outputs[:, 0].split(batch, dim=1)
         )
         self._critic_outputs = self._joint_work.outputs[: 2 * each, 0].view(2, runs, groups, batch)
-        self._critic_gradient = self._joint_gradient[: 2 * each, 0].view(2, runs, groups, batch)
+        self._critic_gradient = self._joint_output_gradient[: 2 * each, 0].view(2, runs, groups, batch)
         self._actor_outputs = self._joint_work.outputs[2 * each :].mT  # (E, B, A)
-        self._actor_gradient = self._joint_gradient[2 * each :].mT
-        self._target_values = torch.zeros(runs, groups, batch, device=device)
-        self._differences = torch.zeros_like(self._target_values)
-        self._critic_targets = torch.zeros_like(self._target_values)
+        self._actor_gradient = self._joint_output_gradient[2 * each :].mT
+        self._target_values, self._differences, self._new_differences, self._critic_targets = (
+            torch.zeros(runs, groups, batch, device=device) for _ in range(4)
+        )
         self._advantages = torch.zeros(runs, batch, device=device)
         self._prepare_slots()
 
     def _prepare_slots(self) -> None:
-        """Where the parts of a batch go in the inputs; every slot takes (E, 1, B, columns) by broadcasting."""
+        """Where a batch goes in the inputs; every slot takes (E, 1, B, columns) by broadcasting."""
         runs, groups, batch, width = self.num_runs, self.num_groups, self.settings.batch_size, self.widths[0]
-        size, states, each = self.features.size, self._state_size, runs * groups
-        critics = self._inputs[: 2 * each].view(2, runs, groups, batch, width)
-        actors = self._inputs[2 * each :].view(runs, 1, batch, width)
+        states, each = self._state_size, runs * groups
         both = self._both_states.view(runs, groups, 2, batch, width)
-        at_s, after = both[:, :, 0], both[:, :, 1]
-        self._slots_here = [slot[..., :size] for slot in (critics, actors, at_s)]
-        self._slot_there = after[..., :size]
-        self._slot_actions = critics[..., states:]
-        self._slots_latents = [slot[..., size:states] for slot in (critics, actors, at_s, after)]
+        actors = self._inputs[4 * each : 4 * each + runs].view(runs, 1, batch, width)
+        values = self._value_inputs.view(runs, groups, batch, width)
+        self._slot_pairs = self._inputs[: 4 * each].view(4, runs, groups, batch, width)
+        self._slots_states = [slot[..., :states] for slot in (actors, values, both[:, :, 0])]
+        self._slot_after = both[:, :, 1, :, :states]
 
-    def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Fills the inputs; returns rewards (E, K, B), discounts (E, B) and actions (E, B, A)."""
-        runs, batch = indices.shape
-        rows = self._table.index_select(0, indices.view(-1)).view(runs, 1, batch, -1)
+    @torch.inference_mode()
+    def fetch(self, indices: Tensor) -> Batch:
+        """The batches of transitions (..., E, B) int64, each run's own."""
+        shape, flat = indices.shape, (indices + self._run_offsets).view(-1)
+        rows = self._table.index_select(0, indices.view(-1)).view(*shape, -1)
         here, actions, there, discounts = rows.split(self._columns, dim=-1)
-        flat = (indices + self._run_offsets).view(-1)
-        for slot in self._slots_here:
-            slot.copy_(here)
-        self._slot_there.copy_(there)
-        self._slot_actions.copy_(actions)
-        if self.latent_size:
-            latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(runs, 1, batch, -1)
-            for slot in self._slots_latents:
-                slot.copy_(latents)
-        rewards = self._rewards.index_select(0, flat).view(runs, batch, -1).mT
-        return rewards, discounts[:, 0, :, 0], actions[:, 0]
+        latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(*shape, -1)
+        rewards = self._rewards.index_select(0, flat).view(*shape, -1)
+        return Batch(
+            pairs=torch.cat([here, latents, actions], dim=-1),
+            after=torch.cat([there, latents], dim=-1),
+            rewards=rewards.mT.contiguous(),
+            discounts=discounts.mT.contiguous(),
+        )
+
+    def _fill_inputs(self, batch: Batch) -> None:
+        pairs = batch.pairs[:, None]
+        self._slot_pairs.copy_(pairs)
+        states = pairs[..., : self._state_size]
+        for slot in self._slots_states:
+            slot.copy_(states)
+        self._slot_after.copy_(batch.after[:, None])
+
+    def _write_value_gradient(self) -> None:
+        losses.expectile_gradient(self._differences, self.settings.expectile, out=self._value_gradient)
 
     def _scalarise(self, values: Tensor) -> Tensor:
         """What counts for the policy, (E, B), of numbers (E, K, B) per group."""
@@ -284,7 +297,7 @@ class Learner:
         log_stds = self._log_stds()
         by_outputs, by_log_stds = losses.gaussian_actor_gradient(outputs, log_stds, actions, weights)
         self._actor_gradient.copy_(by_outputs)
-        self._log_std_grad.copy_(by_log_stds * (self._raw_log_stds == log_stds))  # no gradient outside the bounds
+        torch.mul(by_log_stds, self._raw_log_stds == log_stds, out=self._log_std_grad)  # none outside the bounds
 
     def _adam(self, rows: tuple[Tensor, Tensor, Tensor, Tensor], rate: Rate) -> None:
         """Adam (betas 0.9 and 0.999) on some rows of the buffer, in one kernel."""

@@ -25,20 +25,24 @@ def expectile_loss(difference: Tensor, expectile: float) -> Tensor:
     return expectile_weights(difference, expectile) * difference.square()
 
 
-def value_gradient(difference: Tensor, weights: Tensor) -> Tensor:
-    """Derivative of the batch mean of weights (Q - V)^2 by V, for differences (..., B) and `expectile_weights`."""
-    return weights * difference * (-2.0 / difference.shape[-1])
+def expectile_gradient(difference: Tensor, expectile: float, out: Tensor | None = None) -> Tensor:
+    """Derivative of the batch mean of `expectile_loss(Q - V)` by V, for differences (..., B)."""
+    # the weight times u is a leaky rectifier of u, which is one call
+    out = torch.empty_like(difference) if out is None else out
+    torch.ops.aten.leaky_relu.out(difference, (1 - expectile) / expectile, out=out)
+    return out.mul_(-2.0 * expectile / difference.shape[-1])
 
 
-def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor) -> Tensor:
+def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor, *, out: Tensor | None = None) -> Tensor:
     """What Q(s, a) regresses on (eq. 6): r + gamma (1 - terminal) V(s').
 
     Args:
         rewards: (..., B), summed over n steps where n > 1.
         discounts: (..., B), gamma^n, and 0 where the task ended on the way.
         next_values: (..., B), V at the state after the last summed reward.
+        out: where to write them.
     """
-    return torch.addcmul(rewards, discounts, next_values)
+    return torch.addcmul(rewards, discounts, next_values, out=out)
 
 
 def critic_loss(values: Tensor, targets: Tensor) -> Tensor:
@@ -46,14 +50,14 @@ def critic_loss(values: Tensor, targets: Tensor) -> Tensor:
     return (values - targets).square()
 
 
-def critic_gradient(values: Tensor, targets: Tensor) -> Tensor:
+def critic_gradient(values: Tensor, targets: Tensor, out: Tensor | None = None) -> Tensor:
     """Derivative of the batch mean of `critic_loss` by Q, for values (..., B)."""
-    return (values - targets) * (2.0 / values.shape[-1])
+    return torch.sub(values, targets, out=out).mul_(2.0 / values.shape[-1])
 
 
 def advantage_weights(advantages: Tensor, temperature: float, clip: float = 100.0) -> Tensor:
     """Weights exp(temperature (Q - V)) of the behaviour's actions, at most `clip` (eq. 7)."""
-    return (advantages * temperature).exp().clamp(max=clip)
+    return (advantages * temperature).exp_().clamp_(max=clip)
 
 
 def gaussian_log_prob(means: Tensor, log_stds: Tensor, actions: Tensor) -> Tensor:
@@ -77,11 +81,11 @@ def gaussian_actor_gradient(
         Derivatives by `outputs` (..., B, A) and by `log_stds` (..., 1, A).
     """
     means = outputs.tanh()
-    scaled = (actions - means) * (-log_stds).exp()
-    weights = weights.unsqueeze(-1) / weights.shape[-1]
-    by_mean = -weights * scaled * (-log_stds).exp()
-    by_log_std = (weights * (1 - scaled.square())).sum(-2, keepdim=True)
-    return by_mean * (1 - means.square()), by_log_std
+    weights = weights / weights.shape[-1]
+    errors = means - actions
+    by_mean = errors * weights.unsqueeze(-1) * (-2 * log_stds).exp()
+    by_log_std = weights.sum(-1)[..., None, None] - (by_mean * errors).sum(-2, keepdim=True)
+    return torch.ops.aten.tanh_backward(by_mean, means), by_log_std
 
 
 def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:

@@ -27,8 +27,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from iql import losses
 from iql.data import ReplayData
-from iql.learner import Learner, Rate
+from iql.learner import Batch, Learner, Rate
 from iql.networks import Workspace
 from iql.settings import IQLError, IQLSettings
 from iql.training import TrainingResult, train
@@ -71,9 +72,9 @@ class MaxMinLearner(Learner):
         return {**super().state(), "group_weights": self.group_weights, "group_values": self.group_values}
 
     @torch.inference_mode()
-    def update(self, indices: Tensor, rate: Rate, actor_rate: Rate) -> None:
+    def update(self, batch: Batch, rate: Rate, actor_rate: Rate) -> None:
         """One update of every run, then one step of the weights over the groups."""
-        super().update(indices, rate, actor_rate)
+        super().update(batch, rate, actor_rate)
         outputs = self._value.forward(self._starts, self._start_work)
         values = outputs[:, 0].mean(-1).view_as(self.group_weights)
         self.group_values.copy_(values)
@@ -93,6 +94,11 @@ class MaxMinLearner(Learner):
 
     def _scalarise(self, values: Tensor) -> Tensor:
         return (self.group_weights[:, :, None] * values).sum(1)
+
+    def _write_value_gradient(self) -> None:
+        sides = losses.expectile_weights(self._scalarise(self._differences), self.settings.expectile)
+        torch.mul(sides[:, None], self._differences, out=self._value_gradient)
+        self._value_gradient.mul_(-2 / self.settings.batch_size)
 
     def _start_inputs(self, data: ReplayData) -> Tensor:
         """Inputs of the value networks at the first observations of up to 256 episodes, evenly through the data."""

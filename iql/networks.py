@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -122,17 +123,25 @@ class Stack:
             bias = flat[:, offset : offset + after]
             self.biases.append(bias.unsqueeze(2 if last else 1))
             offset += after
-        self._middle = self.weights[1:-1]  # what the products between hidden layers take
-        if precision == "bfloat16":
-            self._middle = [weight.to(torch.bfloat16) for weight in self._middle]
-        self._middle_transposed = [weight.mT for weight in self._middle]
-        self._low = precision == "bfloat16"
+        middle = self.weights[1:-1]
+        self._use([weight.to(torch.bfloat16) for weight in middle] if precision == "bfloat16" else middle)
+
+    def rows(self, first: int, last: int) -> Stack:
+        """The networks `first` to `last` - 1 as a stack of their own, which shares everything with this one."""
+        part = Stack(self.flat[first:last], self.widths)
+        part._use([weight[first:last] for weight in self._middle])
+        return part
+
+    def _use(self, middle: list[Tensor]) -> None:
+        self._middle = middle  # what the products between hidden layers take: the weights, or copies of them
+        self._middle_transposed = [weight.mT for weight in middle]
+        self._low = bool(middle) and middle[0].dtype == torch.bfloat16
 
     def refresh(self) -> None:
         """Must follow every change of the parameters: renews the copies in lower precision, where there are any."""
         if self._low:
-            for copy, weight in zip(self._middle, self.weights[1:-1], strict=True):
-                copy.copy_(weight)
+            for low, weight in zip(self._middle, self.weights[1:-1], strict=True):
+                low.copy_(weight)
 
     def forward(self, inputs: Tensor, work: Workspace) -> Tensor:
         """Outputs (M, A, B) of inputs (M, B, in); what `backward` needs stays in `work`, the outputs too."""
@@ -157,10 +166,10 @@ class Stack:
             _mask(upper, work.hidden[layer + 1])
             torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[layer + 1])
             if self._low:
-                upper = work.low_gradient[layer].copy_(upper)
+                upper = work.low_product[layer].copy_(upper)
                 weights = torch.bmm(work.low_transposed[layer], upper, out=work.low_weights[layer])
                 gradient.weights[layer + 1].copy_(weights)
-                lower.copy_(torch.bmm(upper, self._middle_transposed[layer], out=work.low_lower[layer]))
+                lower.copy_(torch.bmm(upper, self._middle_transposed[layer], out=work.low[layer]))
             else:
                 torch.bmm(work.hidden[layer].mT, upper, out=gradient.weights[layer + 1])
                 torch.bmm(upper, self._middle_transposed[layer], out=lower)
@@ -184,21 +193,34 @@ class Workspace:
     def __init__(
         self, num: int, batch: int, widths: Sequence[int], device: torch.device, precision: Precision = "float32"
     ) -> None:
-        hidden = widths[1:-1]
+        hidden, low = widths[1:-1], torch.bfloat16
         self.hidden = [torch.empty(num, batch, width, device=device) for width in hidden]
         self.gradients = [torch.empty_like(buffer) for buffer in self.hidden]
+        if precision == "bfloat16":  # the products read copies, so layers share a buffer and less leaves the cache
+            shared = {buffer.shape: buffer for buffer in self.gradients}
+            self.gradients = [shared[buffer.shape] for buffer in self.gradients]
         self.outputs = torch.empty(num, widths[-1], batch, device=device)
+        lows = self.hidden if precision == "bfloat16" else []
+        self.low = [torch.empty_like(buffer, dtype=low) for buffer in lows[:-1]]
+        self.low_product = [torch.empty_like(buffer, dtype=low) for buffer in lows[1:]]
+        self.low_weights = [
+            torch.empty(num, before.shape[2], after.shape[2], dtype=low, device=device)
+            for before, after in pairwise(lows)
+        ]
+        self._transpose()
+
+    def rows(self, first: int, last: int) -> Workspace:
+        """The buffers of the networks `first` to `last` - 1."""
+        part = copy(self)
+        part.outputs = self.outputs[first:last]
+        for name in ("hidden", "gradients", "low", "low_product", "low_weights"):
+            setattr(part, name, [buffer[first:last] for buffer in getattr(self, name)])
+        part._transpose()
+        return part
+
+    def _transpose(self) -> None:
         self.last_transposed = self.hidden[-1].mT
-        if precision == "bfloat16":
-            low = torch.bfloat16
-            self.low = [torch.empty_like(buffer, dtype=low) for buffer in self.hidden[:-1]]
-            self.low_transposed = [buffer.mT for buffer in self.low]
-            self.low_lower = [torch.empty_like(buffer) for buffer in self.low]
-            self.low_product = [torch.empty_like(buffer, dtype=low) for buffer in self.hidden[1:]]
-            self.low_gradient = [torch.empty_like(buffer) for buffer in self.low_product]
-            self.low_weights = [
-                torch.empty(num, before, after, dtype=low, device=device) for before, after in pairwise(hidden)
-            ]
+        self.low_transposed = [buffer.mT for buffer in self.low]
 
 
 def _mask(gradient: Tensor, activation: Tensor) -> None:

@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 
 from iql.data import draw_indices
-from iql.learner import Learner
+from iql.learner import Batch, Learner
 
-CHUNK = 250
-"""Updates whose batches are drawn at once; fixed, because a run's batches depend on it."""
+CHUNK = 100
+"""Updates whose batches are drawn and fetched at once; fixed, because a run's batches depend on it."""
 
 _WARM_UPS = 3
 _log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Batches and step sizes of a chunk of updates lie on the device; a counter there says which is next.
+    """Fetches the batches of a chunk of updates at once and runs the updates.
 
-    So an update reads nothing from the host, and on a GPU it is captured once as a CUDA graph and replayed. Where the
-    capture fails, the same updates are launched one kernel at a time.
+    On a GPU batches and step sizes lie on the device and a counter there says which is next, so that an update reads
+    nothing from the host and can be captured once as a CUDA graph and replayed. Where the capture fails, the same
+    updates are launched one kernel at a time.
 
     Args:
         learner: what is updated.
@@ -30,14 +31,14 @@ class Runner:
     """
 
     def __init__(self, learner: Learner, seeds: list[int], graph: bool = True) -> None:
-        device, settings = learner.device, learner.settings
         self._learner = learner
         self._seeds = seeds
         self._chunk = -1
-        self._indices = torch.zeros(CHUNK, learner.num_runs, settings.batch_size, dtype=torch.int64, device=device)
-        self._rates = torch.zeros(CHUNK, 2, device=device)
-        self._next = torch.zeros(1, dtype=torch.int64, device=device)
-        self._wants_graph = graph and device.type == "cuda"
+        self._batches: Batch | None = None  # of the chunk, with its updates in front
+        self._rates: list[tuple[float, float]] = []
+        self._device_rates = torch.zeros(CHUNK, 2, device=learner.device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=learner.device)
+        self._wants_graph = graph and learner.device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @property
@@ -48,35 +49,44 @@ class Runner:
     def run(self, start: int, stop: int) -> None:
         """The updates start to stop - 1."""
         while start < stop:
-            self._load_chunk(start // CHUNK)  # before the counter is set: a capture moves it
-            self._next.fill_(start % CHUNK)
-            upto = min(stop, (start // CHUNK + 1) * CHUNK)
-            for _ in range(start, upto):
-                if self._graph is not None:
+            self._load_chunk(start // CHUNK)
+            assert self._batches is not None
+            first, last = start % CHUNK, start % CHUNK + min(stop, (start // CHUNK + 1) * CHUNK) - start
+            if self._graph is not None:
+                self._next.fill_(first)
+                for _ in range(first, last):
                     self._graph.replay()
-                else:
-                    self._update()
-            start = upto
+            else:
+                for row in range(first, last):
+                    self._learner.update(Batch(*(part[row] for part in self._batches)), *self._rates[row])
+            start += last - first
 
     def _load_chunk(self, chunk: int) -> None:
         if chunk == self._chunk:
             return
         learner, first = self._learner, chunk * CHUNK
         batch, num = learner.settings.batch_size, learner.num_transitions
-        self._indices.copy_(draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device))
-        self._rates.copy_(torch.tensor(learner.rates(first, first + CHUNK)))
+        fetched = learner.fetch(draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device))
+        self._rates = learner.rates(first, first + CHUNK)
+        self._device_rates.copy_(torch.tensor(self._rates))
+        if self._batches is None or self._graph is None:
+            self._batches = fetched
+        else:  # the graph reads from where the first chunk lay
+            for kept, part in zip(self._batches, fetched, strict=True):
+                kept.copy_(part)
         self._chunk = chunk
         if self._wants_graph:
             self._wants_graph = False
-            self._graph = self._capture()
+            self._graph = self._capture(self._batches)
 
     @torch.inference_mode()
-    def _update(self) -> None:
-        rates = self._rates.index_select(0, self._next)[0]
-        self._learner.update(self._indices.index_select(0, self._next)[0], rates[0], rates[1])
+    def _update_from_device(self, batches: Batch) -> None:
+        rates = self._device_rates.index_select(0, self._next)[0]
+        batch = Batch(*(part.index_select(0, self._next)[0] for part in batches))
+        self._learner.update(batch, rates[0], rates[1])
         self._next.add_(1)
 
-    def _capture(self) -> torch.cuda.CUDAGraph | None:
+    def _capture(self, batches: Batch) -> torch.cuda.CUDAGraph | None:
         """A graph of one update, or None where none can be had; the learner is afterwards as it was before."""
         before: dict[str, Tensor] = {name: tensor.clone() for name, tensor in self._learner.state().items()}
         graph = torch.cuda.CUDAGraph()
@@ -86,10 +96,10 @@ class Runner:
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UPS):
-                    self._update()
+                    self._update_from_device(batches)
             torch.cuda.current_stream().wait_stream(side)
             with torch.cuda.graph(graph):
-                self._update()
+                self._update_from_device(batches)
         except RuntimeError as error:
             _log.warning("no CUDA graph (%s); launching updates one kernel at a time", str(error).splitlines()[0])
             return None

@@ -26,6 +26,11 @@ def layer_weight(stack: Stack, layer: int, row: int, shape: tuple[int, ...]) -> 
     return weight[: shape[0], : shape[1]]
 
 
+def trained_stack(learner: Learner) -> Stack:
+    """All networks but the targets: critics, critics, actors and value networks, each E rows."""
+    return Stack(learner.parameters[len(learner.targets) :], learner.widths)
+
+
 class ReferenceIQL:
     """One run of a learner, its parameters copied, its update in the order of the original code."""
 
@@ -38,7 +43,7 @@ class ReferenceIQL:
         self.t1, self.t2 = mlp((state + actions, *hidden, 1)), mlp((state + actions, *hidden, 1))
         self.pi, self.v = mlp((state, *hidden, actions)), mlp((state, *hidden, 1))
         self.log_std = nn.Parameter(torch.zeros(1, actions))
-        stack, runs = Stack(learner.parameters, learner.widths), learner.num_runs
+        stack, runs = trained_stack(learner), learner.num_runs
         for net, row in ((self.q1, 0), (self.q2, 1), (self.pi, 2), (self.v, 3), (self.t1, 0), (self.t2, 1)):
             linears = [module for module in net if isinstance(module, nn.Linear)]
             for layer, linear in enumerate(linears):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from iql_reference import ReferenceIQL, layer_weight
+from iql_reference import ReferenceIQL, layer_weight, trained_stack
 
 from iql import InputFeatures, IQLError, IQLSettings, ReplayData, train
 from iql.data import fold_rewards
@@ -78,11 +78,14 @@ def test_updates_equal_a_plain_autograd_iql(discrete: bool, schedule: str) -> No
         indices = torch.randint(len(data), (2, settings.batch_size), generator=generator)
         for run, reference in enumerate(references):
             reference.update(reference_batch(learner, data, indices[run], run), *rates)
-        learner.update(indices, *rates)
+        learner.update(learner.fetch(indices), *rates)
     for run, reference in enumerate(references):
-        stack, runs = Stack(learner.parameters, learner.widths), 2
+        stack, runs = trained_stack(learner), 2
         checks = [(stack, net, getattr(reference, name)) for net, name in enumerate(("q1", "q2", "pi", "v"))]
-        checks += [(learner._target, 0, reference.t1), (learner._target, 1, reference.t2)]
+        checks += [
+            (Stack(learner.targets, learner.widths), 0, reference.t1),
+            (Stack(learner.targets, learner.widths), 1, reference.t2),
+        ]
         checks += [(Stack(learner.average, learner.widths), 0, reference.average)]
         for stacked, net, expected in checks:
             tensors = expected if isinstance(expected, list) else list(expected.parameters())
@@ -98,15 +101,13 @@ def test_updates_equal_a_plain_autograd_iql(discrete: bool, schedule: str) -> No
 
 def test_padding_stays_what_it_was() -> None:
     learner = Learner(make_data(), SETTINGS, [0, 1])
-    padding = Stack(learner.parameters, learner.widths).weights[-1][:4, 1]  # critics give one number, not A
+    padding = trained_stack(learner).weights[-1][:4, 1]  # critics give one number, not A
     before = learner.parameters.clone(), padding.clone()
     for rates in learner.rates(0, 5):
-        learner.update(torch.randint(400, (2, 32)), *rates)
+        learner.update(learner.fetch(torch.randint(400, (2, 32))), *rates)
     assert not torch.equal(before[0], learner.parameters)
     assert torch.equal(before[1], padding)
-    assert (
-        Stack(learner.parameters, learner.widths).weights[0][4:, -2:] == 0
-    ).all()  # actors and value networks do not see the action
+    assert (trained_stack(learner).weights[0][4:, -2:] == 0).all()  # actors and value networks do not see the action
 
 
 def test_bfloat16_gradients_point_where_those_of_float32_point() -> None:
@@ -115,12 +116,12 @@ def test_bfloat16_gradients_point_where_those_of_float32_point() -> None:
     exact, rounded = (Learner(data, replace(settings, precision=p), [0, 1]) for p in ("float32", "bfloat16"))
     indices = torch.randint(400, (2, 256), generator=torch.Generator().manual_seed(0))
     for learner in (exact, rounded):
-        learner.update(indices, 0.0, 0.0)
+        learner.update(learner.fetch(indices), 0.0, 0.0)
     assert not torch.equal(exact._gradient, rounded._gradient)
     assert torch.cosine_similarity(exact._gradient, rounded._gradient, dim=1).min() > 0.9995
     for rates in exact.rates(0, 30):
         for learner in (exact, rounded):
-            learner.update(indices, *rates)
+            learner.update(learner.fetch(indices), *rates)
     moved = exact.parameters - Learner(data, settings, [0, 1]).parameters
     assert (exact.parameters - rounded.parameters).norm() < 0.2 * moved.norm()
 

@@ -11,10 +11,6 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def value_gradient(difference: Tensor, expectile: float) -> Tensor:
-    return losses.value_gradient(difference, losses.expectile_weights(difference, expectile))
-
-
 def test_expectile_loss_weighs_the_two_sides() -> None:
     loss = losses.expectile_loss(torch.tensor([2.0, -2.0]), 0.9)
     assert torch.allclose(loss, torch.tensor([0.9 * 4, 0.1 * 4]))
@@ -25,7 +21,7 @@ def test_minimum_of_the_expectile_loss(expectile: float) -> None:
     targets = random(2000).exp()
     value = torch.zeros((), dtype=torch.float64)
     for _ in range(400):
-        value = value - 0.5 * value_gradient(targets - value, expectile).sum()
+        value = value - 0.5 * losses.expectile_gradient(targets - value, expectile).sum()
     if expectile == 0.5:
         assert torch.isclose(value, targets.mean(), atol=1e-9)
     else:  # the defining equation of an expectile
@@ -36,7 +32,7 @@ def test_minimum_of_the_expectile_loss(expectile: float) -> None:
 def test_value_gradient_is_that_of_autograd() -> None:
     targets, values = random(3, 64), random(3, 64, seed=1).requires_grad_()
     losses.expectile_loss(targets - values, 0.8).mean(-1).sum().backward()
-    assert torch.allclose(value_gradient(targets - values.detach(), 0.8), values.grad)
+    assert torch.allclose(losses.expectile_gradient(targets - values.detach(), 0.8), values.grad)
 
 
 def test_critic_gradient_is_that_of_autograd() -> None:
