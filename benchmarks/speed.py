@@ -24,6 +24,7 @@ from benchmarks.progress import Reporter
 from benchmarks.speed_iql import measure_updates
 from envs.environments import environments
 from envs.registry import unknown_name
+from iql.settings import Precision
 from preference_oracles.labelling import collect_preferences
 from preference_oracles.populations import get_population
 from reward_learning.learners import make_learner
@@ -168,9 +169,12 @@ def relabelling(device: str) -> list[Speed]:
 def iql_updates(device: str) -> list[Speed]:
     """Updates per second at batch 256 and two hidden layers of 256: one seed, and several at once in one stack."""
     rows = []
-    for runs in (1, 10) if device.startswith("cuda") else (1, 4):
-        measured = measure_updates(runs=runs, device=device)
-        what = f"IQL, {runs} seed{'s at once' if runs > 1 else ''}, batch 256, 2 x 256"
+    stacks: tuple[tuple[int, Precision], ...] = ((1, "float32"), (1, "bfloat16"), (4, "bfloat16"))
+    if device.startswith("cuda"):
+        stacks = ((1, "float32"), (10, "float32"))
+    for runs, precision in stacks:
+        measured = measure_updates(runs=runs, precision=precision, device=device)
+        what = f"IQL, {runs} seed{'s at once' if runs > 1 else ''}, batch 256, 2 x 256, {precision}"
         rows.append(Speed(what, measured.ours, "updates/s", "plain eager PyTorch IQL, one seed", measured.baseline))
     return rows
 
