@@ -124,6 +124,17 @@ class ReplayData:
         std = torch.where(std < 1e-6 * (1 + mean.abs()), torch.ones_like(std), std)
         return replace(self, latents=(self.latents - mean) / std), mean, std
 
+    def with_standard_rewards(self) -> ReplayData:
+        """The same data with rewards of deviation 1, and of mean 0 where no transition is terminal.
+
+        Without terminals a constant added to every reward adds the same to every value, so no policy changes; with
+        discount 0.99 a mean of 0.4 is an offset of 40 beneath advantages of a few tenths, which the critics have to
+        carry. Where episodes end truly the constant would say how good it is to end, so the mean stays.
+        """
+        std = self.rewards.std(-1, keepdim=True).clamp_min(1e-6)
+        mean = 0.0 if self.terminals.any() else self.rewards.mean(-1, keepdim=True)
+        return replace(self, rewards=(self.rewards - mean) / std)
+
     def fingerprint(self) -> str:
         """A checksum of everything in it, by which a checkpoint knows its data again."""
         digest = hashlib.sha256()

@@ -68,6 +68,8 @@ class IQLSettings:
     """Largest advantage weight."""
     discount: float = 0.99
     """Discount per step."""
+    standard_rewards: bool = False
+    """Bring each run's rewards to deviation 1, and to mean 0 where nothing is terminal; temperatures then compare."""
     n_step: int = 1
     """Rewards summed before the bootstrap; 1 is the paper's."""
     polyak: float = 0.005

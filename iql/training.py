@@ -88,6 +88,8 @@ def train(
         if every is not None and every < 1:
             raise IQLError(f"{name} must be at least 1, is {every}")
     standard, latent_mean, latent_std = data.to(device).with_standard_latents()
+    if settings.standard_rewards:
+        standard = standard.with_standard_rewards()
     learner = learner_class(standard, settings, seeds)
     identity = {"settings": asdict(settings), "seeds": seeds}
     metrics: list[dict[str, Any]] = []

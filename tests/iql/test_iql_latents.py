@@ -1,4 +1,6 @@
-"""Latents are standardised for training, and the policy takes them as they came."""
+"""What is standardised for training: latents, which the policy takes as they came, and rewards where asked."""
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -44,3 +46,20 @@ def test_a_policy_does_not_depend_on_the_units_of_its_latents():
     np.testing.assert_allclose(
         plain.act(observations, asked), scaled.act(observations, 100.0 * asked + 7.0), rtol=0, atol=2e-4
     )
+
+
+def test_standard_rewards_have_deviation_one_and_keep_their_mean_only_where_episodes_end():
+    data = _data(np.zeros((2, 1, 1)))
+    standard = data.with_standard_rewards().rewards
+    np.testing.assert_allclose(standard.mean(1), 0.0, atol=1e-5)
+    np.testing.assert_allclose(standard.std(1), 1.0, atol=1e-4)
+    ended = replace(data, terminals=data.timeouts, rewards=data.rewards + 3.0).with_standard_rewards().rewards
+    np.testing.assert_allclose(ended.std(1), 1.0, atol=1e-4)
+    assert (ended.mean(1) > 2).all()
+
+
+def test_a_policy_does_not_depend_on_zero_and_unit_of_standard_rewards():
+    data, settings = _data(np.zeros((2, 1, 1))), replace(SETTINGS, standard_rewards=True)
+    policies = [train(d, settings, [0, 1]).policy for d in (data, replace(data, rewards=50.0 * data.rewards - 9.0))]
+    observations = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(*(p.act(observations, np.zeros((2, 5, 1))) for p in policies), rtol=0, atol=2e-4)
