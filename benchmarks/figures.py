@@ -170,6 +170,8 @@ def reward_maps_figure(path: Path) -> Figure | None:
     panels = {"true utility": first["true"], **{name: arrays["learned"] for name, arrays in maps.items()}}
     height, width = first["true"].shape[1:]
     named = first["rows"].size > 0
+    if len(users) == 1:
+        return _tables_figure(panels, first["rows"], first["columns"])
     across = 2.6 if named else 1.9
     down = 0.16 * height + 0.2 if named else across * height / width
     figure, axes = plt.subplots(
@@ -188,6 +190,23 @@ def reward_maps_figure(path: Path) -> Figure | None:
         axes[row, 0].set_ylabel(name, fontsize=8.5)
     figure.suptitle("reward of each place (dark low, bright high, each panel on its own scale)", fontsize=8.5, y=1.0)
     figure.tight_layout(pad=0.4)
+    return figure
+
+
+def _tables_figure(panels: dict[str, NDArray[Any]], rows: NDArray[Any], columns: NDArray[Any]) -> Figure:
+    """All users in one table per method, the methods side by side."""
+    size = (1.4 + 1.25 * len(panels), 0.9 + 0.18 * len(rows))
+    figure, axes = plt.subplots(1, len(panels), squeeze=False, figsize=size)
+    for position, (name, values) in enumerate(panels.items()):
+        panel = axes[0, position]
+        _map_panel(panel, values[0].astype(np.float64), "auto")
+        panel.set_title(name, fontsize=8)
+        panel.set_xticks(range(len(columns)), columns, fontsize=6, rotation=60, ha="right")
+        if position == 0:
+            panel.set_yticks(range(len(rows)), rows, fontsize=6)
+    figure.suptitle(
+        "reward of each place (columns) for each user (rows), each panel on its own scale", fontsize=8, y=1.02
+    )
     return figure
 
 

@@ -36,33 +36,36 @@ def evaluate_greedy(
     experiment: Experiment, prepared: Prepared, runs: Sequence[Run], progress: Progress | None = None
 ) -> list[TrainedRun]:
     """Success of the greedy policy of every run for each of its held-out users."""
-    task = prepared.task
-    if not isinstance(task, ForeseeingTask):
-        raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
     episodes = experiment.evaluation.episodes
     trained = []
     for position, run in enumerate(runs):
         start = time.perf_counter()
-        states = torch.as_tensor(comparison_states(experiment, prepared, run.data.seed))
-        classifier = pair_classifier_of(run.method, run.model, run.data, "cpu")
-        reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states, classifier)
-        act = greedy_actions(task, reward)
-        outcome = run_episodes(
-            prepared.environment, act, run.goals, episodes, seed=experiment.num_seeds + run.data.seed
-        )
+        act = greedy_policy(experiment, prepared, run)
+        outcome = run_episodes(prepared.environment, act, run.goals, episodes, seed=run.data.seed)
         trained.append(TrainedRun(run, outcome, [(0, outcome.success_rates)], [], time.perf_counter() - start))
         if progress is not None:
             progress(position + 1, len(runs))
     return trained
 
 
-def greedy_actions(task: ForeseeingTask, reward: ScaledReward) -> Callable[..., Any]:
+def greedy_policy(experiment: Experiment, prepared: Prepared, run: Run) -> Callable[..., Any]:
+    """The greedy policy of one run for its users; ExperimentError where the task does not foresee its outcomes."""
+    task = prepared.task
+    if not isinstance(task, ForeseeingTask):
+        raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
+    states = torch.as_tensor(comparison_states(experiment, prepared, run.data.seed)).to(run.user_latents.device)
+    classifier = pair_classifier_of(run.method, run.model, run.data, str(run.user_latents.device))
+    reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states, classifier)
+    return greedy_actions(task, reward, run.user_latents.device)
+
+
+def greedy_actions(task: ForeseeingTask, reward: ScaledReward, device: torch.device) -> Callable[..., Any]:
     """Choices (B,) for observations (B, S) of the users in rows (B,)."""
 
     def act(observations: NDArray[np.float32], users: NDArray[np.int64]) -> NDArray[np.int64]:
-        outcomes = torch.as_tensor(task.outcomes(observations))  # (B, A, S)
+        outcomes = torch.as_tensor(task.outcomes(observations)).to(device)  # (B, A, S)
         num, choices = outcomes.shape[:2]
-        rows = torch.as_tensor(users).repeat_interleave(choices)
+        rows = torch.as_tensor(users, device=device).repeat_interleave(choices)
         return np.asarray(reward(outcomes.flatten(0, 1), rows).reshape(num, choices).argmax(1).cpu().numpy())
 
     return act

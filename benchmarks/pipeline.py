@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.experiment import Experiment
-from benchmarks.greedy import evaluate_greedy
-from benchmarks.policies import Run, TrainedRun, stacks_of, train_stack
+from benchmarks.film import film_users
+from benchmarks.greedy import evaluate_greedy, greedy_policy
+from benchmarks.policies import Run, TrainedRun, policy_of_users, stacks_of, train_stack
 from benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
 from benchmarks.progress import Reporter
 from benchmarks.reward_maps import latent_rows, reward_map, save_latents, save_reward_maps
@@ -73,6 +74,9 @@ def run_experiment(
             trained = evaluate_greedy(experiment, prepared, runs, progress)
         for result in trained:
             write_run(experiment, prepared, result, fitted, device, suite_folder, reporter)
+            if _is_shown(experiment, result.run):
+                act = greedy_policy(experiment, prepared, result.run)
+                _film(experiment, prepared, result.run, act, 0, suite_folder, reporter)
         return suite_folder
     for stack in stacks_of(runs):
         _train_and_write(experiment, prepared, stack, fitted, device, suite_folder, resume, reporter)
@@ -122,6 +126,36 @@ def _train_and_write(
     for position, result in enumerate(trained):
         folder = write_run(experiment, prepared, result, fitted, device, suite_folder, reporter)
         policy.of_run(position).save(folder / "policy")
+    act = policy_of_users(policy, stack, device)
+    for position, run in enumerate(stack):
+        if _is_shown(experiment, run):
+            _film(experiment, prepared, run, act, position * len(run.goals), suite_folder, reporter)
+
+
+def _is_shown(experiment: Experiment, run: Run) -> bool:
+    """Pictures are made of the first seed of the method named last, in the literals the one that the suite is about."""
+    return run.data.seed == 0 and run.method.name == experiment.parsed_methods[-1].name
+
+
+def _film(
+    experiment: Experiment,
+    prepared: Prepared,
+    run: Run,
+    act: Callable[..., Any],
+    first_job: int,
+    suite_folder: Path,
+    reporter: Reporter,
+) -> None:
+    """One episode of a user of each group, in pictures; `first_job` is the job of the run's first user."""
+    users = run.data.held_out.take_users(run.data.evaluation_rows)
+    _, rows = np.unique(users.group_index, return_index=True)
+    goals = np.zeros((first_job + len(run.goals), run.goals.shape[1]))
+    goals[first_job:] = run.goals
+    names = [prepared.task.goal_name(run.goals[row]) for row in rows]
+    stem = suite_folder / f"{experiment.environment}-episodes"
+    with reporter.stage("pictures of episodes"):
+        title = f"{experiment.environment}, {run.method.name}: one episode for each user, from the same start"
+        film_users(prepared.environment, act, goals, names, [first_job + int(row) for row in rows], stem, title)
 
 
 def write_run(

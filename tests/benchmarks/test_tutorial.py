@@ -1,0 +1,26 @@
+"""The README's tutorial, run as it stands there."""
+
+import csv
+import re
+from pathlib import Path
+
+from benchmarks.cli import main
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_readmes_population_runs_through_the_whole_benchmark_by_its_path(tmp_path, monkeypatch, capsys):
+    section = README.read_text().partition("<!-- tutorial")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+    command = re.search(r"```sh\npython -m benchmarks (.*?)\n```", section, re.DOTALL).group(1)
+    assert len(code.strip().splitlines()) <= 15
+    (tmp_path / "corners.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    arguments = command.replace("--preset quick", "--preset smoke").split()
+    assert main([*arguments, "--out", "results", "--data-dir", "data"]) == 0
+    with (tmp_path / "results" / "smoke-corners" / "success_rates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["population"] for row in rows} == {"corners"}
+    assert {row["group"] for row in rows} == {"(1, 1)", "(7, 1)", "(7, 10)"}
+    assert {row["method"] for row in rows} == {"oracle", "btl", "vpl+spo"}
+    assert "worst group" in capsys.readouterr().out
