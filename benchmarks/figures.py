@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import matplotlib.ticker
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -40,6 +41,7 @@ def draw_all(suite_folder: Path) -> list[Path]:
             figures = {
                 "success": success_figure(own, order),
                 "curves": curves_figure(suite_folder, environment, order, sorted({rate.seed for rate in own})),
+                "answers": answers_figure(suite_folder, environment, order, sorted({rate.seed for rate in own})),
                 "reward-maps": reward_maps_figure(suite_folder / f"{environment}-reward-maps.npz"),
                 "latents": latents_figure(suite_folder / f"{environment}-latents.npz"),
             }
@@ -128,6 +130,32 @@ def _group_dot(axes: Axes, x: float, score: float, name: str, groups: Sequence[s
 def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], seeds: Sequence[int]) -> Figure | None:
     """Success over training: the mean over seeds and users as a line, the seeds' range as a band."""
     figure, axes = plt.subplots(figsize=(5.2, 3.0))
+    if not _draw_curves(axes, suite_folder, environment, methods, seeds, "success"):
+        plt.close(figure)
+        return None
+    axes.set_xlabel("updates of the policy")
+    axes.set_xlim(left=0)
+    axes.set_title(f"{environment}: mean over users, band from lowest to highest seed", loc="left", fontsize=8.5)
+    return figure
+
+
+def answers_figure(suite_folder: Path, environment: str, methods: Sequence[str], seeds: Sequence[int]) -> Figure | None:
+    """Success against the number of answers by which a new user is known, for the methods that read them."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.8))
+    if not _draw_curves(axes, suite_folder, environment, methods, seeds, "answers"):
+        plt.close(figure)
+        return None
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+    axes.set_xlabel("answers of the new user")
+    axes.set_title(f"{environment}: mean over users, band from lowest to highest seed", loc="left", fontsize=8.5)
+    return figure
+
+
+def _draw_curves(
+    axes: Axes, suite_folder: Path, environment: str, methods: Sequence[str], seeds: Sequence[int], stage: str
+) -> bool:
+    """A line per method of the metric `mean` of `stage`; False where no method has at least two points."""
     drawn = False
     for position, method in enumerate(methods):
         by_seed = []
@@ -135,9 +163,7 @@ def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], 
             path = results.seed_folder(suite_folder, environment, method, seed) / "metrics.csv"
             if path.exists():
                 rows = results.read_metrics(path)
-                by_seed.append(
-                    {step: value for stage, step, name, value in rows if (stage, name) == ("success", "mean")}
-                )
+                by_seed.append({step: value for where, step, name, value in rows if (where, name) == (stage, "mean")})
         steps = sorted(set.intersection(*(set(curve) for curve in by_seed))) if by_seed else []
         if len(steps) < 2:
             continue
@@ -146,18 +172,11 @@ def curves_figure(suite_folder: Path, environment: str, methods: Sequence[str], 
         axes.plot(steps, values.mean(0), color=colour, label=method, linewidth=1.6, marker="o", markersize=3)
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         drawn = True
-    if not drawn:
-        plt.close(figure)
-        return None
-    axes.set_xlabel("updates of the policy")
     axes.set_ylabel("success rate")
     axes.set_ylim(-0.02, 1.04)
-    axes.set_xlim(left=0)
-    axes.set_title(
-        f"{environment}: mean over users, band from the lowest to the highest seed", loc="left", fontsize=8.5
-    )
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
-    return figure
+    if drawn:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    return drawn
 
 
 def reward_maps_figure(path: Path) -> Figure | None:

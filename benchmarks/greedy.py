@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation import run_episodes
 from benchmarks.experiment import Experiment, ExperimentError
-from benchmarks.policies import Run, TrainedRun
+from benchmarks.policies import NUM_ANSWERS, Run, TrainedRun, is_personal, known_by
 from benchmarks.preparation import Prepared, comparison_states
 from benchmarks.rewards import pair_classifier_of
 from envs.environments import Progress
@@ -42,7 +42,15 @@ def evaluate_greedy(
         start = time.perf_counter()
         act = greedy_policy(experiment, prepared, run)
         outcome = run_episodes(prepared.environment, act, run.goals, episodes, seed=run.data.seed)
-        trained.append(TrainedRun(run, outcome, [(0, outcome.success_rates)], [], time.perf_counter() - start))
+        by_answers = []
+        for num_answers in NUM_ANSWERS if is_personal(run) else ():
+            act = greedy_policy(experiment, prepared, known_by(run, num_answers))
+            fewer = run_episodes(
+                prepared.environment, act, run.goals, experiment.evaluation.curve_episodes, seed=num_answers
+            )
+            by_answers.append((num_answers, fewer.success_rates))
+        seconds = time.perf_counter() - start
+        trained.append(TrainedRun(run, outcome, [(0, outcome.success_rates)], [], by_answers, seconds))
         if progress is not None:
             progress(position + 1, len(runs))
     return trained

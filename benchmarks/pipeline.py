@@ -188,30 +188,31 @@ def write_run(
     for step, point in result.curve:
         rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users.user_ids, point, strict=True)]
         rows.append(("success", float(step), "mean", float(point.mean())))
+    rows += [("answers", float(num), "mean", float(rates.mean())) for num, rates in result.by_answers]
     results.write_metrics(folder / "metrics.csv", rows)
-    rates = [
+    successes = [
         results.SuccessRate(
             experiment.environment, prepared.population.name, run.method.name, run.data.seed,
-            int(user), group, experiment.evaluation.episodes, int(successes),
+            int(user), group, experiment.evaluation.episodes, int(count),
         )
-        for user, group, successes in zip(users.user_ids, groups, outcome.successes, strict=True)
+        for user, group, count in zip(users.user_ids, groups, outcome.successes, strict=True)
     ]  # fmt: skip
     results.write_json(
         folder / "summary.json",
         {
-            "success_rate": float(np.mean([rate.success_rate for rate in rates])),
+            "success_rate": float(np.mean([rate.success_rate for rate in successes])),
             "users": [
                 {"user": r.user, "group": r.group, "goal": prepared.task.goal_name(goal),
                  "success_rate": r.success_rate, "mean_steps": float(outcome.mean_steps[row]),
                  **{name: float(values[row]) for name, values in outcome.infos.items()}}
-                for row, (r, goal) in enumerate(zip(rates, run.goals, strict=True))
+                for row, (r, goal) in enumerate(zip(successes, run.goals, strict=True))
             ],
             "episodes_that_raised": [message for _, message in outcome.errors],
             "reward_model": reward.diagnostics,
             "seconds": {"reward_model": reward.seconds, "policy_share_of_its_stack": result.seconds},
         },
     )  # fmt: skip
-    results.merge_success_rates(suite_folder, rates)
+    results.merge_success_rates(suite_folder, successes)
     for message in dict.fromkeys(message for _, message in outcome.errors):
         reporter.say(f"  {run.method.name} seed {run.data.seed}: an episode raised and counts as a failure: {message}")
     return folder

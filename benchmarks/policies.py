@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from iql.data import ReplayData
 from iql.policy import Policy
 from iql.training import train
 from reward_learning.reward_model import RewardModel
+
+NUM_ANSWERS = (1, 2, 4, 8, 16)
+"""Numbers of answers at which a personal method is evaluated besides the experiment's own."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class TrainedRun:
         outcome: final success by user.
         curve: (updates, success rate of each user (U,)) at every evaluation, the last one included.
         metrics: (updates, metrics of the learner) at every log interval.
+        by_answers: (answers, success rate of each user (U,)) for other numbers of answers; empty without latents.
         seconds: its share of the stack's time.
     """
 
@@ -60,7 +64,19 @@ class TrainedRun:
     outcome: Outcome
     curve: list[tuple[int, NDArray[np.float64]]]
     metrics: list[tuple[int, dict[str, float]]]
+    by_answers: list[tuple[int, NDArray[np.float64]]]
     seconds: float
+
+
+def known_by(run: Run, num_answers: int) -> Run:
+    """The run with its users known by their first `num_answers` answers."""
+    users = run.data.held_out.take_users(run.data.evaluation_rows)
+    return replace(run, user_latents=run.model.infer(users.take_queries(np.arange(num_answers))).mean)
+
+
+def is_personal(run: Run) -> bool:
+    """Whether the run's reward depends on what a user answered."""
+    return run.user_latents.shape[1] > 0 and run.model.name != "oracle"
 
 
 def stacks_of(runs: Sequence[Run]) -> list[list[Run]]:
@@ -147,16 +163,23 @@ def train_stack(
         resume=resume,
     )
     seconds = (time.perf_counter() - start) / len(stack)
+    by_answers: list[tuple[int, NDArray[np.float64]]] = []
+    for num_answers in NUM_ANSWERS if any(map(is_personal, stack)) else ():
+        act = policy_of_users(result.policy, [known_by(run, num_answers) for run in stack], device)
+        outcome = run_episodes(prepared.environment, act, goals, settings.curve_episodes, seed=num_answers)
+        by_answers.append((num_answers, outcome.success_rates))
     evaluations = [(int(row["step"]), Outcome.from_dict(row["value"])) for row in result.evaluations]
+    jobs = [slice(position * num_users, (position + 1) * num_users) for position in range(len(stack))]
     return result.policy, [
         TrainedRun(
             run,
-            evaluations[-1][1].of_jobs(slice(position * num_users, (position + 1) * num_users)),
-            [(step, o.success_rates[position * num_users : (position + 1) * num_users]) for step, o in evaluations],
+            evaluations[-1][1].of_jobs(jobs[position]),
+            [(step, outcome.success_rates[jobs[position]]) for step, outcome in evaluations],
             [
                 (int(row["step"]), {k: float(v[position]) for k, v in row.items() if k != "step"})
                 for row in result.metrics
             ],
+            [(num, rates[jobs[position]]) for num, rates in by_answers] if is_personal(run) else [],
             seconds,
         )
         for position, run in enumerate(stack)

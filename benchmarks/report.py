@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def _cells(row: MethodRow) -> tuple[str, ...]:
         f"{row.mean.estimate:.2f}",
         f"{row.mean.low:.2f} to {row.mean.high:.2f}",
         f"{row.interquartile_mean:.2f}",
-        f"{row.worst:.2f}, {row.worst_group}",
+        f"{row.worst:.2f}, {textwrap.shorten(row.worst_group, 28, placeholder=' ...')}",
         f"{row.gap:.2f}",
         "" if row.accuracy is None else f"{row.accuracy:.3f}",
     )

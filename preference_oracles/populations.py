@@ -113,7 +113,7 @@ _register(
 
 # the household
 _register(
-    ranking_population(5),
+    *(ranking_population(num_rankings) for num_rankings in (5, 10, 20, 50)),
     ranking_population(100, num_held_out=20),
     RankingPopulation(
         "mallows-rankings",
