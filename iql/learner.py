@@ -219,9 +219,11 @@ class Learner:
         runs, groups, batch, widths = self.num_runs, self.num_groups, self.settings.batch_size, self.widths
         each, precision, device = runs * groups, self.settings.precision, self.device
         targets, joint = 2 * each, 4 * each + runs  # where the rows of the targets and of critics and actors end
-        self._inputs = torch.zeros(5 * each + runs, batch, widths[0], device=device)
+        self._inputs = torch.zeros(5 * each + runs, batch, widths[0] + 1, device=device)
         self._joint_inputs, self._value_inputs = self._inputs[targets:joint], self._inputs[joint:]
-        self._both_states = torch.zeros(each, 2 * batch, widths[0], device=device)  # at s, then at s'
+        self._both_states = torch.zeros(each, 2 * batch, widths[0] + 1, device=device)  # at s, then at s'
+        for inputs in (self._inputs, self._both_states):
+            inputs[..., -1] = 1
         self._work = Workspace(5 * each + runs, batch, widths, device, precision)
         self._joint_work, self._value_work = self._work.rows(targets, joint), self._work.rows(joint, joint + each)
         self._both_work = Workspace(each, 2 * batch, widths, device, precision)
@@ -246,12 +248,12 @@ class Learner:
 
     def _prepare_slots(self) -> None:
         """Where a batch goes in the inputs; every slot takes (E, 1, B, columns) by broadcasting."""
-        runs, groups, batch, width = self.num_runs, self.num_groups, self.settings.batch_size, self.widths[0]
+        runs, groups, batch, width = self.num_runs, self.num_groups, self.settings.batch_size, self.widths[0] + 1
         states, each = self._state_size, runs * groups
         both = self._both_states.view(runs, groups, 2, batch, width)
         actors = self._inputs[4 * each : 4 * each + runs].view(runs, 1, batch, width)
         values = self._value_inputs.view(runs, groups, batch, width)
-        self._slot_pairs = self._inputs[: 4 * each].view(4, runs, groups, batch, width)
+        self._slot_pairs = self._inputs[: 4 * each].view(4, runs, groups, batch, width)[..., :-1]
         self._slots_states = [slot[..., :states] for slot in (actors, values, both[:, :, 0])]
         self._slot_after = both[:, :, 1, :, :states]
 
@@ -295,8 +297,7 @@ class Learner:
             self._actor_gradient.copy_(losses.categorical_actor_gradient(outputs, actions, weights))
             return
         log_stds = self._log_stds()
-        by_outputs, by_log_stds = losses.gaussian_actor_gradient(outputs, log_stds, actions, weights)
-        self._actor_gradient.copy_(by_outputs)
+        _, by_log_stds = losses.gaussian_actor_gradient(outputs, log_stds, actions, weights, out=self._actor_gradient)
         torch.mul(by_log_stds, self._raw_log_stds == log_stds, out=self._log_std_grad)  # none outside the bounds
 
     def _adam(self, rows: tuple[Tensor, Tensor, Tensor, Tensor], rate: Rate) -> None:

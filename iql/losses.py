@@ -67,7 +67,7 @@ def gaussian_log_prob(means: Tensor, log_stds: Tensor, actions: Tensor) -> Tenso
 
 
 def gaussian_actor_gradient(
-    outputs: Tensor, log_stds: Tensor, actions: Tensor, weights: Tensor
+    outputs: Tensor, log_stds: Tensor, actions: Tensor, weights: Tensor, *, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Derivative of -mean(weights log_prob) (eq. 7) where the mean is tanh(outputs).
 
@@ -76,6 +76,7 @@ def gaussian_actor_gradient(
         log_stds: (..., 1, A), already within its bounds.
         actions: (..., B, A).
         weights: (..., B).
+        out: where to write the derivative by `outputs`.
 
     Returns:
         Derivatives by `outputs` (..., B, A) and by `log_stds` (..., 1, A).
@@ -85,7 +86,8 @@ def gaussian_actor_gradient(
     errors = means - actions
     by_mean = errors * weights.unsqueeze(-1) * (-2 * log_stds).exp()
     by_log_std = weights.sum(-1)[..., None, None] - (by_mean * errors).sum(-2, keepdim=True)
-    return torch.ops.aten.tanh_backward(by_mean, means), by_log_std
+    out = torch.empty_like(by_mean) if out is None else out
+    return torch.ops.aten.tanh_backward.grad_input(by_mean, means, grad_input=out), by_log_std
 
 
 def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:

@@ -105,7 +105,8 @@ class MaxMinLearner(Learner):
         ends = data.terminals | data.timeouts
         starts = torch.cat([ends.new_ones(1), ends[:-1]]).nonzero().squeeze(1)
         starts = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _NUM_STARTS), device=starts.device).long()]
-        inputs = torch.zeros(self.num_runs, self.num_groups, len(starts), self.widths[0], device=self.device)
+        inputs = torch.zeros(self.num_runs, self.num_groups, len(starts), self.widths[0] + 1, device=self.device)
+        inputs[..., -1] = 1
         inputs[..., : self.features.size] = self.features(data.observations[starts])
         runs = torch.arange(self.num_runs, device=self.device)[:, None]
         latents = data.latents[runs, data.latent_index[:, starts].long()]  # (E, M, Z)

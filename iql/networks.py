@@ -96,8 +96,9 @@ def initial_parameters(widths: Sequence[int], input_size: int, generator: torch.
 class Stack:
     """M networks of equal widths, as views into a flat buffer (M, P or more).
 
-    The output layer is kept as (A, H) and gives outputs (M, A, B): products with very few columns are many times
-    slower than their transposes in the matrix libraries of CPUs.
+    Inputs end with a column of ones, so that the first layer's bias is one more row of its weights. The output layer
+    is kept as (A, H) and gives outputs (M, A, B): products with very few columns are many times slower than their
+    transposes in the matrix libraries of CPUs.
 
     With `precision` bfloat16 the products between hidden layers, which are nearly all of the work, take bfloat16
     copies of weights and activations and sum in float32. The parameters themselves, the first layer (which sees
@@ -123,6 +124,7 @@ class Stack:
             bias = flat[:, offset : offset + after]
             self.biases.append(bias.unsqueeze(2 if last else 1))
             offset += after
+        self._first = flat[:, : (widths[0] + 1) * widths[1]].unflatten(1, (widths[0] + 1, widths[1]))  # bias last
         middle = self.weights[1:-1]
         self._use([weight.to(torch.bfloat16) for weight in middle] if precision == "bfloat16" else middle)
 
@@ -144,8 +146,8 @@ class Stack:
                 low.copy_(weight)
 
     def forward(self, inputs: Tensor, work: Workspace) -> Tensor:
-        """Outputs (M, A, B) of inputs (M, B, in); what `backward` needs stays in `work`, the outputs too."""
-        torch.baddbmm(self.biases[0], inputs, self.weights[0], out=work.hidden[0]).relu_()
+        """Outputs (M, A, B) of inputs (M, B, in + 1); what `backward` needs stays in `work`, the outputs too."""
+        torch.bmm(inputs, self._first, out=work.hidden[0]).relu_()
         for layer, weight in enumerate(self._middle):
             out = work.hidden[layer + 1]
             if self._low:
@@ -175,8 +177,7 @@ class Stack:
                 torch.bmm(upper, self._middle_transposed[layer], out=lower)
             upper = lower
         _mask(upper, work.hidden[0])
-        torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[0])
-        torch.bmm(inputs.mT, upper, out=gradient.weights[0])
+        torch.bmm(inputs.mT, upper, out=gradient._first)
 
 
 class Workspace:
