@@ -16,7 +16,7 @@ from envs.maze.physics import MazePhysics
 from envs.maze.task import SUCCESS_RADIUS
 from envs.transitions import DatasetError, TransitionDataset
 
-BEHAVIOUR_VERSION = 1
+BEHAVIOUR_VERSION = 2
 """Raised whenever `collect` comes to give other bytes for the same seed."""
 
 _STEPS_PER_MAZE = 2000
@@ -38,6 +38,9 @@ class WaypointSettings:
     arrival_speed: float = 0.5
     """m/s below which the navigation goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never
     binds at 5 m/s, so that its ball rushes past its goals; here it stops at them."""
+    most_rest: int = 100
+    """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
+    then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
     least_steps: int = 200
@@ -69,6 +72,7 @@ class WaypointPolicy:
         self._cell = np.zeros(num, dtype=np.int64)  # the cell of the current waypoint
         self._waypoint = np.zeros((num, 2))
         self._steps_left = np.zeros(num, dtype=np.int64)
+        self._resting = np.zeros(num, dtype=np.bool_)
         self._choose_goals(np.arange(num), positions)
 
     def act(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -86,8 +90,13 @@ class WaypointPolicy:
         arrived = np.einsum("bi,bi->b", offset, offset) < settings.arrival_distance**2
         last = self._cell == self._goal
         slow = np.einsum("bi,bi->b", states[:, 2:], states[:, 2:]) < settings.arrival_speed**2
+        reached = np.flatnonzero(arrived & last & slow & ~self._resting)
+        if len(reached):
+            self._resting[reached] = True
+            rest = 1 + self._generator.integers(settings.most_rest + 1, size=len(reached))
+            self._steps_left[reached] = np.minimum(self._steps_left[reached], rest)
         self._steps_left -= 1
-        ended: NDArray[np.bool_] = (arrived & last & slow) | (self._steps_left == 0)
+        ended: NDArray[np.bool_] = self._steps_left == 0
         onward = np.flatnonzero(arrived & ~last & ~ended)
         if len(onward):
             self._go_on(onward, self._cell[onward])
@@ -100,6 +109,7 @@ class WaypointPolicy:
         """A goal among all cells but the present one, a time limit, and the first waypoint."""
         num_cells = len(self._maze.free_cells)
         here = self._maze.cell_index(positions)
+        self._resting[rows] = False
         self._goal[rows] = (here + self._generator.integers(1, num_cells, size=len(rows))) % num_cells
         limits = self._settings.least_steps, self._settings.most_steps + 1
         self._steps_left[rows] = self._generator.integers(*limits, size=len(rows))
@@ -126,8 +136,8 @@ def collect(
     """Data of the waypoint policy: one episode per navigation goal, maze after maze.
 
     Each maze runs on without a reset, as D4RL's data does: an episode starts where the last one ended. `timeouts` mark
-    where a navigation goal was reached or given up, and the last step of each maze; nothing is terminal. Rewards are
-    D4RL's sparse ones for the layout's own goal, at the state that a transition arrives at.
+    where a navigation goal had been reached and held, or was given up, and the last step of each maze; nothing is
+    terminal. Rewards are D4RL's sparse ones for the layout's own goal, at the state that a transition arrives at.
 
     Args:
         num_transitions: at least so many; rounded up to a full number of steps for every maze.

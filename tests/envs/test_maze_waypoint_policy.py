@@ -10,7 +10,7 @@ from envs.transitions import DatasetError
 GOLDEN = [
     [6.9539576, 1.9081947, 0.010490011, -0.053566936],
     [2.4988697, 9.960111, 5.2262554, 0.6716065],
-    [0.91421217, 7.572061, -0.62752765, -4.808513],
+    [5.9990730, 1.9995608, 0.13897184, 0.19559117],
 ]
 FIELDS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 
@@ -55,7 +55,8 @@ def test_rewards_belong_to_the_state_that_was_reached(data):
     assert (data.rewards != before).sum() > 10  # off by one would show
 
 
-def test_episodes_end_at_rest_in_a_cell_or_at_their_time_limit(data):
+def test_episodes_without_a_rest_end_on_arrival_or_at_their_time_limit():
+    data = collect(120_000, seed=0, settings=WaypointSettings(most_rest=0))
     bounds = data.episode_bounds
     lengths = bounds[:, 1] - bounds[:, 0]
     assert lengths.max() <= WaypointSettings().most_steps
@@ -67,6 +68,16 @@ def test_episodes_end_at_rest_in_a_cell_or_at_their_time_limit(data):
     given_up = ~(at_point & at_rest) & ~whole_maze
     assert lengths[given_up].min() >= WaypointSettings().least_steps
     assert given_up.sum() > 10
+
+
+def test_reached_goals_are_held_for_a_while(data):
+    without = collect(120_000, seed=0, settings=WaypointSettings(most_rest=0))
+    shares = []
+    for given in (data, without):
+        near = np.linalg.norm(given.observations[:, :2] - np.round(given.observations[:, :2]), axis=1) < 0.2
+        shares.append((near & (np.linalg.norm(given.observations[:, 2:], axis=1) < 0.5)).mean())
+    assert shares[0] > 0.1
+    assert shares[1] < 0.03
 
 
 def test_every_cell_is_crossed_and_reached(data):
@@ -113,5 +124,5 @@ def test_metadata_says_what_made_it():
 def test_a_seed_gives_what_it_gave_before():
     """Raise BEHAVIOUR_VERSION (and `Environment.behaviour_version`) whenever these numbers change."""
     data = collect(3_000, seed=0)
-    assert BEHAVIOUR_VERSION == 1
+    assert BEHAVIOUR_VERSION == 2
     np.testing.assert_allclose(data.observations[[0, 500, 2999]], GOLDEN, atol=1e-4)
