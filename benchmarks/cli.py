@@ -78,6 +78,11 @@ def _parser() -> Parser:
     didactic.add_argument("--seed", type=int, default=0)
     _add_common(didactic)
     didactic.set_defaults(run=_didactic)
+    users = commands.add_parser("users", help="success against the number of different users, 5 to 100")
+    users.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
+    users.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
+    _add_common(users)
+    users.set_defaults(run=_users)
     plot = commands.add_parser("plot", help="draw the figures of a folder of results again")
     plot.add_argument("folder", type=Path, help="results/quick, say")
     plot.set_defaults(run=_plot)
@@ -218,6 +223,15 @@ def _didactic(options: argparse.Namespace) -> None:
     with reporter.stage("didactic experiment") as progress:
         run_didactic(options.out / "didactic", options.seed, device, progress)
     reporter.say(f"results and figure in {options.out / 'didactic'}")
+
+
+def _users(options: argparse.Namespace) -> None:
+    from benchmarks.progress import Reporter
+    from benchmarks.users_experiment import run_users
+
+    reporter, device = Reporter(), device_for(options.device)
+    figure = run_users(options.preset, options.out, device, options.data_dir, options.resume, reporter)
+    reporter.say(f"figure: {figure}")
 
 
 def _plot(options: argparse.Namespace) -> None:

@@ -70,7 +70,8 @@ class PlainIQL:
         self.log_std = nn.Parameter(torch.zeros(action, device=device))
         rate = settings.learning_rate
         self.value_optimizer = torch.optim.Adam(self.value.parameters(), lr=rate)
-        self.critic_optimizer = torch.optim.Adam([*self.q1.parameters(), *self.q2.parameters()], lr=rate)
+        self.q1_optimizer = torch.optim.Adam(self.q1.parameters(), lr=rate)
+        self.q2_optimizer = torch.optim.Adam(self.q2.parameters(), lr=rate)
         self.actor_optimizer = torch.optim.Adam([*self.actor.parameters(), self.log_std], lr=rate)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.actor_optimizer, settings.num_updates)
 
@@ -104,11 +105,13 @@ class PlainIQL:
 
         with torch.no_grad():
             goal = rewards + settings.discount * not_done * self.value(next_observations).squeeze(1)
-        first, second = self.q1(pair).squeeze(1), self.q2(pair).squeeze(1)
-        critic_loss = ((first - goal) ** 2).mean() + ((second - goal) ** 2).mean()
-        self.critic_optimizer.zero_grad()
-        critic_loss.backward()
-        self.critic_optimizer.step()
+        critic_losses = []
+        for critic, optimizer in ((self.q1, self.q1_optimizer), (self.q2, self.q2_optimizer)):
+            critic_loss = ((critic(pair).squeeze(1) - goal) ** 2).mean()
+            optimizer.zero_grad()
+            critic_loss.backward()
+            optimizer.step()
+            critic_losses.append(critic_loss)
 
         with torch.no_grad():
             for net, slow in ((self.q1, self.target_q1), (self.q2, self.target_q2)):
@@ -117,7 +120,8 @@ class PlainIQL:
         return {
             "value_loss": value_loss.item(),
             "actor_loss": actor_loss.item(),
-            "critic_loss": critic_loss.item(),
+            "q1_loss": critic_losses[0].item(),
+            "q2_loss": critic_losses[1].item(),
             "value": value.mean().item(),
             "advantage": advantage.mean().item(),
         }
