@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from benchmarks.evaluation import run_episodes
-from benchmarks.experiment import Experiment, ExperimentError
+from benchmarks.experiment import Experiment
 from benchmarks.policies import NUM_ANSWERS, Run, TrainedRun, is_personal, known_by
 from benchmarks.preparation import Prepared, comparison_states
 from benchmarks.rewards import pair_classifier_of
 from envs.environments import Progress
+from envs.multigoal import ForeseeingTask
 from reward_learning.scaling import ScaledReward, fit_scaling
-
-
-@runtime_checkable
-class ForeseeingTask(Protocol):
-    """A task that knows what its few actions lead to."""
-
-    def outcomes(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Observations (..., A, S) that each of A actions is expected to lead to from observations (..., S)."""
-        ...
 
 
 def evaluate_greedy(
@@ -57,10 +49,9 @@ def evaluate_greedy(
 
 
 def greedy_policy(experiment: Experiment, prepared: Prepared, run: Run) -> Callable[..., Any]:
-    """The greedy policy of one run for its users; ExperimentError where the task does not foresee its outcomes."""
+    """The greedy policy of one run for its users."""
     task = prepared.task
-    if not isinstance(task, ForeseeingTask):
-        raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
+    assert isinstance(task, ForeseeingTask)  # `resolve` has seen to that
     states = torch.as_tensor(comparison_states(experiment, prepared, run.data.seed)).to(run.user_latents.device)
     classifier = pair_classifier_of(run.method, run.model, run.data, str(run.user_latents.device))
     reward = fit_scaling(run.method.scaling, run.model, run.user_latents, states, classifier)

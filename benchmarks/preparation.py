@@ -13,7 +13,7 @@ from benchmarks.experiment import Experiment, ExperimentError
 from benchmarks.progress import Reporter
 from envs.collection import load_or_collect
 from envs.environments import Environment, environments
-from envs.multigoal import MultiGoalTask
+from envs.multigoal import ForeseeingTask, MultiGoalTask
 from envs.transitions import TransitionDataset
 from preference_oracles.labelling import collect_preferences
 from preference_oracles.populations import get_population
@@ -67,6 +67,8 @@ def resolve(experiment: Experiment) -> tuple[Environment, MultiGoalTask, Populat
         raise ExperimentError(f"a method is named twice: {' '.join(names)}")
     environment = environments.get(experiment.environment)
     task = environment.make_task()
+    if experiment.policy == "greedy" and not isinstance(task, ForeseeingTask):
+        raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
     population = get_population(experiment.population)
     if experiment.preferences.teacher is not None:
         population = with_teacher(population, experiment.preferences.teacher)

@@ -69,6 +69,15 @@ class MultiGoalTask(Protocol):
         ...
 
 
+@runtime_checkable
+class ForeseeingTask(MultiGoalTask, Protocol):
+    """A task that knows what each of its few discrete actions leads to if it goes well."""
+
+    def outcomes(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Observations (..., A, S) expected after each of the A actions in observations (..., S)."""
+        ...
+
+
 def check_goals(goals: ArrayLike, task_name: str, goal_size: int, known: Sequence[str]) -> FloatArray:
     """Goals as float64 (..., G); raises GoalError unless every one has `goal_size` finite numbers."""
     array = np.asarray(goals, dtype=np.float64)
