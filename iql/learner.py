@@ -208,9 +208,9 @@ class Learner:
         self._all = Stack(self.parameters, self.widths, self.settings.precision)
         self._followers = self._all.rows(0, 2 * each + joint)  # what moves at the end of an update
         self._joint = self._all.rows(2 * each, 2 * each + joint)
-        self._value = self._all.rows(2 * each + joint, 2 * each + last)
+        self._value = self._all.rows(2 * each + joint, 2 * each + last, num_outputs=1)
         self._joint_grad = Stack(self._joint_rows[1], self.widths)
-        self._value_grad = Stack(self._value_rows[1], self.widths)
+        self._value_grad = Stack(self._value_rows[1], self.widths, num_outputs=1)
         self._raw_log_stds = self._actor_rows[0][:, None, -self.action_size :]  # (E, 1, A)
         self._log_std_grad = self._actor_rows[1][:, None, -self.action_size :]
 
@@ -225,8 +225,8 @@ class Learner:
         for inputs in (self._inputs, self._both_states):
             inputs[..., -1] = 1
         self._work = Workspace(5 * each + runs, batch, widths, device, precision)
-        self._joint_work, self._value_work = self._work.rows(targets, joint), self._work.rows(joint, joint + each)
-        self._both_work = Workspace(each, 2 * batch, widths, device, precision)
+        self._joint_work, self._value_work = self._work.rows(targets, joint), self._work.rows(joint, joint + each, 1)
+        self._both_work = Workspace(each, 2 * batch, widths, device, precision, num_outputs=1)
         self._value_output_gradient = torch.zeros_like(self._value_work.outputs)
         self._joint_output_gradient = torch.zeros_like(self._joint_work.outputs)
         # what critics and value networks give is their first output; (E, K, B), for both critics (2, E, K, B)

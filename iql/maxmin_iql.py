@@ -65,7 +65,7 @@ class MaxMinLearner(Learner):
         self.group_values = torch.zeros(shape, device=self.device)
         self._starts = self._start_inputs(data)  # (E K, M, in)
         num = self._starts.shape[1]
-        self._start_work = Workspace(len(self._starts), num, self.widths, self.device, settings.precision)
+        self._start_work = Workspace(len(self._starts), num, self.widths, self.device, settings.precision, 1)
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that the next update depends on, by name."""

@@ -108,9 +108,12 @@ class Stack:
         flat: (M, at least P) float32; columns beyond P belong to the caller.
         widths: input, hidden and output widths.
         precision: of the products between hidden layers.
+        num_outputs: how many of the outputs are used; the rest is padding and neither computed nor given a gradient.
     """
 
-    def __init__(self, flat: Tensor, widths: Sequence[int], precision: Precision = "float32") -> None:
+    def __init__(
+        self, flat: Tensor, widths: Sequence[int], precision: Precision = "float32", num_outputs: int | None = None
+    ) -> None:
         self.flat = flat
         self.widths = tuple(widths)
         self.weights: list[Tensor] = []  # (M, in, out) each, (M, out, in) the last
@@ -125,12 +128,13 @@ class Stack:
             self.biases.append(bias.unsqueeze(2 if last else 1))
             offset += after
         self._first = flat[:, : (widths[0] + 1) * widths[1]].unflatten(1, (widths[0] + 1, widths[1]))  # bias last
+        self._head, self._head_bias = self.weights[-1][:, :num_outputs], self.biases[-1][:, :num_outputs]
         middle = self.weights[1:-1]
         self._use([weight.to(torch.bfloat16) for weight in middle] if precision == "bfloat16" else middle)
 
-    def rows(self, first: int, last: int) -> Stack:
+    def rows(self, first: int, last: int, num_outputs: int | None = None) -> Stack:
         """The networks `first` to `last` - 1 as a stack of their own, which shares everything with this one."""
-        part = Stack(self.flat[first:last], self.widths)
+        part = Stack(self.flat[first:last], self.widths, num_outputs=num_outputs)
         part._use([weight[first:last] for weight in self._middle])
         return part
 
@@ -156,13 +160,13 @@ class Stack:
             else:
                 torch.baddbmm(self.biases[layer + 1], work.hidden[layer], weight, out=out)
             out.relu_()
-        return torch.baddbmm(self.biases[-1], self.weights[-1], work.last_transposed, out=work.outputs)
+        return torch.baddbmm(self._head_bias, self._head, work.last_transposed, out=work.outputs)
 
     def backward(self, inputs: Tensor, output_gradient: Tensor, work: Workspace, gradient: Stack) -> None:
         """Writes into `gradient` the derivative by every parameter, for the derivative (M, A, B) by the outputs."""
-        torch.bmm(output_gradient, work.hidden[-1], out=gradient.weights[-1])
-        torch.sum(output_gradient, dim=2, keepdim=True, out=gradient.biases[-1])
-        upper = torch.bmm(output_gradient.mT, self.weights[-1], out=work.gradients[-1])
+        torch.bmm(output_gradient, work.hidden[-1], out=gradient._head)
+        torch.sum(output_gradient, dim=2, keepdim=True, out=gradient._head_bias)
+        upper = torch.bmm(output_gradient.mT, self._head, out=work.gradients[-1])
         for layer in range(len(self._middle) - 1, -1, -1):
             lower = work.gradients[layer]
             _mask(upper, work.hidden[layer + 1])
@@ -189,10 +193,17 @@ class Workspace:
         widths: of the stack.
         device: where it lies.
         precision: of the stack.
+        num_outputs: of the stack.
     """
 
     def __init__(
-        self, num: int, batch: int, widths: Sequence[int], device: torch.device, precision: Precision = "float32"
+        self,
+        num: int,
+        batch: int,
+        widths: Sequence[int],
+        device: torch.device,
+        precision: Precision = "float32",
+        num_outputs: int | None = None,
     ) -> None:
         hidden, low = widths[1:-1], torch.bfloat16
         self.hidden = [torch.empty(num, batch, width, device=device) for width in hidden]
@@ -200,7 +211,7 @@ class Workspace:
         if precision == "bfloat16":  # the products read copies, so layers share a buffer and less leaves the cache
             shared = {buffer.shape: buffer for buffer in self.gradients}
             self.gradients = [shared[buffer.shape] for buffer in self.gradients]
-        self.outputs = torch.empty(num, widths[-1], batch, device=device)
+        self.outputs = torch.empty(num, num_outputs or widths[-1], batch, device=device)
         lows = self.hidden if precision == "bfloat16" else []
         self.low = [torch.empty_like(buffer, dtype=low) for buffer in lows[:-1]]
         self.low_product = [torch.empty_like(buffer, dtype=low) for buffer in lows[1:]]
@@ -210,10 +221,10 @@ class Workspace:
         ]
         self._transpose()
 
-    def rows(self, first: int, last: int) -> Workspace:
+    def rows(self, first: int, last: int, num_outputs: int | None = None) -> Workspace:
         """The buffers of the networks `first` to `last` - 1."""
         part = copy(self)
-        part.outputs = self.outputs[first:last]
+        part.outputs = self.outputs[first:last, :num_outputs]
         for name in ("hidden", "gradients", "low", "low_product", "low_weights"):
             setattr(part, name, [buffer[first:last] for buffer in getattr(self, name)])
         part._transpose()
