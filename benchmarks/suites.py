@@ -25,8 +25,9 @@ MAZE_FEATURES = InputFeatures(sinusoid_columns=(0, 1), wavelengths=(4.0, 2.0))
 
 # What makes IQL learn the maze in minutes instead of hours; README.md lists each deviation from the paper.
 MAZE_IQL = IQLSettings(
-    num_updates=10_000,
+    num_updates=9_000,
     standard_rewards=True,
+    discount=0.97,  # the utility is an optimal value already: looking further only adds noise
     n_step=20,
     expectile=0.7,
     temperature=2.0,
