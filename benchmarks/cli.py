@@ -109,6 +109,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="learner+scaling, such as: oracle btl vpl+spo")
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
+    parser.add_argument("--dataset", metavar="FILE", help="learn from this HDF5 file of transitions, D4RL's say")
     parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
     parser.add_argument(
@@ -175,7 +176,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     device = device_for(options.device)
     chosen = {"methods": options.methods and tuple(options.methods), "population": options.population,
-              "num_seeds": options.seeds, "policy": options.policy}  # fmt: skip
+              "num_seeds": options.seeds, "policy": options.policy, "dataset": options.dataset}  # fmt: skip
     experiments = []
     for environment in SUITES if options.environment == "all" else [options.environment]:
         experiment = experiment_for(environment, options.preset)

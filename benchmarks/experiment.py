@@ -106,6 +106,8 @@ class Experiment:
     """Seeds 0, 1, ...; each draws its own users, answers, reward model and policy."""
     num_transitions: int
     """Size of the offline dataset."""
+    dataset: str = ""
+    """HDF5 file of transitions to learn from, D4RL's own included; empty for the behaviour policy's."""
     data_seed: int = 0
     """Seed of the offline dataset, which all seeds share."""
     policy: str = "iql"

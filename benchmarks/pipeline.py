@@ -44,9 +44,9 @@ def run_experiment(
     reporter = reporter or Reporter()
     resolve(experiment)
     suite_folder = out / experiment.suite
+    prepared = prepare(experiment, data_dir, reporter)
     unchanged = _same_experiment(experiment, suite_folder)
     resume = resume and unchanged
-    prepared = prepare(experiment, data_dir, reporter)
     runs: list[Run] = []
     fitted: dict[tuple[str, int], FittedReward] = {}
     maps: dict[str, dict[str, Any]] = {}

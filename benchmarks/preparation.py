@@ -14,6 +14,7 @@ from benchmarks.progress import Reporter
 from envs.collection import load_or_collect
 from envs.environments import Environment, environments
 from envs.multigoal import ForeseeingTask, MultiGoalTask
+from envs.transition_files import load_transitions
 from envs.transitions import TransitionDataset
 from preference_oracles.labelling import collect_preferences
 from preference_oracles.populations import get_population
@@ -80,10 +81,13 @@ def resolve(experiment: Experiment) -> tuple[Environment, MultiGoalTask, Populat
 def prepare(experiment: Experiment, data_dir: Path | None, reporter: Reporter) -> Prepared:
     """Loads or collects the dataset and holds some of its episodes out."""
     environment, task, population = resolve(experiment)
-    with reporter.stage(f"{environment.name}: data of the behaviour policy") as progress:
-        dataset = load_or_collect(
-            environment, experiment.num_transitions, experiment.data_seed, data_dir=data_dir, progress=progress
-        )
+    if experiment.dataset:
+        dataset = _read_dataset(Path(experiment.dataset), task)
+    else:
+        with reporter.stage(f"{environment.name}: data of the behaviour policy") as progress:
+            dataset = load_or_collect(
+                environment, experiment.num_transitions, experiment.data_seed, data_dir=data_dir, progress=progress
+            )
     num_episodes = len(dataset.episode_bounds)
     if num_episodes < 2:
         raise ExperimentError(f"the dataset has {num_episodes} episode; two are needed to hold some out")
@@ -97,6 +101,17 @@ def prepare(experiment: Experiment, data_dir: Path | None, reporter: Reporter) -
         train_episodes=np.sort(order[num_held_out:]),
         held_out_episodes=np.sort(order[:num_held_out]),
     )
+
+
+def _read_dataset(path: Path, task: MultiGoalTask) -> TransitionDataset:
+    dataset = load_transitions(path)
+    sizes = dataset.observations.shape[1], dataset.actions.shape[1]
+    if sizes != (task.observation_size, task.action_size):
+        raise ExperimentError(
+            f"{path} holds observations and actions of sizes {sizes}; {task.name} has "
+            f"{(task.observation_size, task.action_size)}"
+        )
+    return dataset
 
 
 def seed_data(experiment: Experiment, prepared: Prepared, seed: int) -> SeedData:

@@ -107,6 +107,9 @@ def test_no_cuda_is_said_before_any_work(capsys, tmp_path):
 def test_a_file_that_is_no_dataset_is_named(content, capsys, tmp_path):
     path = tmp_path / "data.hdf5"
     path.write_bytes(content)
+    assert main(["maze", "--dataset", str(path), "--out", str(tmp_path / "results")]) == 2
+    assert "data.hdf5" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
     assert main(["data", "inspect", str(path)]) == 2
     output = capsys.readouterr().err
     assert "data.hdf5" in output
@@ -118,6 +121,9 @@ def test_data_goes_through_files(capsys, tmp_path):
     assert main(["data", "generate", "maze", str(source), "--transitions", "2000"]) == 0
     assert main(["data", "inspect", str(source)]) == 0
     assert "transitions   2" in capsys.readouterr().out
+    assert main([*SMOKE, "--methods", "oracle", "--dataset", str(source), "--out", str(tmp_path / "results")]) == 0
+    assert main(["ravens", "--preset", "smoke", "--dataset", str(source), "--out", str(tmp_path / "results")]) == 2
+    assert "ravens has (7, 4)" in capsys.readouterr().err
     assert main(["data", "convert", str(source), str(target)]) == 0
     assert target.stat().st_size > 1000
     assert main(["data", "convert", str(source), str(tmp_path / "maze.txt")]) == 2
