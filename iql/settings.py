@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Schedule = Literal["constant", "cosine-actor", "cosine"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class IQLError(ValueError):
@@ -91,7 +91,8 @@ class IQLSettings:
     features: InputFeatures = field(default_factory=InputFeatures)
     """What is appended to the observations."""
     precision: Precision = "float32"
-    """`bfloat16` multiplies the hidden layers in bfloat16 and sums in float32; everything else stays float32."""
+    """`bfloat16` multiplies the hidden layers in bfloat16 and sums in float32; everything else stays float32. `auto`
+    takes it where the processor has instructions for it."""
 
     def __post_init__(self) -> None:
         for name in ("num_updates", "batch_size", "n_step"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from iql.learner import Learner
 from iql.networks import Stack
 from iql.policy import Policy
 from iql.runner import CHUNK, Runner
-from iql.settings import IQLError, IQLSettings
+from iql.settings import IQLError, IQLSettings, Precision
 
 Progress = Callable[[int, int], None]
 Evaluate = Callable[[int, Policy], Any]
@@ -87,6 +87,8 @@ def train(
     ):
         if every is not None and every < 1:
             raise IQLError(f"{name} must be at least 1, is {every}")
+    if settings.precision == "auto":
+        settings = replace(settings, precision=fastest_precision(device))
     standard, latent_mean, latent_std = data.to(device).with_standard_latents()
     if settings.standard_rewards:
         standard = standard.with_standard_rewards()
@@ -128,6 +130,14 @@ def train(
             progress(step, total)
     speed = (step - first) / seconds if seconds else float("nan")
     return TrainingResult(make_policy(learner, latent_mean, latent_std), metrics, evaluations, speed)
+
+
+def fastest_precision(device: str | torch.device) -> Precision:
+    """`bfloat16` on a processor with AVX-512 BF16 or AMX; emulated, it would be slower than `float32`."""
+    if torch.device(device).type != "cpu":
+        return "float32"
+    supported = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # PyTorch has no public name for either
+    return "bfloat16" if any(getattr(torch.cpu, name, bool)() for name in supported) else "float32"
 
 
 def make_policy(learner: Learner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
