@@ -224,7 +224,7 @@ def _tables_figure(panels: dict[str, NDArray[Any]], rows: NDArray[Any], columns:
         if position == 0:
             panel.set_yticks(range(len(rows)), rows, fontsize=6)
     figure.suptitle(
-        "reward of each place (columns) for each user (rows), each panel on its own scale", fontsize=8, y=1.02
+        "reward of each place (columns) for each user (rows), each panel on its own scale", fontsize=8, y=1.1
     )
     return figure
 
