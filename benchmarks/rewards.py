@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_f
 from benchmarks.results import read_json, write_json
 from envs.environments import Progress
 from reward_learning.diagnostics import diagnose
-from reward_learning.learners import learners, load_model, make_learner
+from reward_learning.learners import learner_settings, load_model, make_learner
 from reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
 from reward_learning.relabelling import draw_latents, relabel
 from reward_learning.reward_model import RewardModel
@@ -45,7 +44,7 @@ class RelabelledRun:
 
 def settings_of(experiment: Experiment, learner: str) -> dict[str, Any]:
     """A learner's settings: those given to every learner that has them, then its own."""
-    known = {field.name for field in dataclasses.fields(learners.get(learner).settings_type)}
+    known = learner_settings(learner)
     shared: Mapping[str, Any] = experiment.learner_settings.get("*", {})
     own: Mapping[str, Any] = experiment.learner_settings.get(learner, {})
     return {**{key: value for key, value in shared.items() if key in known}, **own}
@@ -67,7 +66,7 @@ def fit_reward(
     """
     record = folder / "training.json"  # written last: where it is, the model is whole
     if resume and record.exists():
-        model = load_model(folder, device=device, task=prepared.task)
+        model = load_model(folder, device=device, task=prepared.task, learner=learner)
     else:
         record.unlink(missing_ok=True)
         start = time.perf_counter()
