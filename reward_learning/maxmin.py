@@ -1,14 +1,16 @@
-"""Maxmin: a reward for each of a few groups of users, and one policy that serves the worst off of them.
+"""Maxmin: a reward for each of a few groups of users, so that one policy can serve the worst off of them.
 
 Chakraborty et al., ICML 2024, arXiv 2402.08925. The groups come from hard EM over BTL rewards (`hard_em`). The policy
 is nobody's own, so the latent has size 0. Two objectives go by the name:
 
-- **pointwise-min**, what `reward` gives: r(s) = min over groups of the normalised r_u(s). A policy trained on it
-  maximises E[sum of min_u r_u], a lower bound of the next one: it must please every group in every single state. The
-  authors' code does this.
-- **max-min**, the paper's own: the policy that maximises min over groups of E[sum of r_u]. It may please one group now
-  and another later. It cannot be written as one reward; `group_rewards` gives the K rewards from which a learner with
-  one critic for each group can build it.
+- **pointwise-min**, the method `maxmin`: max over pi of E_pi[sum over t of gamma^t min_u r_u(s_t)], plain IQL on the
+  one reward min_u r_u(s), which `reward` gives. It is a lower bound of the next one: it must please every group in
+  every single state. The authors' code does this.
+- **max-min**, the paper's own and the method `maxmin@maxmin`: max over pi of min_u E_pi[sum over t of
+  gamma^t r_u(s_t)]. It may please one group now and another later. It cannot be written as one reward; `group_models`
+  gives the K rewards from which a learner with critics for each group (`iql.maxmin_iql`) builds it.
+
+A scaling f stands outside the minimum in the first, f(min_u r_u), and is each group's own in the second, f(r_u).
 
 Rewards from preferences have no unit, so each r_u is normalised to mean 0 and standard deviation 1 over the
 observations that were compared.
@@ -106,6 +108,26 @@ class MaxMinNetwork(nn.Module):
         return torch.cat([group(observations) for group in self.groups], dim=-1)
 
 
+@dataclass(frozen=True)
+class GroupReward:
+    """One group's normalised reward as a model of its own.
+
+    Attributes:
+        learner: fitted.
+        group: which of its K groups.
+    """
+
+    learner: MaxMin
+    group: int
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """(r_u - mean_u) / std_u (...) of observations (..., S); latents (..., 0) lend their leading shape."""
+        network = self.learner.network
+        raw = network.groups[self.group](self.learner.check_observations(observations)).squeeze(-1)
+        rewards = (raw - network.mean[self.group]) / network.std[self.group]
+        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+
+
 class MaxMin(NetworkLearner):
     """Hard EM over K BTL rewards, and the least of them, normalised, as everybody's reward."""
 
@@ -169,10 +191,13 @@ class MaxMin(NetworkLearner):
         return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
 
     def group_rewards(self, observations: Tensor) -> Tensor:
-        """Every group's normalised reward (K, ...) of observations (..., S), for the max-min policy."""
-        network = self.network
-        rewards = (network.raw_rewards(self.check_observations(observations)) - network.mean) / network.std
-        return rewards.movedim(-1, 0)
+        """Every group's normalised reward (K, ...) of observations (..., S)."""
+        nobody = observations.new_zeros(0)
+        return torch.stack([group.reward(observations, nobody) for group in self.group_models()])
+
+    def group_models(self) -> list[GroupReward]:
+        """The K groups' normalised rewards, each as a model of its own, for the max-min policy."""
+        return [GroupReward(self, group) for group in range(self.num_groups)]
 
     @torch.no_grad()
     def assign(self, preferences: PreferenceDataset) -> Tensor:

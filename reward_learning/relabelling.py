@@ -14,7 +14,7 @@ from torch import Tensor
 
 from envs.transitions import TransitionDataset
 from reward_learning.networks import LearnerError
-from reward_learning.reward_model import Posterior, RewardModel
+from reward_learning.reward_model import Posterior, RewardFunction
 from reward_learning.scaling import PairProbability, fit_scaling
 from reward_learning.training import Progress
 
@@ -54,7 +54,7 @@ def draw_latents(
 @torch.no_grad()
 def relabel(
     dataset: TransitionDataset,
-    model: RewardModel,
+    model: RewardFunction,
     latents: Tensor,
     latent_index: NDArray[np.int64],
     scaling: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -36,6 +36,23 @@ class Posterior:
         """One latent per user, (U, Z)."""
         noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + (0.5 * self.log_var).exp() * noise
+
+
+class RewardFunction(Protocol):
+    """What a scaling and relabelling ask of a reward model."""
+
+    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """Reward of each observation for each latent: (..., S) and (..., Z) of equal leading shape give (...)."""
+        ...
+
+
+@runtime_checkable
+class GroupedRewardModel(Protocol):
+    """A reward model of K groups of users, from which one policy can serve the worst off (`learner@maxmin`)."""
+
+    def group_models(self) -> Sequence[RewardFunction]:
+        """The K groups' rewards, on scales that can be compared. K is known after `fit`."""
+        ...
 
 
 @runtime_checkable

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from envs.registry import unknown_name
 from reward_learning.networks import LearnerError
-from reward_learning.reward_model import RewardModel
+from reward_learning.reward_model import RewardFunction
 
 SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
 
@@ -60,7 +60,7 @@ class PairProbability(Protocol):
 
 def fit_scaling(
     scaling: str,
-    model: RewardModel,
+    model: RewardFunction,
     latents: Tensor,
     states: Tensor,
     pair_classifier: PairProbability | None = None,
@@ -104,17 +104,17 @@ def expected_preference(rewards: Tensor, comparison_rewards: Tensor) -> Tensor:
     return (rewards[:, None] - comparison_rewards).sigmoid_().mean(1)
 
 
-def _raw_reward(model: RewardModel, latents: Tensor) -> ScaledReward:
+def _raw_reward(model: RewardFunction, latents: Tensor) -> ScaledReward:
     return lambda observations, index: model.reward(observations, latents[index])
 
 
-def _divided(model: RewardModel, latents: Tensor, scale: Tensor) -> ScaledReward:
+def _divided(model: RewardFunction, latents: Tensor, scale: Tensor) -> ScaledReward:
     # a reward that is zero on every comparison state is left as it is
     scale = torch.where(scale == 0, torch.ones_like(scale), scale)
     return lambda observations, index: model.reward(observations, latents[index]) / scale[index]
 
 
-def _expected_preference(model: RewardModel, latents: Tensor, states: Tensor) -> ScaledReward:
+def _expected_preference(model: RewardFunction, latents: Tensor, states: Tensor) -> ScaledReward:
     if not isinstance(model, DistributionalModel):
         table = _table(model.reward, latents, states)  # (M, C)
 
