@@ -5,12 +5,13 @@ all runs at once (`act`) or for one user as a stable-baselines3 model does (`for
 """
 
 from iql.data import ReplayData
-from iql.maxmin_iql import MaxMinSettings, train_maxmin
+from iql.maxmin_iql import GroupWeightSettings, MaxMinSettings, train_maxmin
 from iql.policy import Policy, UserPolicy
 from iql.settings import InputFeatures, IQLError, IQLSettings
 from iql.training import TrainingResult, train
 
 __all__ = [
+    "GroupWeightSettings",
     "IQLError",
     "IQLSettings",
     "InputFeatures",

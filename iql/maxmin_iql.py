@@ -2,10 +2,11 @@
 
 Two objectives go by the name of max-min (Chakraborty et al., ICML 2024, arXiv 2402.08925):
 
-- the *pointwise minimum*: plain IQL on the reward min_k r_k(s, a). It asks for actions that please every group at the
-  same moment, and is the more pessimistic of the two;
-- the *max-min over policies*, max_pi min_k V_k^pi, which this file trains: it may please one group now and another one
-  elsewhere or another time, as long as the worst-off group gets the most that any one policy can give it.
+- the *pointwise minimum*, max_pi E_pi[sum_t gamma^t min_k r_k(s_t, a_t)]: plain IQL on the reward min_k r_k. It asks
+  for actions that please every group at the same moment, and is the more pessimistic of the two;
+- the *max-min over policies*, max_pi min_k V_k^pi with V_k^pi = E_pi[sum_t gamma^t r_k(s_t, a_t)], which this file
+  trains: it may please one group now and another one elsewhere or another time, as long as the worst-off group gets
+  the most that any one policy can give it.
 
 The second is a game between the policy and weights lambda over the groups. Critics and values are vectors, one entry
 per group and all of the *same* policy: the expectile weight |expectile - 1[u < 0]| of every entry is decided by the
@@ -21,7 +22,7 @@ With mutually exclusive goals the best policy mixes: its mean action may then be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -38,18 +39,25 @@ _NUM_STARTS = 256
 
 
 @dataclass(frozen=True)
-class MaxMinSettings(IQLSettings):
-    """Settings of IQL, and of the weights over the groups."""
+class GroupWeightSettings:
+    """How the weights lambda over the groups move."""
 
-    weight_rate: float = 0.003
-    """How fast lambda moves: the logarithm's change per update for a group that is worse by the values' mean size."""
-    min_weight: float = 0.001
+    rate: float = 0.003
+    """Change of log lambda per update for a group that is worse by the values' mean size."""
+    least: float = 0.001
     """Least weight of a group, from which it can come back."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.weight_rate < 0 or not 0 <= self.min_weight < 0.5:
-            raise IQLError("weight_rate must not be negative and min_weight must lie in [0, 0.5)")
+        if self.rate < 0 or not 0 <= self.least < 0.5:
+            raise IQLError("the group weights' rate must not be negative and their least must lie in [0, 0.5)")
+
+
+@dataclass(frozen=True)
+class MaxMinSettings(IQLSettings):
+    """Settings of IQL, and of the weights over the groups."""
+
+    group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)
+    """How they move."""
 
 
 class MaxMinLearner(Learner):
@@ -59,7 +67,7 @@ class MaxMinLearner(Learner):
 
     def __init__(self, data: ReplayData, settings: MaxMinSettings, seeds: list[int]) -> None:
         super().__init__(data, settings, seeds)
-        self._max_min = settings
+        self._weight_settings = settings.group_weights
         shape = (self.num_runs, self.num_groups)
         self.group_weights = torch.full(shape, 1 / self.num_groups, device=self.device)
         self.group_values = torch.zeros(shape, device=self.device)
@@ -80,12 +88,12 @@ class MaxMinLearner(Learner):
         self.group_values.copy_(values)
         size = values.abs().mean(1, keepdim=True).clamp_min(1e-6)
         ahead = (values - values.mean(1, keepdim=True)) / size
-        moved = self.group_weights * (-self._max_min.weight_rate * ahead.clamp(-1, 1)).exp()
-        moved = (moved / moved.sum(1, keepdim=True)).clamp_min(self._max_min.min_weight)
+        moved = self.group_weights * (-self._weight_settings.rate * ahead.clamp(-1, 1)).exp()
+        moved = (moved / moved.sum(1, keepdim=True)).clamp_min(self._weight_settings.least)
         self.group_weights.copy_(moved / moved.sum(1, keepdim=True))
 
     def metrics(self) -> dict[str, list[float]]:
-        """Losses and values of the last batch, and each group's weight and value."""
+        """Losses and values of the last batch; each group's weight, and its mean value V_k at starts of episodes."""
         rows = super().metrics()
         for group in range(self.num_groups):
             rows[f"group_weight_{group}"] = self.group_weights[:, group].tolist()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from iql import IQLError, IQLSettings, MaxMinSettings, ReplayData, train, train_maxmin
+from iql import GroupWeightSettings, IQLError, IQLSettings, MaxMinSettings, ReplayData, train, train_maxmin
 from iql.maxmin_iql import MaxMinLearner
 
 SETTINGS = MaxMinSettings(
@@ -18,7 +18,7 @@ SETTINGS = MaxMinSettings(
     schedule="cosine",
     discrete_actions=True,
     actor_average=0.02,
-    weight_rate=0.02,
+    group_weights=GroupWeightSettings(rate=0.02),
 )
 
 # worth of three actions to two groups: all to the one, all to the other, a little to both
@@ -108,5 +108,5 @@ def test_wrong_rewards_are_named() -> None:
         train(data, IQLSettings(num_updates=1, discrete_actions=True), [0])
     with pytest.raises(IQLError, match=r"needs rewards \(E, K, N\)"):
         train_maxmin(replace(data, rewards=data.rewards[:, 0]), SETTINGS, [0])
-    with pytest.raises(IQLError, match="weight_rate"):
-        MaxMinSettings(weight_rate=-1)
+    with pytest.raises(IQLError, match="rate must not be negative"):
+        GroupWeightSettings(rate=-1)
