@@ -106,7 +106,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
-    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="learner+scaling, such as: oracle btl vpl+spo")
+    parser.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin"
+    )
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
     parser.add_argument("--dataset", metavar="FILE", help="learn from this HDF5 file of transitions, D4RL's say")

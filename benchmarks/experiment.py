@@ -9,11 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envs.registry import unknown_name
+from iql.maxmin_iql import GroupWeightSettings
 from iql.settings import IQLSettings
 from reward_learning.learners import learners
+from reward_learning.reward_model import GroupedRewardModel
 from reward_learning.scaling import SCALINGS
 
 POLICIES = ("iql", "greedy")
+
+METHOD_POLICIES = {
+    "none": "max over pi of E_pi[sum_t gamma^t r(s_t)], r the learner's reward, maxmin's the least of its K r_k",
+    "maxmin": "max over pi of min over k of E_pi[sum_t gamma^t r_k(s_t)], r_k the rewards of the learner's K groups",
+}
+"""What the policy of a method maximises; with `none` it is made as `Experiment.policy` says."""
 
 
 class ExperimentError(ValueError):
@@ -22,26 +30,45 @@ class ExperimentError(ValueError):
 
 @dataclass(frozen=True)
 class Method:
-    """A reward learner and a scaling of its rewards, written `learner+scaling`; a bare learner is unscaled."""
+    """A reward learner, a scaling of its rewards and a policy for them, written `learner[+scaling][@policy]`.
+
+    A bare learner is unscaled, and one reward is all that its policy knows: `maxmin+spo` maximises the pointwise
+    minimum over the K groups, `maxmin+spo@maxmin` the value of the worst-off group (formulas in METHOD_POLICIES).
+    """
 
     learner: str
     scaling: str = "none"
+    policy: str = "none"
 
     @classmethod
     def parse(cls, text: str) -> Method:
-        """The method that `text` names; ExperimentError lists the scalings where it names none."""
-        learner, _, scaling = text.partition("+")
-        scaling = scaling or "none"
-        learners.get(learner)
+        """The method that `text` names.
+
+        Raises:
+            UnknownNameError: no such learner.
+            ExperimentError: no such scaling or policy, or a policy over groups for a learner or scaling without them.
+        """
+        path, colon, rest = text.rpartition(":")  # a learner's file may have any name
+        rest, _, policy = rest.partition("@")
+        name, _, scaling = rest.partition("+")
+        learner, scaling, policy = path + colon + name, scaling or "none", policy or "none"
+        known = learners.get(learner)
         if scaling not in SCALINGS:
             raise ExperimentError(unknown_name("scaling", scaling, sorted(SCALINGS)))
-        return cls(learner, scaling)
+        if policy not in METHOD_POLICIES:
+            raise ExperimentError(unknown_name("policy of a method", policy, list(METHOD_POLICIES)))
+        if policy == "maxmin" and not issubclass(known, GroupedRewardModel):
+            grouped = ", ".join(name for name in learners if issubclass(learners.get(name), GroupedRewardModel))
+            raise ExperimentError(f"{text}: {known.name} has no rewards of groups; learners that have: {grouped}")
+        if policy == "maxmin" and scaling == "spo-pairs":
+            raise ExperimentError(f"{text}: the classifier of spo-pairs knows no groups; use another scaling, spo say")
+        return cls(learner, scaling, policy)
 
     @property
     def name(self) -> str:
         """`vpl+spo`, or `vpl` where nothing is scaled; a learner from a file goes by its own name."""
-        learner = learners.get(self.learner).name
-        return learner if self.scaling == "none" else f"{learner}+{self.scaling}"
+        scaling, policy = ("" if part == "none" else part for part in (self.scaling, self.policy))
+        return learners.get(self.learner).name + (scaling and f"+{scaling}") + (policy and f"@{policy}")
 
 
 @dataclass(frozen=True)
@@ -101,7 +128,7 @@ class Experiment:
     population: str
     """Population by name, or `file.py:Name`."""
     methods: tuple[str, ...]
-    """Methods as `learner+scaling`."""
+    """Methods as `learner[+scaling][@policy]`."""
     num_seeds: int
     """Seeds 0, 1, ...; each draws its own users, answers, reward model and policy."""
     num_transitions: int
@@ -117,6 +144,8 @@ class Experiment:
     """Settings of each learner by its name; `*` are those of every learner that has them."""
     relabel: RelabelSettings = RelabelSettings()
     iql: IQLSettings = field(default_factory=IQLSettings)
+    group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)
+    """How the policy `maxmin` of a method weighs its groups."""
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:

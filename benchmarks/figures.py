@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,7 @@ def method_order(suite_folder: Path, environment: str, rates: Sequence[results.S
     path = suite_folder / environment / "experiment.json"
     if not path.exists():
         return found
-    named = [method.removesuffix("+none") for method in results.read_json(path).get("methods", [])]
+    named = [method.removesuffix("@none").replace("+none", "") for method in results.read_json(path).get("methods", [])]
     return [m for m in named if m in found] + [m for m in found if m not in named]
 
 
@@ -206,7 +207,7 @@ def reward_maps_figure(path: Path) -> Figure | None:
                 panel.set_yticks(range(height), first["rows"], fontsize=6)
             if named and row == len(panels) - 1:
                 panel.set_xticks(range(width), first["columns"], fontsize=6, rotation=20)
-        axes[row, 0].set_ylabel(name, fontsize=8.5)
+        axes[row, 0].set_ylabel(_in_lines(name), fontsize=8.5)
     figure.suptitle("reward of each place (dark low, bright high, each panel on its own scale)", fontsize=8.5, y=1.0)
     figure.tight_layout(pad=0.4)
     return figure
@@ -219,7 +220,7 @@ def _tables_figure(panels: dict[str, NDArray[Any]], rows: NDArray[Any], columns:
     for position, (name, values) in enumerate(panels.items()):
         panel = axes[0, position]
         _map_panel(panel, values[0].astype(np.float64), "auto")
-        panel.set_title(name, fontsize=8)
+        panel.set_title(_in_lines(name), fontsize=8)
         panel.set_xticks(range(len(columns)), columns, fontsize=6, rotation=60, ha="right")
         if position == 0:
             panel.set_yticks(range(len(rows)), rows, fontsize=6)
@@ -227,6 +228,11 @@ def _tables_figure(panels: dict[str, NDArray[Any]], rows: NDArray[Any], columns:
         "reward of each place (columns) for each user (rows), each panel on its own scale", fontsize=8, y=1.1
     )
     return figure
+
+
+def _in_lines(name: str) -> str:
+    """The name of a reward, broken at a space where it is too long for its panel."""
+    return textwrap.fill(name, 18, break_long_words=False, break_on_hyphens=False)
 
 
 def _map_panel(axes: Axes, values: NDArray[np.float64], aspect: Literal["equal", "auto"]) -> None:

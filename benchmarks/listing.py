@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import envs  # noqa: F401 (registers the environments)
+from benchmarks.experiment import METHOD_POLICIES
 from benchmarks.suites import PRESETS, SUITES
 from envs.environments import environments
 from preference_oracles.populations import get_population, populations
@@ -12,7 +13,7 @@ from reward_learning.scaling import SCALINGS
 
 
 def listing() -> str:
-    """Names by kind, populations with their one-line descriptions."""
+    """Names by kind, populations and policies with their one-line descriptions."""
     lines = ["environments"]
     lines += [f"  {name:<22} {environments.get(name).gym_id}" for name in environments]
     lines.append("populations")
@@ -26,4 +27,6 @@ def listing() -> str:
     ]:
         lines.append(title)
         lines.append("  " + " ".join(names))
+    lines.append("policies of a method, learner[+scaling][@policy]")
+    lines += [f"  {name:<22} {description}" for name, description in METHOD_POLICIES.items()]
     return "\n".join(lines)

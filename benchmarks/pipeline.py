@@ -13,10 +13,10 @@ from benchmarks import results
 from benchmarks.experiment import Experiment
 from benchmarks.film import film_users
 from benchmarks.greedy import evaluate_greedy, greedy_policy
-from benchmarks.policies import Run, TrainedRun, policy_of_users, stacks_of, train_stack
+from benchmarks.policies import Run, TrainedRun, policy_of_users, stack_name, stacks_of, train_stack
 from benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
 from benchmarks.progress import Reporter
-from benchmarks.reward_maps import latent_rows, reward_map, save_latents, save_reward_maps
+from benchmarks.reward_maps import latent_rows, reward_maps, save_latents, save_reward_maps
 from benchmarks.rewards import FittedReward, fit_reward, settings_of
 
 
@@ -64,9 +64,7 @@ def run_experiment(
             posterior = model.infer(users.take_queries(np.arange(experiment.evaluation.num_answers)))
             runs.append(Run(method, data, model, posterior.mean, users.goals))
             if seed == 0:
-                shown = reward_map(prepared, data, method, model, posterior.mean, experiment)
-                if shown is not None:
-                    maps[method.name] = shown
+                maps.update(reward_maps(prepared, data, method, model, posterior.mean, experiment))
     save_latents(suite_folder / f"{experiment.environment}-latents.npz", latents)
     save_reward_maps(suite_folder / f"{experiment.environment}-reward-maps.npz", maps)
     if experiment.policy == "greedy":
@@ -119,7 +117,7 @@ def _train_and_write(
     resume: bool,
     reporter: Reporter,
 ) -> None:
-    names = " ".join(dict.fromkeys(run.method.name for run in stack))
+    names = stack_name(stack)
     checkpoints = suite_folder / experiment.environment / "checkpoints" / names.replace(" ", "_")
     with reporter.stage(f"policies of {names}, {len(stack)} runs together") as progress:
         policy, trained = train_stack(experiment, prepared, stack, device, checkpoints, resume, progress)
@@ -208,6 +206,7 @@ def write_run(
                 for row, (r, goal) in enumerate(zip(successes, run.goals, strict=True))
             ],
             "episodes_that_raised": [message for _, message in outcome.errors],
+            "policy": result.metrics[-1][1] if result.metrics else {},
             "reward_model": reward.diagnostics,
             "seconds": {"reward_model": reward.seconds, "policy_share_of_its_stack": result.seconds},
         },

@@ -17,11 +17,12 @@ from torch import Tensor
 from benchmarks.evaluation import Outcome, run_episodes
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData
-from benchmarks.rewards import relabel_run
+from benchmarks.rewards import relabel_run, rewards_served
 from envs.environments import Progress
 from iql.data import ReplayData
+from iql.maxmin_iql import MaxMinSettings, train_maxmin
 from iql.policy import Policy
-from iql.training import train
+from iql.training import TrainingResult, train
 from reward_learning.reward_model import RewardModel
 
 NUM_ANSWERS = (1, 2, 4, 8, 16)
@@ -33,7 +34,7 @@ class Run:
     """One method and seed, its reward model fitted.
 
     Attributes:
-        method: learner and scaling.
+        method: learner, scaling and policy.
         data: the seed's users and answers.
         model: the learner's reward model.
         user_latents: (U, Z) posterior means of the evaluation users.
@@ -79,10 +80,22 @@ def is_personal(run: Run) -> bool:
     return run.user_latents.shape[1] > 0 and run.model.name != "oracle"
 
 
+def num_groups(run: Run) -> int:
+    """K, the groups that the run's policy tells apart; 0 where it knows one reward."""
+    return len(rewards_served(run.method, run.model)) if run.method.policy == "maxmin" else 0
+
+
 def stacks_of(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of equal latent size together: they train as one stack."""
-    sizes = sorted({run.user_latents.shape[1] for run in runs})
-    return [[run for run in runs if run.user_latents.shape[1] == size] for size in sizes]
+    """Runs of equal latent size and number of groups together: they train as one stack."""
+    sizes = [(run.user_latents.shape[1], num_groups(run)) for run in runs]
+    return [[run for run, own in zip(runs, sizes, strict=True) if own == size] for size in sorted(set(sizes))]
+
+
+def stack_name(stack: Sequence[Run]) -> str:
+    """The methods of a stack, with its number of groups where it has any: no two stacks share a name."""
+    names = " ".join(dict.fromkeys(run.method.name for run in stack))
+    groups = num_groups(stack[0])
+    return f"{names} for {groups} groups" if groups else names
 
 
 def replay_data(experiment: Experiment, prepared: Prepared, stack: Sequence[Run], device: str) -> ReplayData:
@@ -126,6 +139,15 @@ def policy_of_users(policy: Policy, stack: Sequence[Run], device: str) -> Callab
     return act
 
 
+def _train(experiment: Experiment, stack: Sequence[Run], data: ReplayData, **options: Any) -> TrainingResult:
+    """IQL on one reward of each run, or on the K rewards of its groups."""
+    seeds = [run.data.seed for run in stack]
+    if not num_groups(stack[0]):
+        return train(data, experiment.iql, seeds, **options)
+    settings = MaxMinSettings(**vars(experiment.iql), group_weights=experiment.group_weights)
+    return train_maxmin(data, settings, seeds, **options)
+
+
 def train_stack(
     experiment: Experiment,
     prepared: Prepared,
@@ -149,11 +171,11 @@ def train_stack(
     if not resume:
         shutil.rmtree(checkpoint_folder, ignore_errors=True)
     start = time.perf_counter()
-    result = train(
+    result = _train(
+        experiment,
+        stack,
         replay_data(experiment, prepared, stack, device),
-        experiment.iql,
-        [run.data.seed for run in stack],
-        device,
+        device=device,
         progress=progress,
         log_every=max(1, experiment.iql.num_updates // 20),
         evaluate_every=max(1, experiment.iql.num_updates // settings.num_curve_points),

@@ -70,6 +70,9 @@ def resolve(experiment: Experiment) -> tuple[Environment, MultiGoalTask, Populat
     task = environment.make_task()
     if experiment.policy == "greedy" and not isinstance(task, ForeseeingTask):
         raise ExperimentError(f"{task.name} does not foresee what actions lead to: use --policy iql")
+    learned = [method.name for method in experiment.parsed_methods if method.policy != "none"]
+    if experiment.policy == "greedy" and learned:
+        raise ExperimentError(f"{learned[0]} has a policy of its own, which one greedy step is not: use --policy iql")
     population = get_population(experiment.population)
     if experiment.preferences.teacher is not None:
         population = with_teacher(population, experiment.preferences.teacher)

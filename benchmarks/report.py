@@ -21,7 +21,7 @@ class MethodRow:
     """One method's line: new users of the groups that taught the reward, and apart from them those of other groups.
 
     Attributes:
-        method: learner and scaling.
+        method: learner, scaling and policy.
         mean: success rate over users and seeds, with its 95 % interval.
         interquartile_mean: over seeds and groups.
         worst: success rate of the worst-off group.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.experiment import Experiment, Method
 from benchmarks.preparation import Prepared, SeedData, comparison_states
-from benchmarks.rewards import pair_classifier_of
+from benchmarks.rewards import pair_classifier_of, rewards_served
 from envs.atomic_files import replace_file
 from envs.household.catalogue import CONTAINERS, OBJECTS, PLACES, REARRANGE_OBJECTS, attribute_table
 from envs.household.rearrange import RearrangeTask
@@ -86,44 +86,48 @@ def _table_probe() -> Probe:
     return Probe(observations.astype(np.float32), TABLE_POINTS)
 
 
-def reward_map(
+def reward_maps(
     prepared: Prepared, data: SeedData, method: Method, model: RewardModel, user_latents: Tensor, experiment: Experiment
-) -> dict[str, Any] | None:
+) -> dict[str, dict[str, Any]]:
     """Scaled reward of each place for one evaluation user of each group, beside the true utility.
 
     Returns:
-        `learned` and `true`, (U, H, W), NaN where nobody can be; `users`, names of their goals; `rows` and `columns`,
-        names of places. None for an environment that no probe knows.
+        By the name of each reward that the method's policy serves: `learned` and `true`, (U, H, W), NaN where nobody
+        can be; `users`, names of their goals; `rows` and `columns`, names of places. Nothing for an environment that
+        no probe knows.
     """
     probe = probe_of(prepared.task)
     if probe is None:
-        return None
+        return {}
     reachable = np.asarray(np.isfinite(probe.observations).all(axis=1))
     users = data.held_out.take_users(data.evaluation_rows)
     _, first = np.unique(users.group_index, return_index=True)
     first = first[:MOST_USERS]
+    names = [prepared.task.goal_name(users.goals[user]) for user in first]
+    true = np.full((len(first), len(reachable)), np.nan, dtype=np.float32)
+    for row, user in enumerate(first):
+        true[row, reachable] = prepared.task.utility(probe.observations[reachable], users.goals[user])
     latents = user_latents[torch.as_tensor(first)]
     states = torch.as_tensor(comparison_states(experiment, prepared, data.seed)).to(latents.device)
     classifier = pair_classifier_of(method, model, data, str(latents.device))
-    scale = fit_scaling(method.scaling, model, latents, states, classifier)
     places = torch.as_tensor(probe.observations[reachable]).to(latents.device)
-    learned = np.full((len(first), len(reachable)), np.nan, dtype=np.float32)
-    true = learned.copy()
-    for row, user in enumerate(first):
-        index = torch.full((len(places),), row, dtype=torch.long, device=latents.device)
-        learned[row, reachable] = scale(places, index).cpu().numpy()
-        true[row, reachable] = prepared.task.utility(probe.observations[reachable], users.goals[user])
-    names = [prepared.task.goal_name(users.goals[user]) for user in first]
-    if probe.shape[0] == 1:  # one row each: all users in one table
-        table = {"learned": learned[None], "true": true[None], "users": ["each user"], "rows": names}
-        return {**table, "columns": list(probe.column_names)}
-    return {
-        "learned": learned.reshape(-1, *probe.shape),
-        "true": true.reshape(-1, *probe.shape),
-        "users": names,
-        "rows": list(probe.row_names),
-        "columns": list(probe.column_names),
-    }
+    table = probe.shape[0] == 1  # one row each: all users in one table
+    shape = (1, *true.shape) if table else (-1, *probe.shape)
+    maps = {}
+    for name, reward in rewards_served(method, model).items():
+        scaled = fit_scaling(method.scaling, reward, latents, states, classifier)
+        learned = np.full_like(true, np.nan)
+        for row in range(len(first)):
+            index = torch.full((len(places),), row, dtype=torch.long, device=latents.device)
+            learned[row, reachable] = scaled(places, index).cpu().numpy()
+        maps[name] = {
+            "learned": learned.reshape(shape),
+            "true": true.reshape(shape),
+            "users": ["each user"] if table else names,
+            "rows": names if table else list(probe.row_names),
+            "columns": list(probe.column_names),
+        }
+    return maps
 
 
 def latent_rows(model: RewardModel, data: SeedData, num_answers: int) -> dict[str, Any]:
@@ -136,7 +140,7 @@ def latent_rows(model: RewardModel, data: SeedData, num_answers: int) -> dict[st
 
 
 def save_reward_maps(path: Path, maps: dict[str, dict[str, Any]]) -> None:
-    """One npz for all methods: `<method>/learned`, `<method>/true`, `<method>/users`."""
+    """One npz for all rewards: `<name>/learned`, `<name>/true`, `<name>/users`."""
     _save(path, {f"{name}/{key}": np.asarray(value) for name, row in maps.items() for key, value in row.items()})
 
 

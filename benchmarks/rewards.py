@@ -20,7 +20,7 @@ from reward_learning.diagnostics import diagnose
 from reward_learning.learners import learner_settings, load_model, make_learner
 from reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
 from reward_learning.relabelling import draw_latents, relabel
-from reward_learning.reward_model import RewardModel
+from reward_learning.reward_model import GroupedRewardModel, RewardFunction, RewardModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,13 @@ class FittedReward:
 
 @dataclass(frozen=True)
 class RelabelledRun:
-    """What an IQL run is given: rewards (N,), latents (M, Z) and which of them each transition has, (N,)."""
+    """What an IQL run is given.
+
+    Attributes:
+        rewards: (N,), or (K, N) where the method's policy serves K groups.
+        latents: (M, Z).
+        latent_index: (N,), which of them each transition has.
+    """
 
     rewards: NDArray[np.float32]
     latents: NDArray[np.float32]
@@ -93,6 +99,14 @@ def pair_classifier_of(method: Method, model: RewardModel, data: SeedData, devic
     return fit_pair_classifier(model, data.train, data.seed, device=device)[0]
 
 
+def rewards_served(method: Method, model: RewardModel) -> dict[str, RewardFunction]:
+    """What the method's policy is to maximise, by name: the model's reward, or that of each of its K groups."""
+    if method.policy != "maxmin":
+        return {method.name: model}
+    assert isinstance(model, GroupedRewardModel)  # `Method.parse` has seen to that
+    return {f"{method.name} group {group}": reward for group, reward in enumerate(model.group_models())}
+
+
 def relabel_run(
     experiment: Experiment, prepared: Prepared, data: SeedData, method: Method, model: RewardModel, device: str
 ) -> RelabelledRun:
@@ -102,14 +116,22 @@ def relabel_run(
     latents, latent_index = draw_latents(
         model.infer(context), prepared.dataset, generator, num_latents=experiment.relabel.num_latents
     )
-    rewards = relabel(
-        prepared.dataset,
-        model,
-        latents,
-        latent_index,
-        method.scaling,
-        generator=generator,
-        num_comparison_states=experiment.relabel.num_comparison_states,
-        pair_classifier=pair_classifier_of(method, model, data, device),
+    drawn, classifier = generator.get_state(), pair_classifier_of(method, model, data, device)
+    rewards = [
+        relabel(
+            prepared.dataset,
+            reward,
+            latents,
+            latent_index,
+            method.scaling,
+            generator=generator.set_state(drawn),  # all groups compare with the same states
+            num_comparison_states=experiment.relabel.num_comparison_states,
+            pair_classifier=classifier,
+        )
+        for reward in rewards_served(method, model).values()
+    ]
+    return RelabelledRun(
+        np.stack(rewards) if method.policy == "maxmin" else rewards[0],
+        latents.cpu().numpy().astype(np.float32),
+        np.asarray(latent_index),
     )
-    return RelabelledRun(rewards, latents.cpu().numpy().astype(np.float32), np.asarray(latent_index))

@@ -65,6 +65,12 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--methods", "vlp"], "did you mean 'vpl'"),
         (["maze", "--methods", "vpl+sop"], "did you mean 'spo'"),
         (["maze", "--methods", "vpl", "vpl+none"], "named twice"),
+        (["maze", "--methods", "maxmin@maxmni"], "did you mean 'maxmin'"),
+        (["maze", "--methods", "btl@maxmin"], "learners that have: maxmin"),
+        (["maze", "--methods", "maxmin+spo-pairs@maxmin"], "knows no groups"),
+        (["habitat-tidy", "--policy", "greedy", "--methods", "maxmin@maxmin"], "use --policy iql"),
+        (["maze", "--set", "group_weights.rate=fast"], "is a float"),
+        (["maze", "--set", "group_weights.rate=-1"], "must not be negative"),
         (["maze", "--preset", "quik"], "did you mean 'quick'"),
         (["maze", "--seeds", "0"], "seeds must be at least 1"),
         (["maze", "--seeds", "two"], "invalid int value"),
@@ -132,5 +138,5 @@ def test_data_goes_through_files(capsys, tmp_path):
 def test_list_names_everything(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    for name in ("maze", "two-goals", "rational", "vpl", "spo", "quick"):
+    for name in ("maze", "two-goals", "rational", "vpl", "spo", "quick", "max over pi of min over k"):
         assert name in text

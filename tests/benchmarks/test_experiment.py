@@ -16,15 +16,36 @@ def experiment():
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("vpl", "vpl"), ("vpl+none", "vpl"), ("vpl+spo", "vpl+spo"), ("oracle", "oracle")]
+    ("text", "name"),
+    [
+        ("vpl", "vpl"),
+        ("vpl+none", "vpl"),
+        ("vpl+spo", "vpl+spo"),
+        ("oracle", "oracle"),
+        ("maxmin+spo@none", "maxmin+spo"),
+        ("maxmin@maxmin", "maxmin@maxmin"),
+        ("maxmin+spo@maxmin", "maxmin+spo@maxmin"),
+    ],
 )
-def test_a_method_is_a_learner_and_a_scaling(text, name):
+def test_a_method_is_a_learner_a_scaling_and_a_policy(text, name):
     assert Method.parse(text).name == name
+
+
+def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
+    path = tmp_path / "mine@home+1.py"
+    path.write_text("from reward_learning.maxmin import MaxMin\n\n\nclass Mine(MaxMin):\n    name = 'mine'\n")
+    method = Method.parse(f"{path}:Mine+spo@maxmin")
+    assert (method.learner, method.scaling, method.policy) == (f"{path}:Mine", "spo", "maxmin")
+    assert method.name == "mine+spo@maxmin"
 
 
 @pytest.mark.parametrize(
     ("text", "error", "message"),
-    [("vlp", UnknownNameError, "did you mean 'vpl'"), ("vpl+sop", ExperimentError, "did you mean 'spo'")],
+    [
+        ("vlp", UnknownNameError, "did you mean 'vpl'"),
+        ("vpl+sop", ExperimentError, "did you mean 'spo'"),
+        ("maxmin@maxmni", ExperimentError, "did you mean 'maxmin'"),
+    ],
 )
 def test_unknown_methods_offer_the_nearest(text, error, message):
     with pytest.raises(error, match=message):
