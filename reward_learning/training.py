@@ -26,6 +26,7 @@ Metrics = dict[str, Tensor]
 MEMORY_BYTES = 2**29
 """Preferences up to this size are moved to the device once; larger ones are read batch by batch."""
 MAX_VALIDATION_USERS = 1000
+SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class TrainingSettings:
     Attributes:
         num_updates: gradient steps.
         batch_users: users per step, with all their answers.
-        learning_rate: of Adam.
+        learning_rate: of Adam at the start.
+        schedule: `cosine` lowers the learning rate to 0 over the training, `constant` leaves it.
         weight_decay: decoupled (AdamW); 0 is plain Adam.
         max_grad_norm: gradients are clipped to this norm.
         validation_fraction: share of the users who are kept apart to choose the checkpoint; 0 keeps the last one.
@@ -45,6 +47,7 @@ class TrainingSettings:
     num_updates: int = 1500
     batch_users: int = 64
     learning_rate: float = 1e-3
+    schedule: str = "cosine"
     weight_decay: float = 0.0
     max_grad_norm: float = 10.0
     validation_fraction: float = 0.1
@@ -58,6 +61,8 @@ class TrainingSettings:
             raise LearnerError(f"validation_fraction must lie in [0, 1), is {self.validation_fraction}")
         if self.learning_rate <= 0:
             raise LearnerError(f"learning_rate must be positive, is {self.learning_rate}")
+        if self.schedule not in SCHEDULES:
+            raise LearnerError(f"schedule must be one of {', '.join(SCHEDULES)}, is {self.schedule!r}")
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,8 @@ def train(
     shuffle = np.random.default_rng([seed, 91])
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    least = 0.0 if settings.schedule == "cosine" else settings.learning_rate
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_updates, eta_min=least)
     stops = set(np.linspace(0, settings.num_updates, settings.num_validations + 1).astype(int)[1:].tolist())
     history: list[dict[str, float]] = []
     window: list[Metrics] = []
@@ -204,6 +211,7 @@ def train(
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)
         optimizer.step()
+        schedule.step()
         window.append({"loss": value.detach(), **metrics})
         if update in stops:
             row = {"update": float(update), **_average(window)}

@@ -30,7 +30,7 @@ environments.register(
         gym_id=GYM_ID,
         make_task=MazeTask,
         collect=_collect,
-        behaviour_version=2,
+        behaviour_version=3,
         default_population="two-goals",
     ),
 )

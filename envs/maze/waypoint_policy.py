@@ -16,7 +16,7 @@ from envs.maze.physics import MazePhysics
 from envs.maze.task import SUCCESS_RADIUS
 from envs.transitions import DatasetError, TransitionDataset
 
-BEHAVIOUR_VERSION = 2
+BEHAVIOUR_VERSION = 3
 """Raised whenever `collect` comes to give other bytes for the same seed."""
 
 _STEPS_PER_MAZE = 2000
@@ -38,15 +38,14 @@ class WaypointSettings:
     arrival_speed: float = 0.5
     """m/s below which the navigation goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never
     binds at 5 m/s, so that its ball rushes past its goals; here it stops at them."""
-    most_rest: int = 100
+    most_rest: int = 400
     """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
-    then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal."""
+    then nothing in the data says what it is worth to stay, and dead ends are so rare in it that few questions are
+    about them: rewards and policies learned from it stop a cell before the goal."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
-    least_steps: int = 200
-    """Each navigation goal is given up after a number of steps drawn uniformly from `least_steps` ..."""
     most_steps: int = 800
-    """... to `most_steps` (D4RL's limit for all)."""
+    """A navigation goal that has not been reached by then is given up."""
 
 
 class WaypointPolicy:
@@ -93,8 +92,7 @@ class WaypointPolicy:
         reached = np.flatnonzero(arrived & last & slow & ~self._resting)
         if len(reached):
             self._resting[reached] = True
-            rest = 1 + self._generator.integers(settings.most_rest + 1, size=len(reached))
-            self._steps_left[reached] = np.minimum(self._steps_left[reached], rest)
+            self._steps_left[reached] = 1 + self._generator.integers(settings.most_rest + 1, size=len(reached))
         self._steps_left -= 1
         ended: NDArray[np.bool_] = self._steps_left == 0
         onward = np.flatnonzero(arrived & ~last & ~ended)
@@ -111,8 +109,7 @@ class WaypointPolicy:
         here = self._maze.cell_index(positions)
         self._resting[rows] = False
         self._goal[rows] = (here + self._generator.integers(1, num_cells, size=len(rows))) % num_cells
-        limits = self._settings.least_steps, self._settings.most_steps + 1
-        self._steps_left[rows] = self._generator.integers(*limits, size=len(rows))
+        self._steps_left[rows] = self._settings.most_steps
         self._go_on(rows, here)
 
     def _go_on(self, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
