@@ -87,6 +87,7 @@ class MazeMap:
         own_goal: (row, col) of D4RL's own task.
         steps: (M, M) int64, length of the shortest path between two free cells, in cells.
         next_cell: (M, M) int64, `next_cell[a, b]` is the cell after a on a shortest path to b (a itself if a = b).
+        crossings: (M,) int64, ordered pairs of free cells with a shortest path through a cell, its own pairs included.
         low, high: (2,) float64, the rectangle that holds the squares of all free cells, in metres.
     """
 
@@ -103,6 +104,8 @@ class MazeMap:
         self._index_of_cell = np.full(self.walls.shape, -1, dtype=np.int64)
         self._index_of_cell[~self.walls] = np.arange(len(self.free_cells))
         self.steps, self.next_cell = self._shortest_paths()
+        by_way_of = self.steps[:, :, None] + self.steps[None, :, :]  # (from, by way of, to)
+        self.crossings: IntArray = (by_way_of == self.steps[:, None, :]).sum(axis=(0, 2))
         self.low: FloatArray = self.free_cells.min(axis=0) - CELL_SHIFT
         self.high: FloatArray = self.free_cells.max(axis=0) - CELL_SHIFT + 1.0
 

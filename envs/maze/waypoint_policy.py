@@ -38,10 +38,12 @@ class WaypointSettings:
     arrival_speed: float = 0.5
     """m/s below which the navigation goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never
     binds at 5 m/s, so that its ball rushes past its goals; here it stops at them."""
-    most_rest: int = 400
+    even_goals: bool = True
+    """Cells that few shortest paths cross are chosen as goals more often (weight 1 / paths), so that dead ends, where
+    users' goals lie, are visited about as much as the junctions; else uniformly, as by D4RL."""
+    most_rest: int = 100
     """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
-    then nothing in the data says what it is worth to stay, and dead ends are so rare in it that few questions are
-    about them: rewards and policies learned from it stop a cell before the goal."""
+    then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
     most_steps: int = 800
@@ -67,6 +69,9 @@ class WaypointPolicy:
     ) -> None:
         num = len(positions)
         self._maze, self._settings, self._generator = maze, settings, generator
+        weights = 1.0 / maze.crossings if settings.even_goals else np.ones(len(maze.free_cells))
+        weights = weights * (1.0 - np.eye(len(weights)))  # (here, goal): never the present cell
+        self._goal_thresholds = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
         self._goal = np.zeros(num, dtype=np.int64)
         self._cell = np.zeros(num, dtype=np.int64)  # the cell of the current waypoint
         self._waypoint = np.zeros((num, 2))
@@ -104,11 +109,10 @@ class WaypointPolicy:
         return ended
 
     def _choose_goals(self, rows: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
-        """A goal among all cells but the present one, a time limit, and the first waypoint."""
-        num_cells = len(self._maze.free_cells)
+        """A goal among all cells but the present one, its time limit, and the first waypoint."""
         here = self._maze.cell_index(positions)
         self._resting[rows] = False
-        self._goal[rows] = (here + self._generator.integers(1, num_cells, size=len(rows))) % num_cells
+        self._goal[rows] = (self._goal_thresholds[here] <= self._generator.random((len(rows), 1))).sum(axis=1)
         self._steps_left[rows] = self._settings.most_steps
         self._go_on(rows, here)
 

@@ -9,8 +9,8 @@ from envs.transitions import DatasetError
 
 GOLDEN = [
     [6.953958, 1.908195, 0.01049001, -0.05356694],
-    [1.928684, 9.905428, 3.500544, 0.9277385],
-    [1.014952, 6.014701, -0.0225128, -2.489875],
+    [6.994113, 9.004775, -0.07083661, 2.733408],
+    [2.880948, 1.106415, 0.1468199, -4.549949],
 ]
 FIELDS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 
@@ -119,6 +119,15 @@ def test_progress_reaches_the_end():
     assert calls == sorted(calls)
 
 
+def test_goals_even_out_how_often_cells_are_visited():
+    spread = []
+    for even in (True, False):
+        data = collect(200_000, seed=0, settings=WaypointSettings(even_goals=even))
+        visits = np.bincount(load_map("large").cell_index(data.observations[:, :2]), minlength=46)
+        spread.append(visits.max() / visits.min())
+    assert spread[0] < 0.8 * spread[1]
+
+
 def test_metadata_says_what_made_it():
     data = collect(100, seed=9, layout="umaze")
     assert data.metadata["seed"] == 9
@@ -133,3 +142,12 @@ def test_a_seed_gives_what_it_gave_before():
     data = collect(3_000, seed=0)
     assert BEHAVIOUR_VERSION == 3
     np.testing.assert_allclose(data.observations[[0, 500, 2999]], GOLDEN, atol=1e-4)
+
+
+def test_crossings_count_the_pairs_whose_shortest_paths_use_a_cell():
+    maze = load_map("large")
+    crossings = dict(zip(map(tuple, maze.free_cells.tolist()), maze.crossings.tolist(), strict=True))
+    dead_end = 2 * 45 + 1  # both ways to each other cell, and itself
+    assert crossings[7, 1] == crossings[7, 10] == dead_end
+    assert crossings[7, 2] == dead_end + 2 * 44
+    assert crossings[6, 2] == dead_end + 2 * 2 * 43
