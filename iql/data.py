@@ -113,15 +113,18 @@ class ReplayData:
         return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
     def with_standard_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
-        """The same data with every run's latents at mean 0 and deviation 1; that mean and deviation, each (E, 1, Z).
+        """The same data with every run's latents at mean 0 and greatest deviation 1; that mean and deviation, (E, 1, Z).
 
-        A goal such as (7, 10) put in as it is outweighs the observation at first, and learning takes twice as long.
+        A goal such as (7, 10) put in as it is outweighs the observation at first, and learning takes twice as long. All
+        dimensions are divided by the same number: those that a reward model leaves unused hold noise of the prior's
+        small deviation, and a deviation of 1 each would drown the one or two dimensions that tell users apart.
         """
         mean = self.latents.mean(1, keepdim=True)
         if self.latent_size == 0:
             return self, mean, mean
-        std = self.latents.std(1, keepdim=True, correction=0)
-        std = torch.where(std < 1e-6 * (1 + mean.abs()), torch.ones_like(std), std)
+        std = self.latents.std(1, keepdim=True, correction=0).amax(-1, keepdim=True)  # (E, 1, 1)
+        std = torch.where(std < 1e-6 * (1 + mean.abs().amax(-1, keepdim=True)), torch.ones_like(std), std)
+        std = std.expand_as(mean)
         return replace(self, latents=(self.latents - mean) / std), mean, std
 
     def with_standard_rewards(self) -> ReplayData:

@@ -41,10 +41,10 @@ class WaypointSettings:
     even_goals: bool = True
     """Cells that few shortest paths cross are chosen as goals more often (weight 1 / paths), so that dead ends, where
     users' goals lie, are visited about as much as the junctions; else uniformly, as by D4RL."""
-    most_rest: int = 0
-    """Steps for which a reached goal is held, drawn uniformly from 0 to this; D4RL's controller turns away at once.
-    Rests tell what it is worth to stay, but they also fill every cell's middle with actions that lead nowhere, and
-    policies learned from them stop on the way."""
+    most_rest: int = 100
+    """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
+    then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal.
+    Rests of several hundred steps fill the middles of cells with actions that lead nowhere, and policies stop there."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
     most_steps: int = 800

@@ -27,14 +27,20 @@ def _data(latents):
     )
 
 
-def test_standard_latents_have_mean_zero_and_deviation_one_and_constants_stay_finite():
-    latents = np.random.default_rng(1).normal(5.0, 3.0, size=(2, 50, 3))
-    latents[..., 2] = 1.0
+def test_standard_latents_have_mean_zero_and_keep_the_proportions_of_their_dimensions():
+    latents = np.random.default_rng(1).normal(5.0, [3.0, 0.3, 0.0], size=(2, 50, 3))
     standard, mean, std = _data(latents).with_standard_latents()
     np.testing.assert_allclose(standard.latents.mean(1), 0.0, atol=1e-5)
-    np.testing.assert_allclose(standard.latents[..., :2].std(1, correction=0), 1.0, atol=1e-4)
-    np.testing.assert_allclose(standard.latents[..., 2], 0.0, atol=1e-6)
+    deviation = standard.latents.std(1, correction=0)
+    np.testing.assert_allclose(deviation[:, 0], 1.0, atol=1e-4)
+    np.testing.assert_allclose(deviation, latents.std(1) / latents.std(1)[:, :1], atol=1e-4)
     np.testing.assert_allclose(standard.latents * std + mean, latents, atol=1e-5)
+
+
+def test_latents_that_are_all_the_same_stay_finite():
+    standard, mean, std = _data(np.full((2, 50, 3), 7.0)).with_standard_latents()
+    np.testing.assert_array_equal(standard.latents, 0.0)
+    np.testing.assert_array_equal(std, 1.0)
 
 
 def test_a_policy_does_not_depend_on_the_units_of_its_latents():
