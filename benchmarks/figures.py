@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
-import matplotlib.ticker
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -147,7 +146,7 @@ def answers_figure(suite_folder: Path, environment: str, methods: Sequence[str],
         plt.close(figure)
         return None
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+    axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set_xlabel("answers of the new user")
     axes.set_title(f"{environment}: mean over users, band from lowest to highest seed", loc="left", fontsize=8.5)
     return figure
