@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from envs.maze.maps import TEN_GOALS
 from envs.multigoal import GoalError, MultiGoalTask
+from envs.ravens.task import ZONES
 from preference_oracles.group_populations import (
     HELD_OUT_IDS_FROM,
     Group,
@@ -21,11 +23,7 @@ from preference_oracles.group_populations import (
 from preference_oracles.teachers import RATIONAL, Teacher
 from preference_oracles.users import PopulationError, Users
 
-TEN_CELLS = ((7, 1), (7, 10), (1, 1), (1, 10), (3, 8), (5, 4), (1, 4), (5, 10), (4, 1), (5, 7))
-HELD_OUT_CELLS = ((3, 10), (7, 4), (1, 6), (3, 1), (7, 8))
-"""Cells (row, column) of the large maze, as in VPL's released code; the first two are its two-goal task."""
-
-FOUR_ZONES = ((0.5, 0.2), (0.5, -0.2), (0.35, 0.0), (0.65, 0.0))
+FOUR_ZONES = tuple(ZONES["four-zones"].values())
 """Centres (x, y) in metres of the table's zones; the first two are VPL's."""
 
 SORTERS = tuple(tuple(float(i == j) for j in range(5)) for i in range(5))
@@ -44,7 +42,7 @@ def well_known_goals(task: MultiGoalTask, num_goals: int, population: str) -> li
         PopulationError: the task has fewer goals than that.
     """
     values: tuple[ArrayLike, ...]
-    for values in (TEN_CELLS[:num_goals], FOUR_ZONES[:num_goals], SORTERS[:num_goals]):
+    for values in (TEN_GOALS[:num_goals], FOUR_ZONES[:num_goals], SORTERS[:num_goals]):
         try:
             return [np.asarray(task.goal(value), dtype=np.float64) for value in values]
         except GoalError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from envs.maze.maps import HELD_OUT_GOALS, TEN_GOALS, TWO_GOALS
 from envs.registry import Registry
 from preference_oracles.attribute_populations import (
     ATTRIBUTES,
@@ -18,8 +19,6 @@ from preference_oracles.attribute_populations import (
 )
 from preference_oracles.goal_populations import (
     FOUR_ZONES,
-    HELD_OUT_CELLS,
-    TEN_CELLS,
     ContinuousGoalsPopulation,
     WellKnownGoalsPopulation,
 )
@@ -72,26 +71,28 @@ def _register(*given: Population) -> None:
         populations.register(population.name, population)
 
 
-_CELLS, _ZONES = TEN_CELLS[:2], FOUR_ZONES[:2]
+_ZONES = FOUR_ZONES[:2]
 
 # the maze
 _register(
-    GroupPopulation("two-goals", "two groups of equal share who want cells (7, 1) and (7, 10)", equal_shares(_CELLS)),
+    GroupPopulation(
+        "two-goals", "two groups of equal share who want cells (7, 1) and (7, 10)", equal_shares(TWO_GOALS)
+    ),
     GroupPopulation(
         "two-goals-1-6",
         "the groups of two-goals in the ratio 1:6; those who want (7, 1) are the minority",
-        majority_and_minority(_CELLS, (1, 6)),
+        majority_and_minority(TWO_GOALS, (1, 6)),
     ),
     GroupPopulation(
         "two-goals-1-10",
         "the groups of two-goals in the ratio 1:10; those who want (7, 1) are the minority",
-        majority_and_minority(_CELLS, (1, 10)),
+        majority_and_minority(TWO_GOALS, (1, 10)),
     ),
     GroupPopulation(
         "ten-goals",
         "ten groups of equal share, one for each of ten cells; five further cells are wanted by held-out users only",
-        equal_shares(TEN_CELLS),
-        held_out(HELD_OUT_CELLS),
+        equal_shares(TEN_GOALS),
+        held_out(HELD_OUT_GOALS),
     ),
 )
 
