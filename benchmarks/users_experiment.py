@@ -22,6 +22,8 @@ POPULATIONS = {5: "five-rankings", 10: "10-rankings", 20: "20-rankings", 50: "50
 METHODS = ("oracle", "btl", "vpl", "vpl+spo")
 USERS_PER_RANKING = 20
 """Train users of each ranking: more rankings need more people to be heard of."""
+LEAST_EVALUATED = 20
+"""New users, over all rankings, for whom policies act: one user says little about five rankings."""
 
 
 def run_users(preset: str, out: Path, device: str, data_dir: Path | None, resume: bool, reporter: Reporter) -> Path:
@@ -38,6 +40,7 @@ def run_users(preset: str, out: Path, device: str, data_dir: Path | None, resume
             population=population,
             methods=METHODS,
             preferences=preferences,
+            evaluation=replace(preset_of.evaluation, users_per_group=max(1, LEAST_EVALUATED // num)),
         )
         folders[num] = run_experiment(experiment, out, device, data_dir, resume, reporter)
     return draw_users(folders, out / f"users-{preset}" / "users")

@@ -113,7 +113,9 @@ class ReplayData:
         return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
     def with_standard_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
-        """The same data with every run's latents at mean 0 and greatest deviation 1; that mean and deviation, (E, 1, Z).
+        """The same data with every run's latents at mean 0 and greatest deviation 1; that mean and deviation.
+
+        Both are (E, 1, Z), the deviation the same for all Z.
 
         A goal such as (7, 10) put in as it is outweighs the observation at first, and learning takes twice as long. All
         dimensions are divided by the same number: those that a reward model leaves unused hold noise of the prior's

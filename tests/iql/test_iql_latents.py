@@ -38,7 +38,7 @@ def test_standard_latents_have_mean_zero_and_keep_the_proportions_of_their_dimen
 
 
 def test_latents_that_are_all_the_same_stay_finite():
-    standard, mean, std = _data(np.full((2, 50, 3), 7.0)).with_standard_latents()
+    standard, _, std = _data(np.full((2, 50, 3), 7.0)).with_standard_latents()
     np.testing.assert_array_equal(standard.latents, 0.0)
     np.testing.assert_array_equal(std, 1.0)
 
