@@ -47,6 +47,7 @@ MAZE_REWARD = {
     "fourier_columns": [0, 1],
     "fourier_wavelengths": [8.0, 4.0, 2.0],
     "learning_rate": 5e-3,
+    "schedule": "cosine",
     "num_updates": 2_500,
     "kl_weight": 4.0,
 }
@@ -122,7 +123,7 @@ RAVENS = {
         num_seeds=2,
         num_transitions=125_000,
         preferences=PreferenceSettings(num_users=2_000),
-        learner_settings={"*": {"learning_rate": 3e-3}},
+        learner_settings={"*": {"learning_rate": 3e-3, "schedule": "cosine"}},
         iql=RAVENS_IQL,
         evaluation=EvaluationSettings(users_per_group=1, num_curve_points=4, curve_episodes=10),
     ),
@@ -158,7 +159,7 @@ HOUSEHOLD = {
         num_seeds=2,
         num_transitions=5_000,
         preferences=PreferenceSettings(num_users=2_000),
-        learner_settings={"*": {"learning_rate": 3e-3}},
+        learner_settings={"*": {"learning_rate": 3e-3, "schedule": "cosine"}},
         iql=HOUSEHOLD_IQL,
         evaluation=EvaluationSettings(users_per_group=4),
     ),
@@ -179,7 +180,7 @@ REARRANGE = HOUSEHOLD | {
     "quick": replace(
         HOUSEHOLD["quick"],
         preferences=PreferenceSettings(num_users=2_000, strategy="stratified"),
-        learner_settings={"*": {"learning_rate": 3e-3, "num_updates": 3_000, "kl_weight": 0.3}},
+        learner_settings={"*": {"learning_rate": 3e-3, "schedule": "cosine", "num_updates": 3_000, "kl_weight": 0.3}},
     )
 }
 

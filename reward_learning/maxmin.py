@@ -197,7 +197,7 @@ class MaxMin(NetworkLearner):
 
     def group_models(self) -> list[GroupReward]:
         """The K groups' normalised rewards, each as a model of its own, for the max-min policy."""
-        return [GroupReward(self, group) for group in range(self.num_groups)]
+        return [GroupReward(self, group) for group in range(len(self.network.groups))]
 
     @torch.no_grad()
     def assign(self, preferences: PreferenceDataset) -> Tensor:

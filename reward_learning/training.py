@@ -47,7 +47,7 @@ class TrainingSettings:
     num_updates: int = 1500
     batch_users: int = 64
     learning_rate: float = 1e-3
-    schedule: str = "cosine"
+    schedule: str = "constant"
     weight_decay: float = 0.0
     max_grad_norm: float = 10.0
     validation_fraction: float = 0.1
