@@ -72,7 +72,8 @@ class WaypointPolicy:
         self._maze, self._settings, self._generator = maze, settings, generator
         weights = 1.0 / maze.crossings if settings.even_goals else np.ones(len(maze.free_cells))
         weights = weights * (1.0 - np.eye(len(weights)))  # (here, goal): never the present cell
-        self._goal_thresholds = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
+        thresholds = np.cumsum(weights, axis=1)
+        self._goal_thresholds = thresholds / thresholds[:, -1:]  # the last is exactly 1, above every number drawn
         self._goal = np.zeros(num, dtype=np.int64)
         self._cell = np.zeros(num, dtype=np.int64)  # the cell of the current waypoint
         self._waypoint = np.zeros((num, 2))
