@@ -67,6 +67,18 @@ def test_without_validation_the_last_checkpoint_is_kept(line):
     assert calls == [(5, 20), (10, 20), (15, 20), (20, 20)]
 
 
+def test_a_cosine_lowers_the_learning_rate_to_nothing(line):
+    network = Counter()
+    settings = TrainingSettings(
+        num_updates=20, batch_users=4, learning_rate=0.1, schedule="cosine", validation_fraction=0.0, num_validations=20
+    )
+    history = train(network, line.preferences(20), downhill(network), lambda batch: None, settings, 0, "cpu")
+    # Adam under a constant gradient moves by its learning rate: sum over k < 20 of 0.1 (1 + cos(pi k / 20)) / 2 = 1.05
+    assert network.value.item() == pytest.approx(-1.05, abs=0.01)
+    moves = -np.diff([row["loss"] for row in history])
+    np.testing.assert_allclose(moves, 0.05 * (1 + np.cos(np.pi * np.arange(19) / 20)), atol=2e-3)
+
+
 def test_learning_and_validation_never_share_a_user_and_keep_to_the_rows_given(line):
     network, learned, judged = Counter(), set(), set()
 
@@ -122,6 +134,7 @@ def test_batches_from_a_file_read_row_by_row_equal_those_in_memory(line, tmp_pat
         ({"batch_users": 0}, "batch_users must be at least 1"),
         ({"validation_fraction": 1.0}, "validation_fraction must lie in"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"schedule": "linear"}, "schedule must be one of cosine, constant"),
     ],
 )
 def test_impossible_settings_are_refused(values, message):
