@@ -107,7 +107,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
     parser.add_argument(
-        "--methods", nargs="+", metavar="METHOD", help="learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin"
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin",
     )
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
@@ -174,7 +177,7 @@ def _assignments(pairs: Sequence[str]) -> dict[str, Any]:
 def _benchmark(options: argparse.Namespace) -> None:
     from benchmarks.experiment import override
     from benchmarks.preparation import resolve
-    from benchmarks.suites import experiment_for
+    from benchmarks.suites import all_methods, experiment_for
 
     device = device_for(options.device)
     chosen = {"methods": options.methods and tuple(options.methods), "population": options.population,
@@ -185,6 +188,8 @@ def _benchmark(options: argparse.Namespace) -> None:
         default = experiment
         experiment = override(experiment, _assignments(options.set))
         experiment = dataclasses.replace(experiment, **{k: v for k, v in chosen.items() if v is not None})
+        if experiment.methods == ("all",):
+            experiment = dataclasses.replace(experiment, methods=all_methods(experiment.policy))
         if options.teacher is not None:
             preferences = dataclasses.replace(experiment.preferences, teacher=options.teacher)
             experiment = dataclasses.replace(experiment, preferences=preferences)

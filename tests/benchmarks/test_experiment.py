@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from benchmarks.experiment import EvaluationSettings, Experiment, ExperimentError, Method, override
-from benchmarks.suites import PRESETS, SUITES, experiment_for
+from benchmarks.experiment import POLICIES, EvaluationSettings, Experiment, ExperimentError, Method, override
+from benchmarks.suites import ALL_METHODS, PRESETS, SUITES, all_methods, experiment_for
 from envs.registry import UnknownNameError
+from reward_learning.learners import learners
 
 
 @pytest.fixture
@@ -81,6 +82,16 @@ def test_every_suite_has_every_preset_and_is_json():
         for experiment in suites.values():
             assert json.loads(json.dumps(experiment.as_dict())) == experiment.as_dict()
             assert experiment.parsed_methods
+
+
+def test_all_methods_are_different_methods_that_go_with_the_policy():
+    for policy in POLICIES:
+        names = [Method.parse(method).name for method in all_methods(policy)]
+        assert len(set(names)) == len(names)
+        assert {Method.parse(name).learner for name in names} == set(learners)
+    assert "maxmin+spo@maxmin" in all_methods("iql")
+    assert not [method for method in all_methods("greedy") if "@" in method]
+    assert all_methods("greedy")[-1] == ALL_METHODS[-1]
 
 
 def test_quick_and_paper_count_at_least_a_hundred_episodes():
