@@ -197,6 +197,23 @@ def ravens_steps(device: str) -> list[Speed]:
     return [Speed("Ravens, one process", rate, "steps/s")]
 
 
+def household_placements(device: str) -> list[Speed]:
+    """Objects carried to a place and settled there, per second of one process; new episodes count as time, not work."""
+    env = gym.make("pluralbench/HabitatRearrange-v0", simulator="pybullet")
+    env.reset(seed=0)
+    places = np.random.default_rng(0).integers(env.action_space.n, size=200)
+
+    def work() -> int:
+        for place in places:
+            env.reset()
+            env.step(place)
+        return len(places)
+
+    rate = per_second(work)
+    env.close()
+    return [Speed("household, one process", rate, "placements/s")]
+
+
 ROWS: dict[str, Callable[[str], list[Speed]]] = {
     "maze-data": maze_data,
     "maze-evaluation": maze_evaluation,
@@ -204,6 +221,7 @@ ROWS: dict[str, Callable[[str], list[Speed]]] = {
     "relabelling": relabelling,
     "iql": iql_updates,
     "ravens": ravens_steps,
+    "household": household_placements,
 }
 
 
