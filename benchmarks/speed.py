@@ -201,7 +201,8 @@ def household_placements(device: str) -> list[Speed]:
     """Objects carried to a place and settled there, per second of one process; new episodes count as time, not work."""
     env = gym.make("pluralbench/HabitatRearrange-v0", simulator="pybullet")
     env.reset(seed=0)
-    places = np.random.default_rng(0).integers(env.action_space.n, size=200)
+    env.action_space.seed(0)
+    places = [env.action_space.sample() for _ in range(200)]
 
     def work() -> int:
         for place in places:

@@ -1,10 +1,10 @@
-"""Populations made of groups: everybody in a group wants the same."""
+"""Populations made of groups: everybody in a group wants the same, or nearly."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,28 @@ from preference_oracles.users import PopulationError, Users
 
 HELD_OUT_IDS_FROM = 1_000_000_000
 """Train users count from 0, held-out users from here, so that nobody is both."""
+
+
+class UserGroup(Protocol):
+    """A group of users: what its members want, each drawn around what the group has in common."""
+
+    @property
+    def share(self) -> float:
+        """Their share of the train users; 0 in a held-out group."""
+        ...
+
+    @property
+    def teacher(self) -> Teacher:
+        """How they answer."""
+        ...
+
+    def title(self, task: MultiGoalTask) -> str:
+        """What to call the group in this environment."""
+        ...
+
+    def draw(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """What new members want, (num_users, G); GoalError where the environment does not know such a goal."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,14 @@ class Group:
     share: float = 0.0
     name: str = ""
     teacher: Teacher = RATIONAL
+
+    def title(self, task: MultiGoalTask) -> str:
+        """Its name, or the environment's name of the goal."""
+        return self.name or task.goal_name(task.goal(self.goal))
+
+    def draw(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """The group's goal (num_users, G), over and over."""
+        return np.tile(np.asarray(task.goal(self.goal), dtype=np.float64), (num_users, 1))
 
 
 def equal_shares(goals: Sequence[ArrayLike], teacher: Teacher = RATIONAL) -> tuple[Group, ...]:
@@ -66,8 +96,8 @@ class GroupPopulation:
 
     name: str
     description: str
-    groups: tuple[Group, ...]
-    held_out_groups: tuple[Group, ...] = ()
+    groups: tuple[UserGroup, ...]
+    held_out_groups: tuple[UserGroup, ...] = ()
 
     def __post_init__(self) -> None:
         check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
@@ -75,23 +105,35 @@ class GroupPopulation:
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares."""
         index = draw_groups([group.share for group in self.groups], num_users, generator)
-        return self._users(task, self.groups, index, first_id=0)
+        return self._users(task, self.groups, index, 0, generator)
 
     def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every train group, then of every held-out group."""
-        index = held_out_index(len(self.groups) + len(self.held_out_groups), users_per_group)
-        return self._users(task, (*self.groups, *self.held_out_groups), index, first_id=HELD_OUT_IDS_FROM)
+        everyone = (*self.groups, *self.held_out_groups)
+        index = held_out_index(len(everyone), users_per_group)
+        return self._users(task, everyone, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
 
     def _users(
-        self, task: MultiGoalTask, everyone: tuple[Group, ...], index: NDArray[np.int64], first_id: int
+        self,
+        task: MultiGoalTask,
+        everyone: tuple[UserGroup, ...],
+        index: NDArray[np.int64],
+        first_id: int,
+        generator: np.random.Generator,
     ) -> Users:
-        goals = np.stack([expressed_goal(task, group.goal, self.name) for group in everyone])
-        names = [group.name or task.goal_name(goal) for group, goal in zip(everyone, goals, strict=True)]
+        goals = np.empty((len(index), task.goal_size))
+        try:
+            for i, group in enumerate(everyone):
+                rows = np.flatnonzero(index == i)
+                goals[rows] = group.draw(task, len(rows), generator)
+            names = [group.title(task) for group in everyone]
+        except GoalError as error:
+            raise unsuitable(self.name, task, error) from error
         return Users(
             ids=user_ids(first_id, len(index)),
             group_names=group_names(self.name, names, len(self.groups)),
             group_index=index,
-            goals=goals[index],
+            goals=goals,
             teacher=stacked_teacher([group.teacher for group in everyone], index),
         )
 
@@ -121,21 +163,17 @@ def check_num_users(num_users: int) -> None:
         raise PopulationError(f"the number of users must be from 1 to {HELD_OUT_IDS_FROM}, is {num_users}")
 
 
-def expressed_goals(task: MultiGoalTask, values: NDArray[Any], population: str) -> NDArray[np.float64]:
+def expressed_goals(task: MultiGoalTask, values: NDArray[Any]) -> NDArray[np.float64]:
     """The environment's goals (U, G) for `values` (U, ...), each different one expressed once."""
     different, index = np.unique(values, axis=0, return_inverse=True)
-    goals = [expressed_goal(task, value.tolist(), population) for value in different]
+    goals = [np.asarray(task.goal(value.tolist()), dtype=np.float64) for value in different]
     return np.stack(goals)[index.reshape(-1)] if goals else np.empty((0, task.goal_size))
 
 
-def expressed_goal(task: MultiGoalTask, value: ArrayLike, population: str) -> NDArray[np.float64]:
-    """The environment's goal (G,) for `value`; PopulationError, naming both, where it has none."""
-    try:
-        return np.asarray(task.goal(value), dtype=np.float64)
-    except GoalError as error:
-        reason = " ".join(str(error).split())
-        message = f"population {population!r} does not suit environment {task.name!r}: {reason}"
-        raise PopulationError(message) from error
+def unsuitable(population: str, task: MultiGoalTask, reason: object) -> PopulationError:
+    """The error that names both the population and the environment that it does not suit, in one line."""
+    text = " ".join(str(reason).split())
+    return PopulationError(f"population {population!r} does not suit environment {task.name!r}: {text}")
 
 
 def group_names(population: str, names: list[str], num_train: int) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from envs.registry import Registry
 from preference_oracles.attribute_populations import (
     ATTRIBUTES,
     AttributeGroup,
-    AttributePopulation,
     leaning_groups,
     sorters,
 )
@@ -25,7 +24,6 @@ from preference_oracles.goal_populations import (
 from preference_oracles.group_populations import GroupPopulation, equal_shares, held_out, majority_and_minority
 from preference_oracles.ranking_populations import (
     RankingGroup,
-    RankingPopulation,
     ordered_rankings,
     ranking_population,
 )
@@ -116,7 +114,7 @@ _register(
 _register(
     *(ranking_population(num_rankings) for num_rankings in (5, 10, 20, 50)),
     ranking_population(100, num_held_out=20),
-    RankingPopulation(
+    GroupPopulation(
         "mallows-rankings",
         "rankings of five places around three centres with shares 0.6, 0.3 and 0.1 (Mallows, dispersion 1)",
         tuple(
@@ -124,17 +122,17 @@ _register(
             for centre, share in zip(ordered_rankings()[:3], (0.6, 0.3, 0.1), strict=True)
         ),
     ),
-    AttributePopulation(
+    GroupPopulation(
         "function-or-material",
         "two groups of equal share: one sorts by function, one by material",
         sorters(("function", "material")),
     ),
-    AttributePopulation(
+    GroupPopulation(
         "five-attributes",
         "five groups of equal share, each sorting by one of function, material, colour, size and fragility",
         sorters(ATTRIBUTES),
     ),
-    AttributePopulation(
+    GroupPopulation(
         "weighted-attributes",
         "everybody weighs five attributes in their own way, each of five groups mostly one; held out: all about alike",
         leaning_groups(concentration=10.0),

@@ -16,19 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.multigoal import GoalError, MultiGoalTask
-from preference_oracles.group_populations import (
-    HELD_OUT_IDS_FROM,
-    check_shares,
-    draw_groups,
-    expressed_goals,
-    group_names,
-    held_out_generator,
-    held_out_index,
-    stacked_teacher,
-    user_ids,
-)
+from preference_oracles.group_populations import GroupPopulation, expressed_goals
 from preference_oracles.teachers import RATIONAL, Teacher
-from preference_oracles.users import PopulationError, Users
+from preference_oracles.users import PopulationError
 
 Int = NDArray[np.int64]
 
@@ -95,69 +85,19 @@ class RankingGroup:
         if not self.dispersion >= 0:
             raise PopulationError(f"Mallows' dispersion must be 0 or more, is {self.dispersion}")
 
-    def title(self, centre: str) -> str:
-        """What to call the group when it has no name of its own."""
-        return centre if np.isinf(self.dispersion) else f"around {centre}"
+    def title(self, task: MultiGoalTask) -> str:
+        """Its name, or the environment's name of the centre."""
+        centre = task.goal_name(task.goal(self.centre))
+        return self.name or (centre if np.isinf(self.dispersion) else f"around {centre}")
+
+    def draw(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """Rankings (num_users, n) from Mallows' model."""
+        check_ranks_places(task, len(self.centre))
+        return expressed_goals(task, mallows_rankings(self.centre, self.dispersion, num_users, generator))
 
 
-@dataclass(frozen=True)
-class RankingPopulation:
-    """Groups of users whose rankings scatter around the groups' centres; shares are realised by drawing.
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
-        groups: the train groups; their shares sum to one.
-        held_out_groups: groups of held-out users only.
-    """
-
-    name: str
-    description: str
-    groups: tuple[RankingGroup, ...]
-    held_out_groups: tuple[RankingGroup, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
-        if len({len(group.centre) for group in (*self.groups, *self.held_out_groups)}) > 1:
-            raise PopulationError(f"population {self.name!r}: all rankings must be of the same number of places")
-
-    def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
-        """`num_users` users, each of a group drawn by the shares and with a ranking drawn around its centre."""
-        index = draw_groups([group.share for group in self.groups], num_users, generator)
-        return self._users(task, self.groups, index, 0, generator)
-
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
-        """`users_per_group` new users of every group, with newly drawn rankings."""
-        everyone = (*self.groups, *self.held_out_groups)
-        index = held_out_index(len(everyone), users_per_group)
-        return self._users(task, everyone, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
-
-    def _users(
-        self,
-        task: MultiGoalTask,
-        everyone: tuple[RankingGroup, ...],
-        index: Int,
-        first_id: int,
-        generator: np.random.Generator,
-    ) -> Users:
-        check_ranks_places(task, self.name, len(self.groups[0].centre))
-        rankings = np.empty((len(index), len(everyone[0].centre)), dtype=np.int64)
-        for i, group in enumerate(everyone):
-            rows = np.flatnonzero(index == i)
-            rankings[rows] = mallows_rankings(group.centre, group.dispersion, len(rows), generator)
-        centres = expressed_goals(task, np.array([group.centre for group in everyone]), self.name)
-        names = [group.name or group.title(task.goal_name(goal)) for group, goal in zip(everyone, centres, strict=True)]
-        return Users(
-            ids=user_ids(first_id, len(index)),
-            group_names=group_names(self.name, names, len(self.groups)),
-            group_index=index,
-            goals=expressed_goals(task, rankings, self.name),
-            teacher=stacked_teacher([group.teacher for group in everyone], index),
-        )
-
-
-def check_ranks_places(task: MultiGoalTask, population: str, num_places: int) -> None:
-    """Raises PopulationError where the task's goals are not rankings.
+def check_ranks_places(task: MultiGoalTask, num_places: int) -> None:
+    """Raises GoalError where the task's goals are not rankings.
 
     Numbers that are a ranking may well be a goal of another kind, weights for instance. A task of rankings is known by
     refusing what ranks the same place everywhere.
@@ -166,8 +106,7 @@ def check_ranks_places(task: MultiGoalTask, population: str, num_places: int) ->
         task.goal([1] * num_places)
     except GoalError:
         return
-    reason = f"its users rank places, and a goal there is any {num_places} numbers"
-    raise PopulationError(f"population {population!r} does not suit environment {task.name!r}: {reason}")
+    raise GoalError(f"its users rank places, and a goal there is any {num_places} numbers")
 
 
 def ordered_rankings(num_places: int = NUM_PLACES) -> list[tuple[int, ...]]:
@@ -177,7 +116,7 @@ def ordered_rankings(num_places: int = NUM_PLACES) -> list[tuple[int, ...]]:
     return [rankings[i] for i in order]
 
 
-def ranking_population(num_rankings: int, num_held_out: int = 0) -> RankingPopulation:
+def ranking_population(num_rankings: int, num_held_out: int = 0) -> GroupPopulation:
     """Groups of equal share, one for each of the first `num_rankings` rankings of five places in one random order.
 
     Smaller populations are parts of larger ones, and the last `num_held_out` of the 120 rankings are held out, so that
@@ -190,7 +129,7 @@ def ranking_population(num_rankings: int, num_held_out: int = 0) -> RankingPopul
     if num_held_out:
         words += f"; {num_held_out} further rankings are held out"
     name = {5: "five", 100: "hundred"}.get(num_rankings, str(num_rankings))
-    return RankingPopulation(
+    return GroupPopulation(
         f"{name}-rankings",
         words,
         tuple(RankingGroup(ranking, 1 / num_rankings) for ranking in rankings[:num_rankings]),

@@ -15,12 +15,11 @@ from envs.maze.task import MazeTask
 from envs.ravens.task import RavensTask
 from envs.registry import UnknownNameError
 from preference_oracles import Group, GroupPopulation, PopulationError, Teacher, Users, with_teacher
-from preference_oracles.attribute_populations import AttributeGroup, AttributePopulation
+from preference_oracles.attribute_populations import AttributeGroup
 from preference_oracles.group_populations import majority_and_minority
 from preference_oracles.populations import get_population
 from preference_oracles.ranking_populations import (
     RankingGroup,
-    RankingPopulation,
     kendall_distance,
     mallows_rankings,
     ordered_rankings,
@@ -309,7 +308,7 @@ def test_ranking_populations_nest_and_hold_out() -> None:
 
 def test_rankings_scatter_around_their_group_s_centre() -> None:
     groups = (RankingGroup((0, 1, 2, 3, 4), 0.8, 1.5), RankingGroup((4, 3, 2, 1, 0), 0.2, 1.5))
-    users = RankingPopulation("mine", "", groups).train_users(RankingWorld(), 3000, np.random.default_rng(0))
+    users = GroupPopulation("mine", "", groups).train_users(RankingWorld(), 3000, np.random.default_rng(0))
     for index in (0, 1):
         goals = users.goals[users.group_index == index].astype(int)
         distances = [kendall_distance(goals, np.array(g.centre)).mean() for g in groups]
@@ -319,13 +318,14 @@ def test_rankings_scatter_around_their_group_s_centre() -> None:
         RankingGroup((0, 1, 1))
     with pytest.raises(PopulationError, match="dispersion must be 0 or more"):
         RankingGroup((0, 1), dispersion=-1.0)
-    with pytest.raises(PopulationError, match="same number of places"):
-        RankingPopulation("mine", "", (RankingGroup((0, 1), 0.5), RankingGroup((0, 1, 2), 0.5)))
+    short = GroupPopulation("mine", "", (groups[0], RankingGroup((0, 1), 0.2)))
+    with pytest.raises(PopulationError, match="does not suit environment"):
+        short.train_users(RankingWorld(), 10, np.random.default_rng(0))
 
 
 def test_attribute_weights_have_their_group_s_mean() -> None:
     group = AttributeGroup("both", (2.0, -1.0, 0.0, 0.0, 1.0), 1.0, concentration=8.0)
-    users = AttributePopulation("mine", "", (group,)).train_users(AttributeWorld(), 20_000, np.random.default_rng(0))
+    users = GroupPopulation("mine", "", (group,)).train_users(AttributeWorld(), 20_000, np.random.default_rng(0))
     np.testing.assert_allclose(np.abs(users.goals).sum(1), 1)
     np.testing.assert_allclose(users.goals.mean(0), [0.5, -0.25, 0, 0, 0.25], atol=0.01)
     variance = 0.5 * 0.5 / (8.0 + 1)  # of a Dirichlet's first part
