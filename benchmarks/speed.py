@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -57,6 +58,24 @@ def per_second(work: Callable[[], int], repetitions: int = 3) -> float:
     return best
 
 
+def random_steps(env: gym.Env[Any, Any], num_steps: int) -> float:
+    """Steps per second of one environment under random actions; new episodes count as time, not as steps."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(num_steps)]
+
+    def work() -> int:
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return num_steps
+
+    rate = per_second(work)
+    env.close()
+    return rate
+
+
 def single_maze_rate() -> tuple[str, float]:
     """Steps per second of one process of PointMaze_Large-v3, or of our own single environment where it is missing."""
     try:
@@ -66,19 +85,7 @@ def single_maze_rate() -> tuple[str, float]:
         env, name = gym.make("PointMaze_Large-v3"), "one PointMaze_Large-v3"
     except ImportError:
         env, name = gym.make("pluralbench/MazeNavigation-v0"), "one MazeNavigation-v0"
-    env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, size=(2_000, 2)).astype(np.float32)
-
-    def work() -> int:
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return len(actions)
-
-    rate = per_second(work)
-    env.close()
-    return f"{name}, random actions", rate
+    return f"{name}, random actions", random_steps(env, 2_000)
 
 
 def maze_data(device: str) -> list[Speed]:
@@ -180,39 +187,14 @@ def iql_updates(device: str) -> list[Speed]:
 
 
 def ravens_steps(device: str) -> list[Speed]:
-    """Environment steps per second of one process."""
-    env = gym.make("pluralbench/RavensManipulation-v0")
-    env.reset(seed=0)
-    actions = np.random.default_rng(0).uniform(-1, 1, size=(500, 4)).astype(np.float32)
-
-    def work() -> int:
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        return len(actions)
-
-    rate = per_second(work)
-    env.close()
-    return [Speed("Ravens, one process", rate, "steps/s")]
+    """Environment steps of one process."""
+    return [Speed("Ravens, one process", random_steps(gym.make("pluralbench/RavensManipulation-v0"), 500), "steps/s")]
 
 
 def household_placements(device: str) -> list[Speed]:
-    """Objects carried to a place and settled there, per second of one process; new episodes count as time, not work."""
+    """Objects carried to a place and settled there by one process, each in an episode of its own."""
     env = gym.make("pluralbench/HabitatRearrange-v0", simulator="pybullet")
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    places = [env.action_space.sample() for _ in range(200)]
-
-    def work() -> int:
-        for place in places:
-            env.reset()
-            env.step(place)
-        return len(places)
-
-    rate = per_second(work)
-    env.close()
-    return [Speed("household, one process", rate, "placements/s")]
+    return [Speed("household, one process", random_steps(env, 200), "placements/s")]
 
 
 ROWS: dict[str, Callable[[str], list[Speed]]] = {

@@ -131,6 +131,31 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
     @abstractmethod
     def _observe(self) -> NDArray[np.float32]: ...
 
+    def _random_start(self) -> tuple[float, float]:
+        """Somewhere on the free floor, for the robot's base, m."""
+        points = self.simulator.floor_plan().free_points
+        x, y = points[self.np_random.integers(len(points))]
+        return (float(x), float(y))
+
+    def _random_episode(
+        self,
+        objects: dict[str, Pose],
+        lying_on: dict[str, str],
+        to_move: tuple[str, ...],
+        start: tuple[float, float],
+    ) -> Episode:
+        """An episode in this simulator's scene."""
+        return Episode(
+            episode_id="random",
+            objects=objects,
+            lying_on=lying_on,
+            to_move=to_move,
+            choices=self.task.choices,
+            start=start,
+            scene_id=self.simulator.scene_id,
+            scene_dataset_config=self.simulator.scene_dataset_config,
+        )
+
     def _begin(self, options: dict[str, Any]) -> None:
         """Sets the goal and starts an episode: the simulator's state is that of all objects at rest."""
         if "goal" in options:

@@ -185,18 +185,9 @@ class HabitatRearrange(HouseholdEnv):
         place = places[START_PLACES[generator.integers(len(START_PLACES))]]
         x, y = free_spot(kind, place, {}, generator)
         z = place.centre[2] + OBJECTS[kind].half_height
-        points = self.simulator.floor_plan().free_points
-        start = points[generator.integers(len(points))]
-        return Episode(
-            episode_id="random",
-            objects={kind: upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))},
-            lying_on={kind: place.name},
-            to_move=(kind,),
-            choices=PLACES,
-            start=(float(start[0]), float(start[1])),
-            scene_id=self.simulator.scene_id,
-            scene_dataset_config=self.simulator.scene_dataset_config,
-        )
+        start = self._random_start()
+        pose = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
+        return self._random_episode({kind: pose}, {kind: place.name}, (kind,), start)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

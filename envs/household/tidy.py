@@ -205,18 +205,7 @@ class HabitatTidy(HouseholdEnv):
             z = place.centre[2] + OBJECTS[name].half_height
             objects[name] = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
             lying_on[name] = place.name
-        points = self.simulator.floor_plan().free_points
-        start = points[generator.integers(len(points))]
-        return Episode(
-            episode_id="random",
-            objects=objects,
-            lying_on=lying_on,
-            to_move=names[:NUM_MISPLACED],
-            choices=CONTAINERS,
-            start=(float(start[0]), float(start[1])),
-            scene_id=self.simulator.scene_id,
-            scene_dataset_config=self.simulator.scene_dataset_config,
-        )
+        return self._random_episode(objects, lying_on, names[:NUM_MISPLACED], self._random_start())
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -7,7 +7,7 @@ takes up one episode after the other. Each gives exactly what it would give by i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from envs.household.environment import ActionError, HouseholdEnv
 from envs.household.rearrange import HabitatRearrange
-from envs.household.simulator import HouseholdSimulator, make_simulator
+from envs.household.simulator import make_simulator
 from envs.household.tidy import HabitatTidy
 from envs.multigoal import GoalError
 
@@ -44,23 +44,27 @@ class HouseholdVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64
     until it is reset.
 
     Args:
-        make: makes one environment on a shared simulator.
         num_envs: number of episodes.
         simulator: `auto`, `pybullet` or `habitat`.
         render_mode: None or `rgb_array`; `render()` gives one picture per environment.
         autoreset_mode: NEXT_STEP or DISABLED.
+        max_episode_steps: taken because Gymnasium names it; episodes end by themselves before.
+        **arguments: the environment's own, `goal` or `episodes` say.
 
     Raises:
         ValueError: another autoreset mode, or fewer than one environment.
     """
 
+    environment: ClassVar[Callable[..., HouseholdEnv]]
+
     def __init__(
         self,
-        make: Callable[[HouseholdSimulator], HouseholdEnv],
         num_envs: int = 1,
         simulator: str = "auto",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        **arguments: Any,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"household: num_envs must be at least 1, is {num_envs}")
@@ -68,7 +72,7 @@ class HouseholdVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             raise ValueError("household: autoreset_mode must be NEXT_STEP or DISABLED, is SAME_STEP")
         self.simulator = make_simulator(simulator, render=render_mode is not None)
-        self.envs = [make(self.simulator) for _ in range(num_envs)]
+        self.envs = [type(self).environment(self.simulator, render_mode, **arguments) for _ in range(num_envs)]
         self.task = self.envs[0].task
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -173,40 +177,12 @@ class HouseholdVector(gym.vector.VectorEnv[NDArray[np.float32], NDArray[np.int64
 
 
 class HabitatRearrangeVector(HouseholdVector):
-    """Many episodes of `HabitatRearrange`; further arguments are that environment's."""
+    """Many episodes of `HabitatRearrange`."""
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        simulator: str = "auto",
-        render_mode: str | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
-        del max_episode_steps  # Gymnasium names it; an episode ends by itself before
-
-        def make(shared: HouseholdSimulator) -> HouseholdEnv:
-            return HabitatRearrange(shared, render_mode, **arguments)
-
-        super().__init__(make, num_envs, simulator, render_mode, autoreset_mode)
+    environment = HabitatRearrange
 
 
 class HabitatTidyVector(HouseholdVector):
-    """Many episodes of `HabitatTidy`; further arguments are that environment's."""
+    """Many episodes of `HabitatTidy`."""
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        simulator: str = "auto",
-        render_mode: str | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
-        del max_episode_steps  # Gymnasium names it; an episode ends by itself before
-
-        def make(shared: HouseholdSimulator) -> HouseholdEnv:
-            return HabitatTidy(shared, render_mode, **arguments)
-
-        super().__init__(make, num_envs, simulator, render_mode, autoreset_mode)
+    environment = HabitatTidy
