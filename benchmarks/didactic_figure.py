@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from benchmarks.figures import PALETTE, STYLE, save
+from benchmarks.style import PALETTE, STYLE, save
 from reward_learning.didactic import THRESHOLD
 
 Curves = dict[str, NDArray[np.float64]]

@@ -15,19 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks import aggregate, results
+from benchmarks.diagnostics_figure import diagnostics_figure
 from benchmarks.reward_maps import load_arrays
-
-# Okabe and Ito's palette, distinguishable with any colour vision.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "legend.frameon": False,
-    "figure.dpi": 130,
-    "svg.hashsalt": "pluralbench",
-}
+from benchmarks.style import PALETTE, STYLE, line_style, save
 
 
 def draw_all(suite_folder: Path) -> list[Path]:
@@ -41,22 +31,13 @@ def draw_all(suite_folder: Path) -> list[Path]:
             figures = {
                 "success": success_figure(own, order),
                 "curves": curves_figure(suite_folder, environment, order, sorted({rate.seed for rate in own})),
+                "diagnostics": diagnostics_figure(suite_folder, environment, order),
                 "answers": answers_figure(suite_folder, environment, order, sorted({rate.seed for rate in own})),
                 "reward-maps": reward_maps_figure(suite_folder / f"{environment}-reward-maps.npz"),
                 "latents": latents_figure(suite_folder / f"{environment}-latents.npz"),
             }
             written += [save(f, suite_folder / f"{environment}-{name}") for name, f in figures.items() if f is not None]
     return written
-
-
-def save(figure: Figure, stem: Path) -> Path:
-    """Writes `stem`.png and `stem`.svg, without a date, so that the same numbers give the same file."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    png = stem.with_name(stem.name + ".png")
-    figure.savefig(png, bbox_inches="tight", metadata={"Software": None})
-    figure.savefig(stem.with_name(stem.name + ".svg"), bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
-    return png
 
 
 def method_order(suite_folder: Path, environment: str, rates: Sequence[results.SuccessRate]) -> list[str]:
@@ -168,9 +149,9 @@ def _draw_curves(
         if len(steps) < 2:
             continue
         values = np.array([[curve[step] for step in steps] for curve in by_seed])
-        colour = PALETTE[position % len(PALETTE)]
-        axes.plot(steps, values.mean(0), color=colour, label=method, linewidth=1.6, marker="o", markersize=3)
-        axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+        style = line_style(position)
+        axes.plot(steps, values.mean(0), label=method, marker="o", markersize=3, **style)
+        axes.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
         drawn = True
     axes.set_ylabel("success rate")
     axes.set_ylim(-0.02, 1.04)

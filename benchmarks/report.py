@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks import aggregate, results
+from benchmarks.diagnostics_figure import diagnostics_table
 from benchmarks.figures import group_scores, method_order, success_by_user
 
 COLUMNS = ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy")
@@ -121,6 +122,9 @@ def markdown_report(suite_folder: Path) -> str:
     parts = [f"# {suite_folder.name}\n"]
     for environment in environments_of(suite_folder):
         parts.append(f"## {environment}\n\n{markdown_table(suite_folder, environment)}")
+        order = method_order(suite_folder, environment, results.read_success_rates(suite_folder))
+        if table := diagnostics_table(suite_folder, environment, order):
+            parts.append(f"What the reward models know of new users:\n\n{table}")
         configs = sorted((suite_folder / environment).glob("*/seed_*/config.json"))
         made_by = {
             f"`{config.get('command')}`, commit {str(config.get('commit'))[:12]}, torch "

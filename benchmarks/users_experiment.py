@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from benchmarks import results
-from benchmarks.figures import PALETTE, STYLE, save
 from benchmarks.pipeline import run_experiment
 from benchmarks.progress import Reporter
+from benchmarks.style import PALETTE, STYLE, save
 from benchmarks.suites import experiment_for
 
 POPULATIONS = {5: "five-rankings", 10: "10-rankings", 20: "20-rankings", 50: "50-rankings", 100: "hundred-rankings"}

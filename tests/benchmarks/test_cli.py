@@ -34,7 +34,7 @@ def test_the_smoke_benchmark_writes_what_the_layout_promises(smoke):
         assert len(summary["users"]) == 2
         assert "accuracy" in summary["reward_model"]
         assert "success" in (folder / "metrics.csv").read_text()
-    for figure in ("success", "curves", "reward-maps", "latents"):
+    for figure in ("success", "curves", "diagnostics", "reward-maps", "latents"):
         for ending in ("png", "svg"):
             assert (suite / f"maze-{figure}.{ending}").stat().st_size > 2_000
         assert (suite / f"maze-{figure}.png").stat().st_size < 300_000
@@ -56,6 +56,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
     assert main(["report", str(suite)]) == 0
     text = (suite / "report.md").read_text()
     assert "| vpl+spo |" in text
+    assert "| learner | accuracy |" in text
     assert "commit" in text
 
 

@@ -1,0 +1,60 @@
+"""Diagnostics of reward models, gathered from the files of a suite."""
+
+import pytest
+
+from benchmarks.diagnostics_figure import diagnostics_figure, diagnostics_table, learner_diagnostics
+from benchmarks.results import write_json
+
+
+def diagnostics(accuracy, recovery=None):
+    bins = [{"low": 0.5, "high": 1.0, "count": 4, "confidence": 0.8, "accuracy": accuracy},
+            {"low": 1.0, "high": 1.5, "count": 0, "confidence": None, "accuracy": None}]  # fmt: skip
+    return {
+        "accuracy": accuracy,
+        "accuracy_conflicting": None,
+        "nll": 0.5,
+        "accuracy_by_answers": {"1": 0.6, "8": accuracy},
+        "calibration": {"ece": 0.1, "bins": bins},
+        "rank_correlation": {"mean": 0.9, "worst_group": 0.8},
+        "latents": {"kl": None, "active_units": 1, "probe": None, "cluster_recovery": recovery},
+    }
+
+
+@pytest.fixture
+def suite(tmp_path):
+    for method, accuracies in {"vpl": (0.9, 0.7), "vpl+spo": (0.9, 0.7), "maxmin+spo@maxmin": (0.5,)}.items():
+        for seed, accuracy in enumerate(accuracies):
+            model = diagnostics(accuracy, 1.0 if method.startswith("maxmin") else None)
+            write_json(tmp_path / "maze" / method / f"seed_{seed}" / "summary.json", {"reward_model": model})
+    return tmp_path
+
+
+METHODS = ["vpl", "vpl+spo", "maxmin+spo@maxmin", "btl"]
+
+
+def test_methods_of_one_learner_are_one_line_and_missing_ones_none(suite):
+    found = learner_diagnostics(suite, "maze", METHODS)
+    assert {learner: len(seeds) for learner, seeds in found.items()} == {"vpl": 2, "maxmin": 1}
+    assert learner_diagnostics(suite, "ravens", METHODS) == {}
+
+
+def test_the_table_has_means_over_seeds_and_blanks_where_nothing_applies(suite):
+    header, _, vpl, maxmin = diagnostics_table(suite, "maze", METHODS).splitlines()
+    columns = [cell.strip() for cell in header.strip("|").split("|")]
+    cells = dict(zip(columns, (cell.strip() for cell in vpl.strip("|").split("|")), strict=True))
+    assert cells["learner"] == "vpl"
+    assert cells["accuracy"] == "0.8"
+    assert cells["on conflicting pairs"] == cells["groups found"] == ""
+    assert maxmin.endswith("| 1 |")
+    assert diagnostics_table(suite, "ravens", METHODS) == ""
+
+
+def test_the_figure_shows_accuracy_by_answers_and_reliability(suite):
+    figure = diagnostics_figure(suite, "maze", METHODS)
+    assert figure is not None
+    by_answers, reliability = figure.axes
+    assert {line.get_label(): list(line.get_ydata()) for line in by_answers.lines}["vpl"] == pytest.approx([0.6, 0.8])
+    drawn = {line.get_label(): line for line in reliability.lines}
+    assert list(drawn["vpl"].get_xdata()) == pytest.approx([0.8])
+    assert list(drawn["vpl"].get_ydata()) == pytest.approx([0.8])
+    assert diagnostics_figure(suite, "ravens", METHODS) is None
