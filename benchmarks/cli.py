@@ -180,12 +180,12 @@ def _benchmark(options: argparse.Namespace) -> None:
     from benchmarks.suites import all_methods, experiment_for
 
     device = device_for(options.device)
-    chosen = {"methods": options.methods and tuple(options.methods), "population": options.population,
-              "num_seeds": options.seeds, "policy": options.policy, "dataset": options.dataset}  # fmt: skip
+    chosen = {"methods": options.methods and tuple(options.methods), "num_seeds": options.seeds,
+              "policy": options.policy, "dataset": options.dataset}  # fmt: skip
     experiments = []
     for environment in SUITES if options.environment == "all" else [options.environment]:
-        experiment = experiment_for(environment, options.preset)
-        default = experiment
+        default = experiment_for(environment, options.preset)
+        experiment = experiment_for(environment, options.preset, options.population)
         experiment = override(experiment, _assignments(options.set))
         experiment = dataclasses.replace(experiment, **{k: v for k, v in chosen.items() if v is not None})
         if experiment.methods == ("all",):

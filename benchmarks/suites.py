@@ -99,6 +99,15 @@ MAZE = {
     ),
 }
 
+# Ten goals share what two had to themselves: a tenth of the users and of the trajectories is about each of them.
+MAZE_TEN_GOALS = replace(
+    MAZE["quick"],
+    population="ten-goals",
+    preferences=PreferenceSettings(num_users=20_000),
+    learner_settings={"*": {**MAZE_REWARD, "num_updates": 5_000}},
+    iql=replace(MAZE_IQL, num_updates=26_000),
+)
+
 # The table's episodes have 25 steps; what matters is where the block is relative to the cup and to the zones.
 RAVENS_FEATURES = InputFeatures(differences=(((0, 1, 2), (3, 4, 5)),))
 RAVENS_IQL = IQLSettings(
@@ -205,10 +214,21 @@ TIDY = {
 SUITES = {"maze": MAZE, "ravens": RAVENS, "habitat-rearrange": REARRANGE, "habitat-tidy": TIDY}
 
 
-def experiment_for(environment: str, preset: str) -> Experiment:
-    """The experiment of an environment at a preset; ExperimentError names the known ones otherwise."""
+VARIANTS = {("maze", "quick", "ten-goals"): MAZE_TEN_GOALS}
+"""Experiments of populations that need other settings than their preset's."""
+
+
+def experiment_for(environment: str, preset: str, population: str | None = None) -> Experiment:
+    """The experiment of an environment at a preset, for a population of its own if one is named.
+
+    Raises:
+        ExperimentError: no such environment or preset; the known ones are named.
+    """
     if preset not in PRESETS:
         raise ExperimentError(unknown_name("preset", preset, list(PRESETS)))
     if environment not in SUITES:
         raise ExperimentError(unknown_name("environment", environment, sorted(SUITES)))
-    return SUITES[environment][preset]
+    if population is None:
+        return SUITES[environment][preset]
+    experiment = VARIANTS.get((environment, preset, population), SUITES[environment][preset])
+    return replace(experiment, population=population)

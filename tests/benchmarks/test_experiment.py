@@ -94,6 +94,15 @@ def test_all_methods_are_different_methods_that_go_with_the_policy():
     assert all_methods("greedy")[-1] == ALL_METHODS[-1]
 
 
+def test_a_population_brings_its_own_settings_where_it_has_any():
+    quick, ten = experiment_for("maze", "quick"), experiment_for("maze", "quick", "ten-goals")
+    assert ten.population == "ten-goals"
+    assert ten.iql.num_updates > quick.iql.num_updates
+    assert experiment_for("maze", "quick", "two-goals") == quick
+    assert experiment_for("maze", "quick", "two-goals-1-10").iql == quick.iql
+    assert experiment_for("maze", "smoke", "ten-goals").iql == experiment_for("maze", "smoke").iql
+
+
 def test_quick_and_paper_count_at_least_a_hundred_episodes():
     for suites in SUITES.values():
         assert suites["quick"].evaluation.episodes >= 100
