@@ -26,6 +26,7 @@ from preference_oracles.queries import (
     draw_pairs,
     rate_segments,
     segment_pool,
+    segments_at,
 )
 from preference_oracles.teachers import Answers, Teacher
 from preference_oracles.thresholds import Thresholds, stack_thresholds
@@ -179,7 +180,7 @@ def resolve_thresholds(
     )
     length = pool.segment_length
     num_pairs = int(np.clip(REFERENCE_STEPS // (2 * length * len(kinds)), MIN_REFERENCE_PAIRS, MAX_REFERENCE_PAIRS))
-    pairs = _segments(dataset, draw_pairs(pool, num_pairs, generator), length)  # (R, 2, T, S)
+    pairs = segments_at(dataset, draw_pairs(pool, num_pairs, generator), length)  # (R, 2, T, S)
     block = max(1, REFERENCE_STEPS // (2 * length * num_pairs))
     parts = []
     for start in range(0, len(kinds), block):
@@ -230,7 +231,7 @@ class _Plan:
                 self.strategy,
                 self.rated,
             ).reshape(len(rows), self.num_comparisons, 2)
-            segments = _segments(self.dataset, pairs, self.pool.segment_length)
+            segments = segments_at(self.dataset, pairs, self.pool.segment_length)
             thresholds = None if self.thresholds is None else self.thresholds.take(rows)
             generator = _generator(self.seed, "answers", index)
             answers = answer_queries(self.task, segments, users.goals, users.teacher, generator, thresholds)
@@ -293,10 +294,3 @@ _PURPOSES = ("queries", "answers", "reference goals", "thresholds")
 def _generator(seed: int, purpose: str, chunk: int = 0) -> np.random.Generator:
     """One generator for each purpose and chunk: another teacher is asked the same queries."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES.index(purpose), chunk)))
-
-
-def _segments(dataset: TransitionDataset, starts: NDArray[np.int64], segment_length: int) -> NDArray[np.float32]:
-    """Observations (..., T, S) of the segments that begin at `starts` (...)."""
-    if segment_length == 1:
-        return dataset.observations[starts][..., None, :]
-    return dataset.observations[starts[..., None] + np.arange(segment_length)]

@@ -171,6 +171,13 @@ def sample_queries(
     return draw_pairs(pool, num_queries, generator, strategy, rated)
 
 
+def segments_at(dataset: TransitionDataset, starts: Int, segment_length: int) -> NDArray[np.float32]:
+    """Observations (..., T, S) of the segments that begin at `starts` (...)."""
+    if segment_length == 1:
+        return dataset.observations[starts][..., None, :]
+    return dataset.observations[starts[..., None] + np.arange(segment_length)]
+
+
 def _different_pairs(num: int, shape: tuple[int, ...], generator: np.random.Generator) -> Int:
     """Indices (*shape, 2) below `num`, uniform among pairs of different ones (equal ones where num is 1)."""
     pairs = np.empty((*shape, 2), dtype=np.int64)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from envs.multigoal import MultiGoalTask
 from preference_oracles.preferences import PreferenceDataset
+from reward_learning.answering import CHUNK_REWARDS, answer_probabilities
 from reward_learning.diagnostic_measures import (
     active_units,
     calibration,
@@ -26,9 +27,8 @@ from reward_learning.diagnostic_measures import (
     rank_correlation,
 )
 from reward_learning.networks import LearnerError
-from reward_learning.preference_losses import gaussian_kl, preference_logits, segment_returns
+from reward_learning.preference_losses import gaussian_kl
 from reward_learning.reward_model import Posterior, RewardModel
-from reward_learning.scaling import DistributionalModel
 
 FloatArray = NDArray[np.floating]
 
@@ -37,17 +37,6 @@ NUM_OBSERVATIONS = 1000
 """Observations on which learned and true utility are correlated."""
 MAX_GOALS = 64
 """Goals that are asked whether they disagree about a pair."""
-CHUNK_REWARDS = 1 << 18
-"""Rewards computed at once."""
-
-
-@runtime_checkable
-class AnswerModel(Protocol):
-    """A reward model with a probability of its own for answers on segments, where rewards of steps do not just add."""
-
-    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
-        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred under latents (U, Z)."""
-        ...
 
 
 @runtime_checkable
@@ -129,28 +118,6 @@ def diagnose(
             right = _right(answer_probabilities(model, targets, means), targets.labels)
             report["accuracy_by_answers"][str(size)] = _mean(right, prepared.decided)
     return report
-
-
-@torch.no_grad()
-def answer_probabilities(model: RewardModel, preferences: PreferenceDataset, latents: Tensor) -> FloatArray:
-    """The model's probability (U, K) of each answer `first preferred`, for one latent per user (U, Z)."""
-    num_users, num_comparisons, _, length, _ = preferences.segments.shape
-    rows = max(1, CHUNK_REWARDS // (2 * num_comparisons * length))
-    parts = []
-    for start in range(0, num_users, rows):
-        segments = torch.from_numpy(np.array(preferences.segments[start : start + rows])).to(latents.device)
-        parts.append(_answer_probability(model, segments, latents[start : start + rows]).cpu().numpy())
-    return np.concatenate(parts) if parts else np.empty((0, num_comparisons), dtype=np.float32)
-
-
-def _answer_probability(model: RewardModel, segments: Tensor, latents: Tensor) -> Tensor:
-    if isinstance(model, AnswerModel):
-        return model.answer_probability(segments, latents)
-    of_step = latents[:, None, None, None, :].expand(*segments.shape[:-1], -1)
-    if isinstance(model, DistributionalModel) and segments.shape[3] == 1:
-        outputs = model.preference_outputs(segments, of_step)[..., 0, :]  # (U, K, 2, O)
-        return model.preference_probability(outputs[:, :, 0], outputs[:, :, 1])
-    return preference_logits(segment_returns(model.reward(segments, of_step))).sigmoid()
 
 
 def _right(probability: FloatArray, labels: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from envs.registry import UnknownNameError
-from reward_learning.diagnostics import answer_probabilities
+from reward_learning.answering import answer_probabilities
 from reward_learning.learners import learner_settings, learners, load_model, make_learner
 from reward_learning.model_files import ModelFileError
 from reward_learning.networks import LearnerError

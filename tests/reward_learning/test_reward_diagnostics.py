@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from reward_learning.answering import answer_probabilities
 from reward_learning.diagnostic_measures import (
     active_units,
     calibration,
@@ -13,7 +14,7 @@ from reward_learning.diagnostic_measures import (
     probe_accuracy,
     rank_correlation,
 )
-from reward_learning.diagnostics import answer_probabilities, diagnose
+from reward_learning.diagnostics import diagnose
 from reward_learning.learners import make_learner
 from reward_learning.networks import LearnerError
 from reward_learning.reward_model import Posterior

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from reward_learning.diagnostics import answer_probabilities
+from reward_learning.answering import answer_probabilities
 from reward_learning.learners import make_learner
 from reward_learning.preference_losses import bradley_terry_nll
 from reward_learning.training import PreferenceBatches
