@@ -83,6 +83,12 @@ def _parser() -> Parser:
     users.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
     _add_common(users)
     users.set_defaults(run=_users)
+    active = commands.add_parser("active", help="success against the number of questions, chosen or random")
+    active.add_argument("--environment", default="habitat-tidy", metavar="NAME", help="a household task (%(default)s)")
+    active.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
+    active.add_argument("--resume", action="store_true", help="keep the reward models of an interrupted run")
+    _add_common(active)
+    active.set_defaults(run=_active)
     plot = commands.add_parser("plot", help="draw the figures of a folder of results again")
     plot.add_argument("folder", type=Path, help="results/quick, say")
     plot.set_defaults(run=_plot)
@@ -239,6 +245,17 @@ def _users(options: argparse.Namespace) -> None:
 
     reporter, device = Reporter(), device_for(options.device)
     figure = run_users(options.preset, options.out, device, options.data_dir, options.resume, reporter)
+    reporter.say(f"figure: {figure}")
+
+
+def _active(options: argparse.Namespace) -> None:
+    from benchmarks.active_experiment import run_active
+    from benchmarks.progress import Reporter
+
+    reporter, device = Reporter(), device_for(options.device)
+    figure = run_active(
+        options.environment, options.preset, options.out, device, options.data_dir, options.resume, reporter
+    )
     reporter.say(f"figure: {figure}")
 
 

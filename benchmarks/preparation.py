@@ -117,12 +117,17 @@ def _read_dataset(path: Path, task: MultiGoalTask) -> TransitionDataset:
     return dataset
 
 
+def held_out_users(experiment: Experiment, prepared: Prepared, seed: int) -> Users:
+    """One seed's new users: those on whom reward models are diagnosed, and among them those for whom policies act."""
+    per_group = max(experiment.preferences.diagnostic_users_per_group, experiment.evaluation.users_per_group)
+    return prepared.population.held_out_users(prepared.task, per_group, generator_for(seed, "held-out users"))
+
+
 def seed_data(experiment: Experiment, prepared: Prepared, seed: int) -> SeedData:
     """Draws one seed's train and held-out users and collects their answers."""
     settings = experiment.preferences
     train_users = prepared.population.train_users(prepared.task, settings.num_users, generator_for(seed, "train users"))
-    per_group = max(settings.diagnostic_users_per_group, experiment.evaluation.users_per_group)
-    held_out_users = prepared.population.held_out_users(prepared.task, per_group, generator_for(seed, "held-out users"))
+    new_users = held_out_users(experiment, prepared, seed)
 
     def answers(users: Users, num_comparisons: int, episodes: NDArray[np.int64], purpose: str) -> PreferenceDataset:
         return collect_preferences(
@@ -146,8 +151,8 @@ def seed_data(experiment: Experiment, prepared: Prepared, seed: int) -> SeedData
     return SeedData(
         seed=seed,
         train=answers(train_users, settings.num_comparisons, prepared.train_episodes, "train answers"),
-        held_out=answers(held_out_users, num_context + TARGET_PAIRS, prepared.held_out_episodes, "held-out answers"),
-        evaluation_rows=_first_of_each_group(held_out_users, experiment.evaluation.users_per_group),
+        held_out=answers(new_users, num_context + TARGET_PAIRS, prepared.held_out_episodes, "held-out answers"),
+        evaluation_rows=_first_of_each_group(new_users, experiment.evaluation.users_per_group),
     )
 
 

@@ -98,9 +98,11 @@ class PreferenceDataset:
         )
 
     def take_queries(self, columns: ArrayLike | slice) -> PreferenceDataset:
-        """These comparisons of every user: a slice or indices into K."""
+        """These comparisons: a slice or indices (Q,) into K for every user alike, or (U, Q) for each user's own."""
         index = columns if isinstance(columns, slice) else np.asarray(columns)
-        return replace(self, segments=self.segments[:, index], labels=self.labels[:, index], mask=self.mask[:, index])
+        own = not isinstance(index, slice) and index.ndim == 2
+        chosen = (np.arange(self.num_users)[:, None] if own else slice(None), index)
+        return replace(self, segments=self.segments[chosen], labels=self.labels[chosen], mask=self.mask[chosen])
 
     def batches(
         self, users_per_batch: int, generator: np.random.Generator | None = None

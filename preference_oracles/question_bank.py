@@ -1,0 +1,58 @@
+"""A bank of questions that everybody could be asked, with what each person would answer: for choosing questions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from envs.multigoal import MultiGoalTask
+from envs.transitions import TransitionDataset
+from preference_oracles.labelling import answer_queries, resolve_thresholds
+from preference_oracles.preferences import PreferenceDataset
+from preference_oracles.queries import draw_pairs, segment_pool, segments_at
+from preference_oracles.users import Users
+
+
+def question_bank(
+    task: MultiGoalTask,
+    dataset: TransitionDataset,
+    users: Users,
+    num_questions: int,
+    segment_length: int,
+    seed: int,
+    episodes: ArrayLike | None = None,
+) -> PreferenceDataset:
+    """What each user would say to each of the same random questions.
+
+    Args:
+        task: whose utility the users hold.
+        dataset: N transitions to take segments from.
+        users: U users.
+        num_questions: C.
+        segment_length: T >= 1.
+        seed: determines questions and answers.
+        episodes: indices of the episodes to take segments from; None for all.
+
+    Returns:
+        (U, C) labels on segments (U, C, 2, T, S) that are the same in every row; `take_queries` with columns (U, Q)
+        gives the answers to the questions that each user was really asked.
+
+    Raises:
+        QueryError: T longer than every episode.
+    """
+    generator = np.random.default_rng(seed)
+    pool = segment_pool(dataset, segment_length, episodes)
+    questions = segments_at(dataset, draw_pairs(pool, num_questions, generator), segment_length)  # (C, 2, T, S)
+    segments = np.broadcast_to(questions, (len(users), *questions.shape))
+    thresholds = resolve_thresholds(task, dataset, pool, users, generator)
+    answers = answer_queries(task, segments, users.goals, users.teacher, generator, thresholds)
+    return PreferenceDataset(
+        segments=segments,
+        labels=answers.labels,
+        mask=answers.mask,
+        user_ids=users.ids,
+        group_names=users.group_names,
+        group_index=users.group_index,
+        goals=users.goals,
+        provenance={"environment": task.name, "teacher": users.teacher.summary(), "seed": seed, "strategy": "bank"},
+    )
