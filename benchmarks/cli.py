@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmarks.suites import PRESETS, SUITES
+from benchmarks.sweeps import SWEEPS
+
+_PRESET_HELP = f"one of {', '.join(PRESETS)} (%(default)s)"
+_RESUME_HELP = "go on from where an interrupted run stopped"
 
 
 class UsageError(ValueError):
@@ -78,14 +82,15 @@ def _parser() -> Parser:
     didactic.add_argument("--seed", type=int, default=0)
     _add_common(didactic)
     didactic.set_defaults(run=_didactic)
-    users = commands.add_parser("users", help="success against the number of different users, 5 to 100")
-    users.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
-    users.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
-    _add_common(users)
-    users.set_defaults(run=_users)
+    for name, sweep in SWEEPS.items():
+        parser_of = commands.add_parser(name, help=sweep.description)
+        parser_of.add_argument("--preset", default="quick", metavar="NAME", help=_PRESET_HELP)
+        parser_of.add_argument("--resume", action="store_true", help=_RESUME_HELP)
+        _add_common(parser_of)
+        parser_of.set_defaults(run=_sweep, sweep=name)
     active = commands.add_parser("active", help="success against the number of questions, chosen or random")
     active.add_argument("--environment", default="habitat-tidy", metavar="NAME", help="a household task (%(default)s)")
-    active.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
+    active.add_argument("--preset", default="quick", metavar="NAME", help=_PRESET_HELP)
     active.add_argument("--resume", action="store_true", help="keep the reward models of an interrupted run")
     _add_common(active)
     active.set_defaults(run=_active)
@@ -111,7 +116,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument("--preset", default="quick", metavar="NAME", help=f"one of {', '.join(PRESETS)} (%(default)s)")
+    parser.add_argument("--preset", default="quick", metavar="NAME", help=_PRESET_HELP)
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -119,7 +124,9 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
         help="all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin",
     )
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
-    parser.add_argument("--teacher", metavar="NAME", help="how every user answers, or file.py:Name")
+    parser.add_argument(
+        "--teacher", metavar="NAME", help="how every user answers: a name, file.py:Name, or mistake_rate=0.25,..."
+    )
     parser.add_argument("--dataset", metavar="FILE", help="learn from this HDF5 file of transitions, D4RL's say")
     parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
     parser.add_argument("--seeds", type=int, metavar="N", help="how many seeds")
@@ -127,7 +134,7 @@ def _add_benchmark(parser: argparse.ArgumentParser, name: str) -> None:
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
     )
     parser.add_argument("--suite", metavar="NAME", help="name of the folder under --out (the preset and population)")
-    parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
+    parser.add_argument("--resume", action="store_true", help=_RESUME_HELP)
     _add_common(parser)
     parser.set_defaults(run=_benchmark, environment=name)
 
@@ -239,12 +246,12 @@ def _didactic(options: argparse.Namespace) -> None:
     reporter.say(f"results and figure in {options.out / 'didactic'}")
 
 
-def _users(options: argparse.Namespace) -> None:
+def _sweep(options: argparse.Namespace) -> None:
     from benchmarks.progress import Reporter
-    from benchmarks.users_experiment import run_users
+    from benchmarks.run_sweep import run_sweep
 
     reporter, device = Reporter(), device_for(options.device)
-    figure = run_users(options.preset, options.out, device, options.data_dir, options.resume, reporter)
+    figure = run_sweep(options.sweep, options.preset, options.out, device, options.data_dir, options.resume, reporter)
     reporter.say(f"figure: {figure}")
 
 

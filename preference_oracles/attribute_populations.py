@@ -56,11 +56,12 @@ class AttributeGroup:
         return expressed_goals(task, np.sign(centre) * parts / parts.sum(-1, keepdims=True))
 
 
-def sorters(attributes: Sequence[str]) -> tuple[AttributeGroup, ...]:
-    """One group of equal share for each attribute, who look at nothing else."""
+def sorters(attributes: Sequence[str], ratio: Sequence[float] = ()) -> tuple[AttributeGroup, ...]:
+    """One group for each attribute, who look at nothing else; of equal share, or in the given ratio."""
+    parts = ratio or [1.0] * len(attributes)
     return tuple(
-        AttributeGroup(f"by {name}", tuple(float(name == other) for other in ATTRIBUTES), 1 / len(attributes))
-        for name in attributes
+        AttributeGroup(f"by {name}", tuple(float(name == other) for other in ATTRIBUTES), part / sum(parts))
+        for name, part in zip(attributes, parts, strict=True)
     )
 
 

@@ -127,6 +127,14 @@ _register(
         "two groups of equal share: one sorts by function, one by material",
         sorters(("function", "material")),
     ),
+    *(
+        GroupPopulation(
+            f"function-or-material-1-{many}",
+            f"the groups of function-or-material in the ratio 1:{many}; those who sort by function are the minority",
+            sorters(("function", "material"), (1, many)),
+        )
+        for many in (6, 10)
+    ),
     GroupPopulation(
         "five-attributes",
         "five groups of equal share, each sorting by one of function, material, colour, size and fragility",

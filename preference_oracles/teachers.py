@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from envs.registry import Registry
+from envs.registry import Registry, UnknownNameError, unknown_name
 from preference_oracles.thresholds import (
     Float,
     PerUser,
@@ -295,12 +295,16 @@ teachers.register("equal-quantile", Teacher(equal_fraction=0.1, threshold_rule="
 
 
 def get_teacher(specification: str) -> Teacher:
-    """The teacher of this name, or at `path/to/file.py:Name` (a Teacher, or a function that returns one).
+    """The teacher of this name, at `path/to/file.py:Name` (a Teacher, or a function that returns one), or as described.
+
+    A description lists fields: `mistake_rate=0.25,rationality=5`.
 
     Raises:
-        UnknownNameError: nothing goes by this name.
-        TeacherError: something else does.
+        UnknownNameError: nothing goes by this name, or there is no such field.
+        TeacherError: something else does, or a value is none.
     """
+    if "=" in specification:
+        return _described(specification)
     try:
         thing = teachers.get(specification)
     except TypeError as error:
@@ -312,3 +316,16 @@ def get_teacher(specification: str) -> Teacher:
     if not isinstance(made, Teacher):
         raise TeacherError(f"{specification} is no teacher: it returned a {type(made).__name__}")
     return made
+
+
+def _described(specification: str) -> Teacher:
+    values: dict[str, Any] = {}
+    for part in specification.split(","):
+        name, _, text = part.strip().partition("=")
+        if name not in _NUMBERS:
+            raise UnknownNameError(unknown_name("field of a teacher", name, list(_NUMBERS)))
+        try:
+            values[name] = float(text)
+        except ValueError as error:
+            raise TeacherError(f"a teacher's {name} must be a number, is {text!r}") from error
+    return Teacher(**values)

@@ -78,6 +78,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--population", "two-gaols"], "did you mean 'two-goals'"),
         (["maze", "--population", "nowhere.py:Mine"], "no file nowhere.py"),
         (["maze", "--teacher", "rationl"], "did you mean 'rational'"),
+        (["maze", "--teacher", "mistake_rat=0.2"], "did you mean 'mistake_rate'"),
         (["maze", "--device", "quantum"], "use auto, cpu or cuda"),
         (["maze", "--set", "iql.num_updates"], "KEY=VALUE"),
         (["maze", "--set", "iql.updates=3"], "unknown setting"),

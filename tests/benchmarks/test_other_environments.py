@@ -69,12 +69,3 @@ def test_a_maze_does_not_foresee_its_outcomes(tmp_path, capsys):
     ]
     assert main([*arguments, "--data-dir", str(tmp_path)]) == 2
     assert "--policy iql" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_users_draws_success_over_numbers_of_rankings(tmp_path):
-    arguments = ["users", "--preset", "smoke", "--out", str(tmp_path / "results"), "--data-dir", str(tmp_path)]
-    assert main(arguments) == 0
-    assert (tmp_path / "results" / "users-smoke" / "users.png").stat().st_size > 5_000
-    rows = _rows(tmp_path / "results" / "users-smoke" / "hundred-rankings" / "success_rates.csv")
-    assert len({row["group"] for row in rows}) == 120

@@ -183,3 +183,13 @@ def test_summary_is_json_and_tells_ranges() -> None:
     summary = Teacher(mistake_rate=np.array([0.1, 0.3])).summary()
     assert summary["rationality"] == "inf"
     assert summary["mistake_rate"] == [0.1, 0.3]
+
+
+def test_a_teacher_can_be_described_by_its_fields() -> None:
+    assert get_teacher("mistake_rate=0.25, rationality=5") == Teacher(mistake_rate=0.25, rationality=5.0)
+    with pytest.raises(UnknownNameError, match="did you mean 'mistake_rate'"):
+        get_teacher("mistake_rat=0.25")
+    with pytest.raises(TeacherError, match="must be a number, is 'often'"):
+        get_teacher("mistake_rate=often")
+    with pytest.raises(TeacherError, match="mistake_rate must be"):
+        get_teacher("mistake_rate=1.5")
