@@ -62,7 +62,7 @@ def diagnostics_figure(suite_folder: Path, environment: str, methods: Sequence[s
     reliability.set_ylabel("accuracy")
     reliability.set_ylim(-0.02, 1.02)
     reliability.set_title("reliability; larger dots: more answers", loc="left", fontsize=8.5)
-    reliability.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    reliability.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=3.5)
     figure.subplots_adjust(wspace=0.3)
     return figure
 

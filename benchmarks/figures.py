@@ -156,7 +156,7 @@ def _draw_curves(
     axes.set_ylabel("success rate")
     axes.set_ylim(-0.02, 1.04)
     if drawn:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=3.5)
     return drawn
 
 
@@ -243,9 +243,7 @@ def latents_figure(path: Path) -> Figure | None:
             marker = "o" if index < len(PALETTE) else "^"
             axes[0, position].scatter(*plane[own].T, s=16, color=PALETTE[index % len(PALETTE)], alpha=0.75, label=group,
                                       marker=marker, linewidth=0)  # fmt: skip
-        axes[0, position].set_title(
-            f"{name}: latents of new users ({share:.0%} of the variance)", loc="left", fontsize=8.5
-        )
+        axes[0, position].set_title(f"{name}: new users' latents, {share:.0%} of variance", loc="left", fontsize=8.5)
         axes[0, position].set_xlabel("first principal axis")
         axes[0, position].set_ylabel("second principal axis")
     if len(groups) <= 20:

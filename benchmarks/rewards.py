@@ -20,7 +20,7 @@ from reward_learning.diagnostics import diagnose
 from reward_learning.learners import learner_settings, load_model, make_learner
 from reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
 from reward_learning.relabelling import draw_latents, relabel
-from reward_learning.reward_model import GroupedRewardModel, RewardFunction, RewardModel
+from reward_learning.reward_model import GroupedRewardModel, RewardFunction, RewardModel, latents_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def relabel_run(
     generator = torch.Generator().manual_seed(int(generator_for(data.seed, "relabelling").integers(2**31)))
     context = data.train.take_queries(np.arange(min(experiment.evaluation.num_answers, data.train.num_comparisons)))
     latents, latent_index = draw_latents(
-        model.infer(context), prepared.dataset, generator, num_latents=experiment.relabel.num_latents
+        latents_of(model, context, generator), prepared.dataset, generator, num_latents=experiment.relabel.num_latents
     )
     drawn, classifier = generator.get_state(), pair_classifier_of(method, model, data, device)
     rewards = [

@@ -8,7 +8,8 @@ by observations, whose rank is at most the number B of bases. What differs from 
   fixed, towards the user's other answers. Fitting both to the same few answers explains noise: in one dimension the
   held-out likelihood was then worse than chance.
 - A Gaussian prior around the population's mean weights makes the fit defined for any number of answers, none included.
-  Its curvature with that of the answers gives a posterior (Laplace), which the source does not have.
+  Its curvature with that of the answers gives variances (Laplace), which the source does not have. They say how sure
+  each weight is, but not how the weights go together: policies learn from the fitted weights themselves.
 
 The latent is w itself, and Z = B.
 """
@@ -190,6 +191,10 @@ class LoRe(NetworkLearner):
             means.append(mean)
             variances.append(variance)
         return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
+
+    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
+        """The fitted weights (U, B) themselves, as in the source."""
+        return self.infer(context).mean
 
     def prior(self, num_users: int) -> Posterior:
         """The prior over weights, once for each of `num_users` people about whom nothing is known."""

@@ -56,6 +56,23 @@ class GroupedRewardModel(Protocol):
 
 
 @runtime_checkable
+class PosteriorSampler(Protocol):
+    """A reward model whose posterior is not the diagonal Gaussian that `infer` gives, only has its moments."""
+
+    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
+        """A latent of each of the U users of `context`, (U, Z), from what the model really holds of them."""
+        ...
+
+
+def latents_of(model: RewardModel, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
+    """The posterior of `infer`, or for a `PosteriorSampler` a sample of its own, known exactly."""
+    if not isinstance(model, PosteriorSampler):
+        return model.infer(context)
+    drawn = model.sample_posterior(context, generator)
+    return Posterior(drawn, torch.full_like(drawn, -torch.inf))
+
+
+@runtime_checkable
 class RewardModel(Protocol):
     """A learner of rewards from preferences.
 

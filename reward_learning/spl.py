@@ -217,6 +217,17 @@ class SPL(NetworkLearner):
             variances.append(variance)
         return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
 
+    @torch.no_grad()
+    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
+        """Latents (U, Z) from q(z | answers) after the flow, whose dimensions depend on one another."""
+        batches = PreferenceBatches(context, self.device)
+        parts = []
+        for start in range(0, batches.num_users, CHUNK_USERS):
+            base = self.network.base(batches.take_range(start, start + CHUNK_USERS))
+            noise = torch.randn(base.mean.shape, generator=generator).to(base.mean)
+            parts.append(self.network.transport(base, noise)[0])
+        return torch.cat(parts) if parts else self.prior(0).mean
+
     def prior(self, num_users: int) -> Posterior:
         """N(0, I), once for each of `num_users` people about whom nothing is known."""
         mean = torch.zeros(num_users, self.latent_size, device=self.device)

@@ -7,6 +7,7 @@ import torch
 from reward_learning.didactic import gaussian_preferences
 from reward_learning.lore import LoRe, blend, fit_weights, log_posterior
 from reward_learning.networks import LearnerError
+from reward_learning.reward_model import latents_of
 
 PRIOR_MEAN = torch.tensor([0.5, -0.2, 0.0], dtype=torch.float64)
 
@@ -100,6 +101,13 @@ def test_posteriors_start_from_the_prior_and_sharpen(fitted):
     torch.testing.assert_close(nothing.log_var, prior.log_var)
     few, many = (fitted.infer(users.take_queries(slice(0, size))).log_var.mean() for size in (2, 16))
     assert many < few < prior.log_var.mean()
+
+
+def test_policies_learn_from_the_fitted_weights_themselves(fitted):
+    users = gaussian_preferences(10, 8, np.random.default_rng(7))
+    known = latents_of(fitted, users, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(known.mean, fitted.infer(users).mean)
+    assert (known.log_var == -torch.inf).all()
 
 
 def test_rewards_are_blends_and_broadcast(fitted):

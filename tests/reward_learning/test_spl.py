@@ -127,6 +127,21 @@ def test_density_after_the_flow_integrates_to_one():
     assert (log_target - log_density).exp().mean().item() == pytest.approx(1.0, abs=0.02)
 
 
+def test_samples_have_the_moments_of_infer_and_are_not_a_diagonal_gaussian(fitted):
+    users = gaussian_preferences(3, 16, np.random.default_rng(6))
+    seeded = generator()
+    samples = torch.stack([fitted.sample_posterior(users, seeded) for _ in range(4000)])  # (N, U, Z)
+    posterior = fitted.infer(users)
+    std = (0.5 * posterior.log_var).exp()
+    assert ((samples.mean(0) - posterior.mean).abs() < 0.1 * std + 0.02).all()
+    assert (samples.std(0) / std - 1).abs().max() < 0.25
+    torch.testing.assert_close(
+        fitted.sample_posterior(users, generator(1)), fitted.sample_posterior(users, generator(1))
+    )
+    correlations = torch.stack([torch.corrcoef(samples[:, user].T) for user in range(3)]) - torch.eye(4)
+    assert correlations.abs().max() > 0.1
+
+
 def test_files_keep_the_numbers(fitted, tmp_path):
     fitted.save(tmp_path)
     loaded = SPL.load(tmp_path)
