@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks import results
+from benchmarks.figures import method_order
 from benchmarks.pipeline import run_experiment
 from benchmarks.progress import Reporter
 from benchmarks.style import STYLE, line_style, save
@@ -34,10 +35,10 @@ def run_sweep(
 def draw_sweep(sweep: Sweep, folders: dict[str, Path], stem: Path) -> Path:
     """Success of new users as lines, the seeds' range as bands; held-out groups as diamonds, worst groups dotted."""
     rates = {label: results.read_success_rates(folder) for label, folder in folders.items()}
-    first = next(iter(rates.values()))
+    folder, first = next(iter(folders.values())), next(iter(rates.values()))
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(4.6, 3.0))
-        for position, method in enumerate(dict.fromkeys(rate.method for rate in first)):
+        for position, method in enumerate(method_order(folder, first[0].environment, first)):
             own = [[rate for rate in point if rate.method == method] for point in rates.values()]
             _draw_method(axes, own, method, position, sweep.worst_group)
         axes.set_xticks(range(len(folders)), list(folders))
