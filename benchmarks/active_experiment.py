@@ -49,6 +49,8 @@ BANK_SIZE = 100
 """Questions to choose from."""
 NUM_SETS = 200
 """Random sets of which the best is asked."""
+EPISODES = 5
+"""For every new user at every point: whether the user is understood decides, hardly ever the start."""
 NUM_LATENTS = 128
 """Latents that stand for what is known of a person."""
 
@@ -62,7 +64,7 @@ class Point:
         questions: how many were asked.
         seed: of users, answers and reward model.
         accuracy: share of further answers of theirs that the model foresees.
-        success_rates: of the greedy policy, for each user for whom it acts.
+        success_rates: of the greedy policy, for each user.
     """
 
     way: str
@@ -111,14 +113,13 @@ def _points(experiment: Experiment, prepared: Prepared, data: SeedData, model: R
     chosen = choose_questions(model, bank, nobody_yet, NUM_QUESTIONS, data.seed)
     targets = data.held_out.take_queries(slice(data.held_out.num_comparisons - TARGET_PAIRS, None))
     decided = targets.mask & (targets.labels != 0.5)
-    goals = data.held_out.goals[data.evaluation_rows]
+    goals = data.held_out.goals
     points = []
     for (way, questions), columns in chosen.items():
         means = model.infer(bank.take_queries(columns)).mean
         right = (answer_probabilities(model, targets, means) > 0.5) == (targets.labels > 0.5)
-        run = Run(METHOD, data, model, means[data.evaluation_rows], goals)
-        act = greedy_policy(experiment, prepared, run)
-        outcome = run_episodes(prepared.environment, act, goals, experiment.evaluation.episodes, seed=data.seed)
+        act = greedy_policy(experiment, prepared, Run(METHOD, data, model, means, goals))
+        outcome = run_episodes(prepared.environment, act, goals, EPISODES, seed=data.seed)
         rates = tuple(map(float, outcome.success_rates))
         points.append(Point(way, questions, data.seed, float(right[decided].mean()), rates))
     return points

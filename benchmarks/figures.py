@@ -89,7 +89,8 @@ def success_figure(rates: Sequence[results.SuccessRate], methods: Sequence[str])
     axes.set_ylabel("success rate for the user's own goal")
     seeds = len({rate.seed for rate in rates})
     users = len({(rate.seed, rate.user) for rate in known})
-    title = f"{rates[0].environment}, {rates[0].population}: {seeds} seeds, {users} new users"
+    seeds_in_words = f"{seeds} seed{'s' if seeds > 1 else ''}"
+    title = f"{rates[0].environment}, {rates[0].population}: {seeds_in_words}, {users} new users"
     axes.set_title(f"{title}, {rates[0].episodes} episodes each", loc="left", fontsize=8.5)
     if len(groups) <= 20:
         axes.legend(title="group of users", loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, title_fontsize=8)
@@ -101,8 +102,9 @@ def _group_dot(axes: Axes, x: float, score: float, name: str, groups: Sequence[s
     offset = 0.0 if len(groups) == 1 else 0.44 * (place / (len(groups) - 1) - 0.5)
     colour = PALETTE[place % len(PALETTE)]
     hollow = name.startswith("held-out")
+    marker = "D" if hollow else "os^"[place // len(PALETTE) % 3]
     axes.scatter(
-        x + offset, score, s=22, zorder=3, marker="D" if hollow else "o", linewidth=1.0 if hollow else 0.5,
+        x + offset, score, s=22, zorder=3, marker=marker, linewidth=1.0 if hollow else 0.5,
         facecolor="none" if hollow else colour, edgecolor=colour if hollow else "white",
         label=name if labelled else None,
     )  # fmt: skip
