@@ -1,6 +1,6 @@
 """`python -m benchmarks active`: success against the number of questions, chosen at random or for what they tell.
 
-The paper's active learning (VPL, section 6.3), in the household tasks, where users agree about much and many questions
+The paper's active learning (VPL, section 4.2), in the household tasks, where users agree about much and many questions
 therefore tell nothing. The reward model is the preset's; only the questions to new users differ.
 """
 
@@ -28,6 +28,7 @@ from benchmarks.preparation import (
     generator_for,
     held_out_users,
     prepare,
+    resolve,
     seed_data,
 )
 from benchmarks.progress import Reporter
@@ -79,11 +80,9 @@ def run_active(
 ) -> Path:
     """Runs the experiment and draws its figure; returns the figure."""
     experiment = experiment_for(environment, preset)
+    if not isinstance(resolve(experiment)[1], ForeseeingTask):
+        raise ExperimentError(f"active acts by one greedy step; {environment} does not foresee what actions lead to")
     prepared = prepare(experiment, data_dir, reporter)
-    if not isinstance(prepared.task, ForeseeingTask):
-        raise ExperimentError(
-            f"active acts by one greedy step, and {environment} does not foresee what actions lead to"
-        )
     folder = out / f"active-{preset}"
     points: list[Point] = []
     for seed in range(experiment.num_seeds):
@@ -109,8 +108,8 @@ def _points(experiment: Experiment, prepared: Prepared, data: SeedData, model: R
         seed=int(generator_for(data.seed, "question bank").integers(2**31)),
         episodes=prepared.held_out_episodes,
     )
-    nobody_yet = model.infer(data.train.take_queries(slice(0, experiment.evaluation.num_answers)))
-    chosen = choose_questions(model, bank, nobody_yet, NUM_QUESTIONS, data.seed)
+    anybody = model.infer(data.train.take_queries(slice(0, experiment.evaluation.num_answers)))
+    chosen = choose_questions(model, bank, anybody, NUM_QUESTIONS, data.seed)
     targets = data.held_out.take_queries(slice(data.held_out.num_comparisons - TARGET_PAIRS, None))
     decided = targets.mask & (targets.labels != 0.5)
     goals = data.held_out.goals

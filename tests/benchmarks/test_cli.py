@@ -84,7 +84,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--set", "iql.updates=3"], "unknown setting"),
         (["maze", "--set", "preferences.segment_length=0"], "at least 1"),
         (["mase"], "invalid choice"),
-        (["active", "--environment", "maze"], "does not foresee"),
+        (["active", "--environment", "maze", "--preset", "smoke", "--data-dir", "data"], "does not foresee"),
         (["active", "--environment", "habitat-tidi"], "did you mean 'habitat-tidy'"),
         ([], "COMMAND"),
         (["plot", "no-such-folder"], "holds no results"),
