@@ -28,9 +28,7 @@ MAX_SET = 12
 
 def binary_entropy(probabilities: Tensor) -> Tensor:
     """H[p], nats, of answers that are `first` with these probabilities."""
-    return -(
-        torch.special.xlogy(probabilities, probabilities) + torch.special.xlogy(1 - probabilities, 1 - probabilities)
-    )
+    return torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)
 
 
 def information_gain(probabilities: Tensor) -> Tensor:
