@@ -40,7 +40,7 @@ def draw_sweep(sweep: Sweep, folders: dict[str, Path], stem: Path) -> Path:
         figure, axes = plt.subplots(figsize=(4.6, 3.0))
         for position, method in enumerate(method_order(folder, first[0].environment, first)):
             own = [[rate for rate in point if rate.method == method] for point in rates.values()]
-            _draw_method(axes, own, method, position, sweep.worst_group)
+            draw_method(axes, own, method, position, sweep.worst_group)
         axes.set_xticks(range(len(folders)), list(folders))
         axes.set_xlabel(sweep.x_label)
         axes.set_ylabel("success rate")
@@ -52,10 +52,12 @@ def draw_sweep(sweep: Sweep, folders: dict[str, Path], stem: Path) -> Path:
         return save(figure, stem)
 
 
-def _draw_method(
+def draw_method(
     axes: Axes, points: Sequence[Sequence[results.SuccessRate]], method: str, position: int, worst_group: bool
 ) -> None:
-    known = [_by_seed([rate for rate in point if not rate.of_held_out_group]) for point in points]
+    """One method's lines over the points, each a list of its rates; held-out groups are never the worst one."""
+    with_train_users = [[rate for rate in point if not rate.of_held_out_group] for point in points]
+    known = [_by_seed(point) for point in with_train_users]
     style = line_style(position)
     x = range(len(points))
     axes.plot(x, [np.mean(seeds) for seeds in known], marker="o", markersize=4, label=method, **style)
@@ -65,7 +67,7 @@ def _draw_method(
     held_out = {place: float(np.mean(_by_seed(point))) for place, point in enumerate(others) if point}
     axes.scatter(list(held_out), list(held_out.values()), marker="D", facecolor="none", edgecolor=style["color"], s=30)
     if worst_group:
-        axes.plot(x, [_worst(point) for point in points], **{**style, "linestyle": ":"})
+        axes.plot(x, [_worst(point) for point in with_train_users], **{**style, "linestyle": ":"})
 
 
 def _worst(rates: Sequence[results.SuccessRate]) -> float:

@@ -1,11 +1,12 @@
 """Sweeps: what varies from point to point, and the figure over the points."""
 
 import pytest
+from matplotlib import pyplot as plt
 
 from benchmarks.cli import main
 from benchmarks.preparation import resolve
 from benchmarks.results import SuccessRate, merge_success_rates, read_success_rates
-from benchmarks.run_sweep import draw_sweep
+from benchmarks.run_sweep import draw_method, draw_sweep
 from benchmarks.sweeps import SWEEPS, Sweep
 
 
@@ -43,6 +44,22 @@ def test_the_figure_shows_means_held_out_groups_and_the_worst(tmp_path):
     text = picture.with_suffix(".svg").read_text()
     for words in ("ratio", "1:10", "vpl", "dotted: worst group", "diamonds: held-out groups"):
         assert words in text
+
+
+def test_lines_are_means_and_the_worst_group_is_none_that_was_held_out():
+    counts = {"a": 80, "b": 40, "held-out c": 10}
+    point = [
+        SuccessRate("tidy", "p", "vpl", seed, user, group, 100, count + seed)
+        for seed in (0, 2)
+        for user, (group, count) in enumerate(counts.items())
+    ]
+    figure, axes = plt.subplots()
+    draw_method(axes, [point, point], "vpl", 0, worst_group=True)
+    mean, worst = axes.lines
+    assert list(mean.get_ydata()) == pytest.approx([0.61, 0.61])
+    assert list(worst.get_ydata()) == pytest.approx([0.41, 0.41])
+    assert axes.collections[-1].get_offsets().tolist() == [[0, pytest.approx(0.11)], [1, pytest.approx(0.11)]]
+    plt.close(figure)
 
 
 @pytest.mark.slow
