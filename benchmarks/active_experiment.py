@@ -16,12 +16,12 @@ import torch
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
-from benchmarks import results
-from benchmarks.evaluation import run_episodes
-from benchmarks.experiment import Experiment, ExperimentError, Method
-from benchmarks.greedy import greedy_policy
-from benchmarks.policies import Run
-from benchmarks.preparation import (
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.evaluation import run_episodes
+from pluralbench.benchmarks.experiment import Experiment, ExperimentError, Method
+from pluralbench.benchmarks.greedy import greedy_policy
+from pluralbench.benchmarks.policies import Run
+from pluralbench.benchmarks.preparation import (
     TARGET_PAIRS,
     Prepared,
     SeedData,
@@ -31,16 +31,16 @@ from benchmarks.preparation import (
     resolve,
     seed_data,
 )
-from benchmarks.progress import Reporter
-from benchmarks.rewards import fit_reward
-from benchmarks.style import STYLE, line_style, save
-from benchmarks.suites import experiment_for
-from envs.multigoal import ForeseeingTask
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.question_bank import question_bank
-from reward_learning.active_queries import answer_table, best_next, best_set, mixture_samples
-from reward_learning.answering import answer_probabilities
-from reward_learning.reward_model import Posterior, RewardModel
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.rewards import fit_reward
+from pluralbench.benchmarks.style import STYLE, line_style, save
+from pluralbench.benchmarks.suites import experiment_for
+from pluralbench.envs.multigoal import ForeseeingTask
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.question_bank import question_bank
+from pluralbench.reward_learning.active_queries import answer_table, best_next, best_set, mixture_samples
+from pluralbench.reward_learning.answering import answer_probabilities
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 METHOD = Method.parse("vpl")
 NUM_QUESTIONS = (1, 2, 3, 4, 6, 8)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.suites import PRESETS, SUITES
-from benchmarks.sweeps import SWEEPS
+from pluralbench.benchmarks.suites import PRESETS, SUITES
+from pluralbench.benchmarks.sweeps import SWEEPS
 
 _PRESET_HELP = f"one of {', '.join(PRESETS)} (%(default)s)"
 _RESUME_HELP = "go on from where an interrupted run stopped"
@@ -50,18 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _user_errors() -> tuple[type[Exception], ...]:
     """What a user can put right; anything else is a defect of ours and shows its traceback."""
-    from benchmarks.experiment import ExperimentError
-    from benchmarks.results import ResultsError
-    from envs.multigoal import GoalError
-    from envs.registry import UnknownNameError
-    from envs.transitions import DatasetError
-    from iql.settings import IQLError
-    from preference_oracles.preferences import PreferenceError
-    from preference_oracles.queries import QueryError
-    from preference_oracles.teachers import TeacherError
-    from preference_oracles.users import PopulationError
-    from reward_learning.model_files import ModelFileError
-    from reward_learning.network_learner import LearnerError
+    from pluralbench.benchmarks.experiment import ExperimentError
+    from pluralbench.benchmarks.results import ResultsError
+    from pluralbench.envs.multigoal import GoalError
+    from pluralbench.envs.transitions import DatasetError
+    from pluralbench.iql.settings import IQLError
+    from pluralbench.preference_oracles.preferences import PreferenceError
+    from pluralbench.preference_oracles.queries import QueryError
+    from pluralbench.preference_oracles.teachers import TeacherError
+    from pluralbench.preference_oracles.users import PopulationError
+    from pluralbench.registry import UnknownNameError
+    from pluralbench.reward_learning.model_files import ModelFileError
+    from pluralbench.reward_learning.network_learner import LearnerError
 
     return (
         UsageError, ExperimentError, ResultsError, GoalError, UnknownNameError, DatasetError, IQLError,
@@ -188,9 +188,9 @@ def _assignments(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    from benchmarks.experiment import override
-    from benchmarks.preparation import resolve
-    from benchmarks.suites import all_methods, experiment_for
+    from pluralbench.benchmarks.experiment import override
+    from pluralbench.benchmarks.preparation import resolve
+    from pluralbench.benchmarks.suites import all_methods, experiment_for
 
     device = device_for(options.device)
     chosen = {"methods": options.methods and tuple(options.methods), "num_seeds": options.seeds,
@@ -218,10 +218,10 @@ def _benchmark(options: argparse.Namespace) -> None:
 def _run_and_show(experiment: Any, options: argparse.Namespace, device: str) -> None:
     import time
 
-    from benchmarks.figures import draw_all
-    from benchmarks.pipeline import run_experiment
-    from benchmarks.progress import Reporter
-    from benchmarks.report import terminal_table
+    from pluralbench.benchmarks.figures import draw_all
+    from pluralbench.benchmarks.pipeline import run_experiment
+    from pluralbench.benchmarks.progress import Reporter
+    from pluralbench.benchmarks.report import terminal_table
 
     reporter = Reporter()
     start = time.perf_counter()
@@ -236,8 +236,8 @@ def _run_and_show(experiment: Any, options: argparse.Namespace, device: str) -> 
 
 
 def _didactic(options: argparse.Namespace) -> None:
-    from benchmarks.didactic import run_didactic
-    from benchmarks.progress import Reporter
+    from pluralbench.benchmarks.didactic import run_didactic
+    from pluralbench.benchmarks.progress import Reporter
 
     reporter = Reporter()
     device = device_for(options.device)
@@ -247,8 +247,8 @@ def _didactic(options: argparse.Namespace) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> None:
-    from benchmarks.progress import Reporter
-    from benchmarks.run_sweep import run_sweep
+    from pluralbench.benchmarks.progress import Reporter
+    from pluralbench.benchmarks.run_sweep import run_sweep
 
     reporter, device = Reporter(), device_for(options.device)
     figure = run_sweep(options.sweep, options.preset, options.out, device, options.data_dir, options.resume, reporter)
@@ -256,8 +256,8 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _active(options: argparse.Namespace) -> None:
-    from benchmarks.active_experiment import run_active
-    from benchmarks.progress import Reporter
+    from pluralbench.benchmarks.active_experiment import run_active
+    from pluralbench.benchmarks.progress import Reporter
 
     reporter, device = Reporter(), device_for(options.device)
     figure = run_active(
@@ -267,16 +267,16 @@ def _active(options: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    from benchmarks.figures import draw_all
+    from pluralbench.benchmarks.figures import draw_all
 
     for figure in draw_all(options.folder):
         print(figure)
 
 
 def _report(options: argparse.Namespace) -> None:
-    from benchmarks.progress import Reporter
-    from benchmarks.report import environments_of, markdown_report, terminal_table
-    from envs.atomic_files import replace_file
+    from pluralbench.benchmarks.progress import Reporter
+    from pluralbench.benchmarks.report import environments_of, markdown_report, terminal_table
+    from pluralbench.files import replace_file
 
     text = markdown_report(options.folder)
     with replace_file(options.folder / "report.md") as temporary:
@@ -288,30 +288,30 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _speed(options: argparse.Namespace) -> None:
-    from benchmarks.speed import run_speed
+    from pluralbench.benchmarks.speed import run_speed
 
     run_speed(options.out / "speed", device_for(options.device), options.only)
 
 
 def _list(options: argparse.Namespace) -> None:
-    from benchmarks.listing import listing
+    from pluralbench.benchmarks.listing import listing
 
     print(listing())
 
 
 def _data_generate(options: argparse.Namespace) -> None:
-    from benchmarks.data_commands import generate
+    from pluralbench.benchmarks.data_commands import generate
 
     generate(options.environment, options.path, options.transitions, options.seed)
 
 
 def _data_inspect(options: argparse.Namespace) -> None:
-    from benchmarks.data_commands import inspect
+    from pluralbench.benchmarks.data_commands import inspect
 
     print(inspect(options.path))
 
 
 def _data_convert(options: argparse.Namespace) -> None:
-    from benchmarks.data_commands import convert
+    from pluralbench.benchmarks.data_commands import convert
 
     convert(options.source, options.target)

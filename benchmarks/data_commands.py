@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-import envs  # noqa: F401 (registers the environments)
-from benchmarks.progress import Reporter
-from envs.atomic_files import DamagedFileError, open_hdf5, replace_file
-from envs.environments import environments
-from envs.transition_files import load_transitions, save_transitions
-from envs.transitions import DatasetError, TransitionDataset
-from preference_oracles.inspection import describe
-from preference_oracles.preference_files import export_npz, export_pairs, import_npz
-from preference_oracles.preferences import PreferenceDataset, PreferenceError
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.envs.environments import environments
+from pluralbench.envs.transition_files import load_transitions, save_transitions
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.files import DamagedFileError, replace_file
+from pluralbench.hdf5_files import open_hdf5
+from pluralbench.preference_oracles.inspection import describe
+from pluralbench.preference_oracles.preference_files import export_npz, export_pairs, import_npz
+from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 
 def generate(environment: str, path: Path, num_transitions: int, seed: int) -> None:

@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import results
-from benchmarks.style import line_style
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.style import line_style
 
 MEASURES = (
     ("accuracy", ("accuracy",)),

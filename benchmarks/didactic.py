@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from benchmarks.didactic_figure import draw_didactic
-from benchmarks.results import provenance, write_json
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning import didactic
-from reward_learning.learners import make_learner
-from reward_learning.reward_model import RewardModel
+from pluralbench.benchmarks.didactic_figure import draw_didactic
+from pluralbench.benchmarks.results import provenance, write_json
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning import didactic
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.reward_model import RewardModel
 
 Progress = Callable[[int, int], None]
 Float = NDArray[np.float64]

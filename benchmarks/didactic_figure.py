@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from benchmarks.style import PALETTE, STYLE, save
-from reward_learning.didactic import THRESHOLD
+from pluralbench.benchmarks.style import PALETTE, STYLE, save
+from pluralbench.reward_learning.didactic import THRESHOLD
 
 Curves = dict[str, NDArray[np.float64]]
 

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-import envs  # noqa: F401 (registers the Gymnasium ids)
-from envs.environments import Environment, Progress
+import pluralbench.envs  # noqa: F401 (registers the Gymnasium ids)
+from pluralbench.envs.environments import Environment, Progress
 
 Act = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 """(B, S) observations and (B,) rows, the row of `Jobs` each belongs to, give (B, A) actions."""

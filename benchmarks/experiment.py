@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from envs.registry import unknown_name
-from iql.maxmin_iql import GroupWeightSettings
-from iql.settings import IQLSettings
-from reward_learning.learners import learners
-from reward_learning.reward_model import GroupedRewardModel
-from reward_learning.scaling import SCALINGS
+from pluralbench.iql.maxmin_iql import GroupWeightSettings
+from pluralbench.iql.settings import IQLSettings
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.learners import learners
+from pluralbench.reward_learning.reward_model import GroupedRewardModel
+from pluralbench.reward_learning.scaling import SCALINGS
 
 POLICIES = ("iql", "greedy")
 

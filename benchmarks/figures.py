@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks import aggregate, results
-from benchmarks.diagnostics_figure import diagnostics_figure
-from benchmarks.reward_maps import load_arrays
-from benchmarks.style import PALETTE, STYLE, line_style, save
+from pluralbench.benchmarks import aggregate, results
+from pluralbench.benchmarks.diagnostics_figure import diagnostics_figure
+from pluralbench.benchmarks.reward_maps import load_arrays
+from pluralbench.benchmarks.style import PALETTE, STYLE, line_style, save
 
 
 def draw_all(suite_folder: Path) -> list[Path]:

@@ -12,8 +12,8 @@ from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 from PIL import Image
 
-from envs.atomic_files import replace_file
-from envs.environments import Environment
+from pluralbench.envs.environments import Environment
+from pluralbench.files import replace_file
 
 Frame = NDArray[np.uint8]
 MOST_USERS = 3

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.evaluation import run_episodes
-from benchmarks.experiment import Experiment
-from benchmarks.policies import NUM_ANSWERS, Run, TrainedRun, is_personal, known_by
-from benchmarks.preparation import Prepared, comparison_states
-from benchmarks.rewards import pair_classifier_of
-from envs.environments import Progress
-from envs.multigoal import ForeseeingTask
-from reward_learning.scaling import ScaledReward, fit_scaling
+from pluralbench.benchmarks.evaluation import run_episodes
+from pluralbench.benchmarks.experiment import Experiment
+from pluralbench.benchmarks.policies import NUM_ANSWERS, Run, TrainedRun, is_personal, known_by
+from pluralbench.benchmarks.preparation import Prepared, comparison_states
+from pluralbench.benchmarks.rewards import pair_classifier_of
+from pluralbench.envs.environments import Progress
+from pluralbench.envs.multigoal import ForeseeingTask
+from pluralbench.reward_learning.scaling import ScaledReward, fit_scaling
 
 
 def evaluate_greedy(

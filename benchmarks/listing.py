@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import envs  # noqa: F401 (registers the environments)
-from benchmarks.experiment import METHOD_POLICIES
-from benchmarks.suites import PRESETS, SUITES
-from envs.environments import environments
-from preference_oracles.populations import get_population, populations
-from preference_oracles.teachers import teachers
-from reward_learning.learners import learners
-from reward_learning.scaling import SCALINGS
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.benchmarks.experiment import METHOD_POLICIES
+from pluralbench.benchmarks.suites import PRESETS, SUITES
+from pluralbench.envs.environments import environments
+from pluralbench.preference_oracles.populations import get_population, populations
+from pluralbench.preference_oracles.teachers import teachers
+from pluralbench.reward_learning.learners import learners
+from pluralbench.reward_learning.scaling import SCALINGS
 
 
 def listing() -> str:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import results
-from benchmarks.experiment import Experiment
-from benchmarks.film import film_users
-from benchmarks.greedy import evaluate_greedy, greedy_policy
-from benchmarks.policies import Run, TrainedRun, policy_of_users, stack_name, stacks_of, train_stack
-from benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
-from benchmarks.progress import Reporter
-from benchmarks.reward_maps import latent_rows, reward_maps, save_latents, save_reward_maps
-from benchmarks.rewards import FittedReward, fit_reward, settings_of
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiment import Experiment
+from pluralbench.benchmarks.film import film_users
+from pluralbench.benchmarks.greedy import evaluate_greedy, greedy_policy
+from pluralbench.benchmarks.policies import Run, TrainedRun, policy_of_users, stack_name, stacks_of, train_stack
+from pluralbench.benchmarks.preparation import Prepared, SeedData, prepare, resolve, seed_data
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.reward_maps import latent_rows, reward_maps, save_latents, save_reward_maps
+from pluralbench.benchmarks.rewards import FittedReward, fit_reward, settings_of
 
 
 def run_experiment(

@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.evaluation import Outcome, run_episodes
-from benchmarks.experiment import Experiment, Method
-from benchmarks.preparation import Prepared, SeedData
-from benchmarks.rewards import relabel_run, rewards_served
-from envs.environments import Progress
-from iql.data import ReplayData
-from iql.maxmin_iql import MaxMinSettings, train_maxmin
-from iql.policy import Policy
-from iql.training import TrainingResult, train
-from reward_learning.reward_model import RewardModel
+from pluralbench.benchmarks.evaluation import Outcome, run_episodes
+from pluralbench.benchmarks.experiment import Experiment, Method
+from pluralbench.benchmarks.preparation import Prepared, SeedData
+from pluralbench.benchmarks.rewards import relabel_run, rewards_served
+from pluralbench.envs.environments import Progress
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.maxmin_iql import MaxMinSettings, train_maxmin
+from pluralbench.iql.policy import Policy
+from pluralbench.iql.training import TrainingResult, train
+from pluralbench.reward_learning.reward_model import RewardModel
 
 NUM_ANSWERS = (1, 2, 4, 8, 16)
 """Numbers of answers at which a personal method is evaluated besides the experiment's own."""

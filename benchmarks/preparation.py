@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import envs  # noqa: F401 (registers the environments)
-from benchmarks.experiment import Experiment, ExperimentError
-from benchmarks.progress import Reporter
-from envs.collection import load_or_collect
-from envs.environments import Environment, environments
-from envs.multigoal import ForeseeingTask, MultiGoalTask
-from envs.transition_files import load_transitions
-from envs.transitions import TransitionDataset
-from preference_oracles.labelling import collect_preferences
-from preference_oracles.populations import get_population
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.teacher_populations import with_teacher
-from preference_oracles.users import Population, Users
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.benchmarks.experiment import Experiment, ExperimentError
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.envs.collection import load_or_collect
+from pluralbench.envs.environments import Environment, environments
+from pluralbench.envs.multigoal import ForeseeingTask, MultiGoalTask
+from pluralbench.envs.transition_files import load_transitions
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.labelling import collect_preferences
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.teacher_populations import with_teacher
+from pluralbench.preference_oracles.users import Population, Users
 
 TARGET_PAIRS = 16
 """Pairs of each held-out user on which a reward model is judged and that it never sees."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from envs.environments import Progress as Advance
+from pluralbench.envs.environments import Progress as Advance
 
 FILE_WIDTH = 120
 """Columns of tables where output goes to a file."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks import aggregate, results
-from benchmarks.diagnostics_figure import diagnostics_table
-from benchmarks.figures import group_scores, method_order, success_by_user
+from pluralbench.benchmarks import aggregate, results
+from pluralbench.benchmarks.diagnostics_figure import diagnostics_table
+from pluralbench.benchmarks.figures import group_scores, method_order, success_by_user
 
 COLUMNS = ("method", "mean", "95 % interval", "IQM", "worst group", "gap", "held-out accuracy")
 HELD_OUT_COLUMN = "held-out groups"

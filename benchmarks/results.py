@@ -25,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from envs.atomic_files import replace_file
+from pluralbench.files import replace_file
 
 COLUMNS = ("environment", "population", "method", "seed", "user", "group", "episodes", "successes", "success_rate")
 PACKAGES = ("pluralbench", "torch", "numpy", "gymnasium", "mujoco", "pybullet", "scipy", "h5py")

@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.experiment import Experiment, Method
-from benchmarks.preparation import Prepared, SeedData, comparison_states
-from benchmarks.rewards import pair_classifier_of, rewards_served
-from envs.atomic_files import replace_file
-from envs.household.catalogue import CONTAINERS, OBJECTS, PLACES, REARRANGE_OBJECTS, attribute_table
-from envs.household.rearrange import RearrangeTask
-from envs.household.tidy import TidyTask
-from envs.maze.maps import CELL_SHIFT
-from envs.maze.task import MazeTask
-from envs.multigoal import MultiGoalTask
-from envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
-from reward_learning.reward_model import RewardModel
-from reward_learning.scaling import fit_scaling
+from pluralbench.benchmarks.experiment import Experiment, Method
+from pluralbench.benchmarks.preparation import Prepared, SeedData, comparison_states
+from pluralbench.benchmarks.rewards import pair_classifier_of, rewards_served
+from pluralbench.envs.household.catalogue import CONTAINERS, OBJECTS, PLACES, REARRANGE_OBJECTS, attribute_table
+from pluralbench.envs.household.rearrange import RearrangeTask
+from pluralbench.envs.household.tidy import TidyTask
+from pluralbench.envs.maze.maps import CELL_SHIFT
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
+from pluralbench.files import replace_file
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.scaling import fit_scaling
 
 MOST_USERS = 10
 CELL_POINTS = 6

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from reward_learning.reward_model import RewardModel
-from reward_learning.scaling import fit_scaling
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.scaling import fit_scaling
 
 
 class LearnedReward(gym.Wrapper[NDArray[np.float32], Any, NDArray[np.float32], Any]):

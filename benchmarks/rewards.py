@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.experiment import Experiment, Method
-from benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
-from benchmarks.results import read_json, write_json
-from envs.environments import Progress
-from reward_learning.diagnostics import diagnose
-from reward_learning.learners import learner_settings, load_model, make_learner
-from reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
-from reward_learning.relabelling import draw_latents, relabel
-from reward_learning.reward_model import GroupedRewardModel, RewardFunction, RewardModel, latents_of
+from pluralbench.benchmarks.experiment import Experiment, Method
+from pluralbench.benchmarks.preparation import TARGET_PAIRS, Prepared, SeedData, generator_for
+from pluralbench.benchmarks.results import read_json, write_json
+from pluralbench.envs.environments import Progress
+from pluralbench.reward_learning.diagnostics import diagnose
+from pluralbench.reward_learning.learners import learner_settings, load_model, make_learner
+from pluralbench.reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
+from pluralbench.reward_learning.relabelling import draw_latents, relabel
+from pluralbench.reward_learning.reward_model import GroupedRewardModel, RewardFunction, RewardModel, latents_of
 
 
 @dataclass(frozen=True)

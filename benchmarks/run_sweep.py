@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks import results
-from benchmarks.figures import method_order
-from benchmarks.pipeline import run_experiment
-from benchmarks.progress import Reporter
-from benchmarks.style import STYLE, line_style, save
-from benchmarks.sweeps import SWEEPS, Sweep
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.figures import method_order
+from pluralbench.benchmarks.pipeline import run_experiment
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.style import STYLE, line_style, save
+from pluralbench.benchmarks.sweeps import SWEEPS, Sweep
 
 
 def run_sweep(

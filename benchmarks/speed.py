@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from rich.table import Table
 
-import envs  # noqa: F401 (registers the environments)
-from benchmarks import results
-from benchmarks.evaluation import run_episodes
-from benchmarks.experiment import ExperimentError
-from benchmarks.progress import Reporter
-from benchmarks.speed_iql import measure_updates
-from envs.environments import environments
-from envs.registry import unknown_name
-from iql.settings import Precision
-from preference_oracles.labelling import collect_preferences
-from preference_oracles.populations import get_population
-from reward_learning.learners import make_learner
-from reward_learning.relabelling import draw_latents, relabel
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.evaluation import run_episodes
+from pluralbench.benchmarks.experiment import ExperimentError
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.speed_iql import measure_updates
+from pluralbench.envs.environments import environments
+from pluralbench.iql.settings import Precision
+from pluralbench.preference_oracles.labelling import collect_preferences
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.relabelling import draw_latents, relabel
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from iql import IQLSettings, ReplayData
-from iql.learner import Learner
-from iql.losses import expectile_loss, gaussian_log_prob
-from iql.runner import Runner
-from iql.settings import Precision
+from pluralbench.iql import IQLSettings, ReplayData
+from pluralbench.iql.learner import Learner
+from pluralbench.iql.losses import expectile_loss, gaussian_log_prob
+from pluralbench.iql.runner import Runner
+from pluralbench.iql.settings import Precision
 
 
 @dataclass(frozen=True)

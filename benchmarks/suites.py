@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.experiment import (
+from pluralbench.benchmarks.experiment import (
     EvaluationSettings,
     Experiment,
     ExperimentError,
     PreferenceSettings,
     RelabelSettings,
 )
-from envs.registry import unknown_name
-from iql.settings import InputFeatures, IQLSettings
+from pluralbench.iql.settings import InputFeatures, IQLSettings
+from pluralbench.registry import unknown_name
 
 PRESETS = ("smoke", "quick", "paper")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.experiment import Experiment
-from benchmarks.suites import experiment_for
+from pluralbench.benchmarks.experiment import Experiment
+from pluralbench.benchmarks.suites import experiment_for
 
 RANKINGS = {
     "5": "five-rankings", "10": "10-rankings", "20": "20-rankings", "50": "50-rankings", "100": "hundred-rankings"

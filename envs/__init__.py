@@ -1,3 +1,3 @@
 """What the robot can do, and what can be wanted of it; importing it registers every environment, no simulator."""
 
-from envs import household, maze, ravens  # noqa: F401  (they register themselves)
+from pluralbench.envs import household, maze, ravens  # noqa: F401  (they register themselves)

@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from envs.environments import Environment, Progress
-from envs.transition_files import load_transitions, save_transitions
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.environments import Environment, Progress
+from pluralbench.envs.transition_files import load_transitions, save_transitions
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 DATA_DIR_VARIABLE = "PLURALBENCH_DATA_DIR"
 

@@ -1,17 +1,23 @@
-"""The environments by name: what a benchmark needs to know of each one."""
+"""The environments by name: all that a benchmark needs to know of each one, and the only place that knows it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from envs.multigoal import MultiGoalTask
-from envs.registry import Registry
-from envs.transitions import TransitionDataset
+import numpy as np
+from numpy.typing import NDArray
 
-Progress = Callable[[int, int], None]
-"""Told now and then how many of how many steps of a long piece of work are done."""
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.state_grid import StateGrid
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.features import InputFeatures
+from pluralbench.progress import Progress
+from pluralbench.registry import Registry
+
+Settings = Mapping[str, Any]
+"""Changes to an experiment's settings, nested as in its `config.json`: `{"iql": {"num_updates": 13_000}}`."""
 
 
 class CollectData(Protocol):
@@ -24,32 +30,48 @@ class CollectData(Protocol):
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment of the suite.
+    """One environment: `environments.register(name, Environment(...))`, or an attribute of a file of yours.
+
+    Only the first three fields are needed.
 
     Attributes:
         name: its name on the command line, `maze` say.
         gym_id: its Gymnasium id; `gym.make(gym_id)` and `gym.make_vec(gym_id, num_envs)` build it.
         make_task: builds its `MultiGoalTask` (cheap: no simulator is started).
-        collect: its behaviour policy's data.
+        collect: its behaviour policy's data; None for episodes of uniformly random actions.
         behaviour_version: part of the data cache's key; raise it when `collect` comes to give other bytes.
         default_population: the population that the paper uses there.
-        max_parallel_episodes: how many sub-environments one vectorised evaluation may have.
+        presets: by the preset's name, what differs from the neutral one.
+        variants: by population and preset, what differs from the preset for that population.
+        sweeps: by the experiment's name (`users`, `noise`, ...) and the label of each of its points, what differs from
+            the preset there.
+        features: what the policy's networks see of an observation besides its columns, unless a preset says otherwise.
+        state_grid: gives states over which rewards can be drawn.
+        outcomes: the one-step outcome model: observations (..., A, S) expected after each of A actions in observations
+            (..., S); for environments whose policy may be one greedy step.
+        max_parallel_episodes: how many sub-environments one batched evaluation may have.
         reported_infos: numbers of the `info` of an episode's last step that are reported beside its success.
     """
 
     name: str
     gym_id: str
     make_task: Callable[[], MultiGoalTask]
-    collect: CollectData
-    behaviour_version: int
-    default_population: str
+    collect: CollectData | None = None
+    behaviour_version: int = 1
+    default_population: str = "named-goals"
+    presets: Mapping[str, Settings] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
+    sweeps: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
+    features: InputFeatures = InputFeatures()
+    state_grid: Callable[[], StateGrid] | None = None
+    outcomes: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     max_parallel_episodes: int = 4096
     reported_infos: tuple[str, ...] = ()
 
 
 def _check(thing: object) -> None:
     if not isinstance(thing, Environment):
-        raise TypeError(f"expected an envs.Environment, got {type(thing).__name__}")
+        raise TypeError(f"expected a pluralbench.envs.Environment, got {type(thing).__name__}")
 
 
 environments: Registry[Environment] = Registry("environment", "pluralbench.environments", _check)

@@ -18,8 +18,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.environments import Progress
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.environments import Progress
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+-v\d+")
 _METADATA_KEY = "pluralbench_metadata"

@@ -36,17 +36,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import (
+from pluralbench.envs.transitions import Bool, DatasetError, Float32, TransitionDataset
+from pluralbench.files import DamagedFileError
+from pluralbench.hdf5_files import (
     CHECKSUM_ATTRIBUTE,
     FORMAT_ATTRIBUTE,
-    DamagedFileError,
     check_format_and_checksum,
     create_checked_hdf5,
     load_json,
     open_hdf5,
     store_json,
 )
-from envs.transitions import Bool, DatasetError, Float32, TransitionDataset
 
 FORMAT = "pluralbench transitions 1"
 _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")

@@ -19,12 +19,12 @@ import numpy as np
 from stable_baselines3 import SAC
 from stable_baselines3.common.evaluation import evaluate_policy
 
-import envs  # noqa: F401 (registers the environments)
-from benchmarks.reward_wrapper import LearnedReward
-from envs.environments import environments
-from preference_oracles.labelling import collect_preferences
-from preference_oracles.populations import get_population
-from reward_learning.learners import make_learner
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.benchmarks.reward_wrapper import LearnedReward
+from pluralbench.envs.environments import environments
+from pluralbench.preference_oracles.labelling import collect_preferences
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.reward_learning.learners import make_learner
 
 
 def personal_environment(seed: int, num_transitions: int, num_users: int, reward_updates: int) -> gym.Env:

@@ -4,11 +4,11 @@
 all runs at once (`act`) or for one user as a stable-baselines3 model does (`for_user(run, latent).predict`).
 """
 
-from iql.data import ReplayData
-from iql.maxmin_iql import GroupWeightSettings, MaxMinSettings, train_maxmin
-from iql.policy import Policy, UserPolicy
-from iql.settings import InputFeatures, IQLError, IQLSettings
-from iql.training import TrainingResult, train
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.maxmin_iql import GroupWeightSettings, MaxMinSettings, train_maxmin
+from pluralbench.iql.policy import Policy, UserPolicy
+from pluralbench.iql.settings import InputFeatures, IQLError, IQLSettings
+from pluralbench.iql.training import TrainingResult, train
 
 __all__ = [
     "GroupWeightSettings",

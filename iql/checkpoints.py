@@ -20,7 +20,7 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from iql.settings import IQLError
+from pluralbench.iql.settings import IQLError
 
 FORMAT = "pluralbench-iql-checkpoint-1"
 KEPT = 2

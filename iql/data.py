@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from iql.settings import IQLError
+from pluralbench.iql.settings import IQLError
 
 
 @dataclass(frozen=True)

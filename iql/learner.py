@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iql import losses
-from iql.data import ReplayData, fold_rewards
-from iql.networks import FeatureMap, Stack, Workspace, initial_parameters, num_parameters
-from iql.settings import IQLError, IQLSettings
+from pluralbench.iql import losses
+from pluralbench.iql.data import ReplayData, fold_rewards
+from pluralbench.iql.networks import FeatureMap, Stack, Workspace, initial_parameters, num_parameters
+from pluralbench.iql.settings import IQLError, IQLSettings
 
 Rate = float | Tensor
 

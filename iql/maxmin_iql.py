@@ -28,12 +28,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iql import losses
-from iql.data import ReplayData
-from iql.learner import Batch, Learner, Rate
-from iql.networks import Workspace
-from iql.settings import IQLError, IQLSettings
-from iql.training import TrainingResult, train
+from pluralbench.iql import losses
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.learner import Batch, Learner, Rate
+from pluralbench.iql.networks import Workspace
+from pluralbench.iql.settings import IQLError, IQLSettings
+from pluralbench.iql.training import TrainingResult, train
 
 _NUM_STARTS = 256
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from iql.settings import InputFeatures, IQLError, Precision
+from pluralbench.iql.settings import InputFeatures, IQLError, Precision
 
 
 class FeatureMap:

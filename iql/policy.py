@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from iql.networks import FeatureMap, Stack, num_parameters
-from iql.settings import InputFeatures, IQLError
+from pluralbench.iql.networks import FeatureMap, Stack, num_parameters
+from pluralbench.iql.settings import InputFeatures, IQLError
 
 FORMAT = "pluralbench-iql-policy-1"
 

@@ -7,8 +7,8 @@ import logging
 import torch
 from torch import Tensor
 
-from iql.data import draw_indices
-from iql.learner import Batch, Learner
+from pluralbench.iql.data import draw_indices
+from pluralbench.iql.learner import Batch, Learner
 
 CHUNK = 100
 """Updates whose batches are drawn and fetched at once; fixed, because a run's batches depend on it."""

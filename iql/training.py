@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
-from iql.data import ReplayData
-from iql.learner import Learner
-from iql.networks import Stack
-from iql.policy import Policy
-from iql.runner import CHUNK, Runner
-from iql.settings import IQLError, IQLSettings, Precision
+from pluralbench.iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.learner import Learner
+from pluralbench.iql.networks import Stack
+from pluralbench.iql.policy import Policy
+from pluralbench.iql.runner import CHUNK, Runner
+from pluralbench.iql.settings import IQLError, IQLSettings, Precision
 
 Progress = Callable[[int, int], None]
 Evaluate = Callable[[int, Policy], Any]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.group_populations import expressed_goals
-from preference_oracles.teachers import RATIONAL, Teacher
-from preference_oracles.users import PopulationError
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.group_populations import expressed_goals
+from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.users import PopulationError
 
 ATTRIBUTES = ("function", "material", "colour", "size", "fragility")
 """What Habitat-Tidy's objects differ in; a goal is one weight for each."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.maze.maps import TEN_GOALS
-from envs.multigoal import GoalError, MultiGoalTask
-from envs.ravens.task import ZONES
-from preference_oracles.group_populations import (
+from pluralbench.envs.maze.maps import TEN_GOALS
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs.ravens.task import ZONES
+from pluralbench.preference_oracles.group_populations import (
     HELD_OUT_IDS_FROM,
     Group,
     GroupPopulation,
@@ -20,8 +20,8 @@ from preference_oracles.group_populations import (
     held_out_index,
     user_ids,
 )
-from preference_oracles.teachers import RATIONAL, Teacher
-from preference_oracles.users import PopulationError, Users
+from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.users import PopulationError, Users
 
 FOUR_ZONES = tuple(ZONES["four-zones"].values())
 """Centres (x, y) in metres of the table's zones; the first two are VPL's."""

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.multigoal import GoalError, MultiGoalTask
-from preference_oracles.teachers import RATIONAL, Teacher
-from preference_oracles.users import PopulationError, Users
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.users import PopulationError, Users
 
 HELD_OUT_IDS_FROM = 1_000_000_000
 """Train users count from 0, held-out users from here, so that nobody is both."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.preferences import PreferenceDataset
 
 CHUNK_USERS = 65_536
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.multigoal import MultiGoalTask
-from envs.transitions import TransitionDataset
-from preference_oracles.preference_storage import COLUMNS, create_preferences
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.queries import (
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.preference_storage import COLUMNS, create_preferences
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.queries import (
     STRATEGIES,
     QueryError,
     RatedSegments,
@@ -28,9 +28,9 @@ from preference_oracles.queries import (
     segment_pool,
     segments_at,
 )
-from preference_oracles.teachers import Answers, Teacher
-from preference_oracles.thresholds import Thresholds, stack_thresholds
-from preference_oracles.users import Users
+from pluralbench.preference_oracles.teachers import Answers, Teacher
+from pluralbench.preference_oracles.thresholds import Thresholds, stack_thresholds
+from pluralbench.preference_oracles.users import Users
 
 Progress = Callable[[int, int], None]
 

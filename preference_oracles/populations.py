@@ -8,27 +8,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.maze.maps import HELD_OUT_GOALS, TEN_GOALS, TWO_GOALS
-from envs.registry import Registry
-from preference_oracles.attribute_populations import (
+from pluralbench.envs.maze.maps import HELD_OUT_GOALS, TEN_GOALS, TWO_GOALS
+from pluralbench.preference_oracles.attribute_populations import (
     ATTRIBUTES,
     AttributeGroup,
     leaning_groups,
     sorters,
 )
-from preference_oracles.goal_populations import (
+from pluralbench.preference_oracles.goal_populations import (
     FOUR_ZONES,
     ContinuousGoalsPopulation,
     WellKnownGoalsPopulation,
 )
-from preference_oracles.group_populations import GroupPopulation, equal_shares, held_out, majority_and_minority
-from preference_oracles.ranking_populations import (
+from pluralbench.preference_oracles.group_populations import (
+    GroupPopulation,
+    equal_shares,
+    held_out,
+    majority_and_minority,
+)
+from pluralbench.preference_oracles.ranking_populations import (
     RankingGroup,
     ordered_rankings,
     ranking_population,
 )
-from preference_oracles.teacher_populations import TaughtPopulation, mixed_teachers
-from preference_oracles.users import Population, PopulationError
+from pluralbench.preference_oracles.teacher_populations import TaughtPopulation, mixed_teachers
+from pluralbench.preference_oracles.users import Population, PopulationError
+from pluralbench.registry import Registry
 
 
 def _check(thing: object) -> None:

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import replace_file
-from preference_oracles.preference_storage import COLUMNS, FORMAT
-from preference_oracles.preferences import PreferenceDataset, PreferenceError
+from pluralbench.files import replace_file
+from pluralbench.preference_oracles.preference_storage import COLUMNS, FORMAT
+from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 PAIRS_FORMAT = "pluralbench pairs 1"
 PAIR_COLUMNS = ("chosen", "rejected", "label", "user_id", "group")

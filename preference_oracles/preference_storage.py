@@ -32,8 +32,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import (
-    DamagedFileError,
+from pluralbench.files import DamagedFileError
+from pluralbench.hdf5_files import (
     create_checked_hdf5,
     file_format_of,
     load_json,

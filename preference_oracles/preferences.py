@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.atomic_files import DamagedFileError
-from preference_oracles.preference_storage import read_preferences, write_preferences
+from pluralbench.files import DamagedFileError
+from pluralbench.preference_oracles.preference_storage import read_preferences, write_preferences
 
 LABELS = (0.0, 0.5, 1.0)
 

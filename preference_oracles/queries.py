@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.multigoal import MultiGoalTask
-from envs.transitions import TransitionDataset
-from preference_oracles.preferences import PreferenceError
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.preferences import PreferenceError
 
 Int = NDArray[np.int64]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.multigoal import MultiGoalTask
-from envs.transitions import TransitionDataset
-from preference_oracles.labelling import answer_queries, resolve_thresholds
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.queries import draw_pairs, segment_pool, segments_at
-from preference_oracles.users import Users
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.labelling import answer_queries, resolve_thresholds
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.queries import draw_pairs, segment_pool, segments_at
+from pluralbench.preference_oracles.users import Users
 
 
 def question_bank(

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multigoal import GoalError, MultiGoalTask
-from preference_oracles.group_populations import GroupPopulation, expressed_goals
-from preference_oracles.teachers import RATIONAL, Teacher
-from preference_oracles.users import PopulationError
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.preference_oracles.group_populations import GroupPopulation, expressed_goals
+from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.users import PopulationError
 
 Int = NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.teachers import Teacher, TeacherError, get_teacher
-from preference_oracles.users import Population, Users
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.teachers import Teacher, TeacherError, get_teacher
+from pluralbench.preference_oracles.users import Population, Users
 
 DrawTeacher = Callable[[int, np.random.Generator], Teacher]
 

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from envs.registry import Registry, UnknownNameError, unknown_name
-from preference_oracles.thresholds import (
+from pluralbench.preference_oracles.thresholds import (
     Float,
     PerUser,
     Thresholds,
@@ -33,6 +32,7 @@ from preference_oracles.thresholds import (
     quantile_thresholds,
     return_thresholds,
 )
+from pluralbench.registry import Registry, UnknownNameError, unknown_name
 
 THRESHOLD_RULES = ("auto", "return", "quantile")
 

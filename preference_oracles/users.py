@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.teachers import Teacher
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.teachers import Teacher
 
 
 class PopulationError(ValueError):

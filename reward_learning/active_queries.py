@@ -19,8 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reward_learning.answering import CHUNK_REWARDS, answer_probability
-from reward_learning.reward_model import Posterior, RewardModel
+from pluralbench.reward_learning.answering import CHUNK_REWARDS, answer_probability
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 MAX_SET = 12
 """Questions in a set, at most: (1) sums over 2^Q answers."""

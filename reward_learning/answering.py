@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.preference_losses import preference_logits, segment_returns
-from reward_learning.reward_model import RewardModel
-from reward_learning.scaling import DistributionalModel
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.preference_losses import preference_logits, segment_returns
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.scaling import DistributionalModel
 
 CHUNK_REWARDS = 1 << 18
 """Rewards computed at once."""

@@ -10,12 +10,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.network_learner import NetworkLearner
-from reward_learning.networks import RewardNetwork
-from reward_learning.preference_losses import bradley_terry_loss, preference_logits, segment_returns
-from reward_learning.reward_model import Posterior
-from reward_learning.training import Batch, Metrics, Prediction, Progress, train
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.network_learner import NetworkLearner
+from pluralbench.reward_learning.networks import RewardNetwork
+from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits, segment_returns
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import Batch, Metrics, Prediction, Progress, train
 
 
 class BTL(NetworkLearner):

@@ -16,19 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.answering import CHUNK_REWARDS, answer_probabilities
-from reward_learning.diagnostic_measures import (
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.answering import CHUNK_REWARDS, answer_probabilities
+from pluralbench.reward_learning.diagnostic_measures import (
     active_units,
     calibration,
     cluster_recovery,
     probe_accuracy,
     rank_correlation,
 )
-from reward_learning.networks import LearnerError
-from reward_learning.preference_losses import gaussian_kl
-from reward_learning.reward_model import Posterior, RewardModel
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.preference_losses import gaussian_kl
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 FloatArray = NDArray[np.floating]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.teachers import Teacher
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.teachers import Teacher
 
 Float = NDArray[np.float64]
 

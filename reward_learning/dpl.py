@@ -18,12 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.network_learner import LearnerSettings, NetworkLearner
-from reward_learning.networks import LearnerError
-from reward_learning.preference_losses import bradley_terry_nll, masked_mean, preference_accuracy, probability_nll
-from reward_learning.reward_model import Posterior
-from reward_learning.training import Batch, Metrics, Prediction, Progress, train
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.preference_losses import (
+    bradley_terry_nll,
+    masked_mean,
+    preference_accuracy,
+    probability_nll,
+)
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import Batch, Metrics, Prediction, Progress, train
 
 PAPER_SLOPE = math.sqrt(2 * math.pi)
 LINKS = ("logistic", "probit")

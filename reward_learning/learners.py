@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from envs.multigoal import MultiGoalTask
-from envs.registry import Registry
-from reward_learning.btl import BTL
-from reward_learning.dpl import DPLCategorical, DPLMeanVariance
-from reward_learning.lore import LoRe
-from reward_learning.maxmin import MaxMin
-from reward_learning.model_files import read_model_file
-from reward_learning.oracle import Oracle
-from reward_learning.reward_model import RewardModel
-from reward_learning.spl import SPL
-from reward_learning.vpl import VPL
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.registry import Registry
+from pluralbench.reward_learning.btl import BTL
+from pluralbench.reward_learning.dpl import DPLCategorical, DPLMeanVariance
+from pluralbench.reward_learning.lore import LoRe
+from pluralbench.reward_learning.maxmin import MaxMin
+from pluralbench.reward_learning.model_files import read_model_file
+from pluralbench.reward_learning.oracle import Oracle
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.spl import SPL
+from pluralbench.reward_learning.vpl import VPL
 
 _METHODS = ("fit", "infer", "reward", "save", "load")
 

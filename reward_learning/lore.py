@@ -23,12 +23,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.network_learner import LearnerSettings, NetworkLearner
-from reward_learning.networks import LearnerError, RewardNetwork
-from reward_learning.preference_losses import bradley_terry_loss, bradley_terry_nll, masked_sum, segment_returns
-from reward_learning.reward_model import Posterior
-from reward_learning.training import (
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.networks import LearnerError, RewardNetwork
+from pluralbench.reward_learning.preference_losses import (
+    bradley_terry_loss,
+    bradley_terry_nll,
+    masked_sum,
+    segment_returns,
+)
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,

@@ -28,25 +28,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.hard_em import (
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.hard_em import (
     Clustering,
     HardEM,
     assign_users,
     clearly_better,
     predictive_log_likelihood,
 )
-from reward_learning.network_learner import LearnerSettings, NetworkLearner
-from reward_learning.networks import LearnerError, RewardNetwork, initialise
-from reward_learning.preference_losses import (
+from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.networks import LearnerError, RewardNetwork, initialise
+from pluralbench.reward_learning.preference_losses import (
     bradley_terry_loss,
     bradley_terry_nll,
     masked_sum,
     preference_logits,
     segment_returns,
 )
-from reward_learning.reward_model import Posterior
-from reward_learning.training import (
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,

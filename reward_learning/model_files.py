@@ -19,7 +19,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from envs.atomic_files import replace_file, write_text
+from pluralbench.files import replace_file, write_text
 
 FORMAT = "pluralbench-reward-model"
 VERSION = 1

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envs.multigoal import MultiGoalTask
-from envs.registry import unknown_name
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from reward_learning.networks import LearnerError, ObservationFeatures, RewardNetwork, initialise
-from reward_learning.training import TrainingSettings
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from pluralbench.reward_learning.networks import LearnerError, ObservationFeatures, RewardNetwork, initialise
+from pluralbench.reward_learning.training import TrainingSettings
 
 S = TypeVar("S")
 L = TypeVar("L", bound="NetworkLearner")

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from reward_learning.network_learner import parse_settings
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import Posterior
-from reward_learning.training import Progress
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from pluralbench.reward_learning.network_learner import parse_settings
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import Progress
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from reward_learning.network_learner import observation_statistics, parse_settings
-from reward_learning.networks import ObservationFeatures, initialise, mlp
-from reward_learning.preference_losses import bradley_terry_loss
-from reward_learning.reward_model import Posterior, RewardModel
-from reward_learning.training import Batch, Metrics, Prediction, Progress, TrainingSettings, context_and_targets, train
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from pluralbench.reward_learning.network_learner import observation_statistics, parse_settings
+from pluralbench.reward_learning.networks import ObservationFeatures, initialise, mlp
+from pluralbench.reward_learning.preference_losses import bradley_terry_loss
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
+from pluralbench.reward_learning.training import (
+    Batch,
+    Metrics,
+    Prediction,
+    Progress,
+    TrainingSettings,
+    context_and_targets,
+    train,
+)
 
 NAME = "pair-classifier"
 

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from envs.transitions import TransitionDataset
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import Posterior, RewardFunction
-from reward_learning.scaling import PairProbability, fit_scaling
-from reward_learning.training import Progress
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
+from pluralbench.reward_learning.scaling import PairProbability, fit_scaling
+from pluralbench.reward_learning.training import Progress
 
 
 def draw_latents(

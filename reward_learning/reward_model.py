@@ -10,8 +10,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from envs.multigoal import MultiGoalTask
-from preference_oracles.preferences import PreferenceDataset
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.preference_oracles.preferences import PreferenceDataset
 
 Progress = Callable[[int, int], None]
 

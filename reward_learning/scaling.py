@@ -22,9 +22,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from envs.registry import unknown_name
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import RewardFunction
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import RewardFunction
 
 SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
 

@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.network_learner import LearnerSettings, NetworkLearner
-from reward_learning.networks import POOLINGS, LearnerError, RewardNetwork, SetEncoder
-from reward_learning.preference_losses import (
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.networks import POOLINGS, LearnerError, RewardNetwork, SetEncoder
+from pluralbench.reward_learning.preference_losses import (
     bradley_terry_nll,
     cosine_cyclic_weight,
     masked_sum,
@@ -37,9 +37,9 @@ from reward_learning.preference_losses import (
     preference_logits,
     segment_returns,
 )
-from reward_learning.preferential_flow import PreferentialFlow
-from reward_learning.reward_model import Posterior
-from reward_learning.training import (
+from pluralbench.reward_learning.preferential_flow import PreferentialFlow
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,
@@ -48,7 +48,7 @@ from reward_learning.training import (
     context_and_targets,
     train,
 )
-from reward_learning.vpl import random_context
+from pluralbench.reward_learning.vpl import random_context
 
 CHUNK_USERS = 1024
 NUM_MOMENT_PAIRS = 32

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.networks import LearnerError
-from reward_learning.preference_losses import preference_accuracy, probability_nll
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.preference_losses import preference_accuracy, probability_nll
 
 Progress = Callable[[int, int], None]
 Metrics = dict[str, Tensor]

@@ -17,10 +17,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.network_learner import LearnerSettings, NetworkLearner
-from reward_learning.networks import CONDITIONINGS, POOLINGS, FlatEncoder, LearnerError, RewardNetwork, SetEncoder
-from reward_learning.preference_losses import (
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.networks import (
+    CONDITIONINGS,
+    POOLINGS,
+    FlatEncoder,
+    LearnerError,
+    RewardNetwork,
+    SetEncoder,
+)
+from pluralbench.reward_learning.preference_losses import (
     bradley_terry_nll,
     cosine_cyclic_weight,
     free_bits,
@@ -30,8 +37,8 @@ from reward_learning.preference_losses import (
     preference_logits,
     segment_returns,
 )
-from reward_learning.reward_model import Posterior
-from reward_learning.training import (
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,

@@ -7,37 +7,37 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-from envs.environments import Environment, Progress, environments
-from envs.household.rearrange import RearrangeTask
-from envs.household.tidy import TidyTask
-from envs.transitions import TransitionDataset
+from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs.household.rearrange import RearrangeTask
+from pluralbench.envs.household.tidy import TidyTask
+from pluralbench.envs.transitions import TransitionDataset
 
 REARRANGE_ID = "pluralbench/HabitatRearrange-v0"
 TIDY_ID = "pluralbench/HabitatTidy-v0"
 
 
 def _collect_rearrange(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from envs.household.random_placement import collect_rearrange
+    from pluralbench.envs.household.random_placement import collect_rearrange
 
     return collect_rearrange(num_transitions, seed, progress)
 
 
 def _collect_tidy(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from envs.household.random_placement import collect_tidy
+    from pluralbench.envs.household.random_placement import collect_tidy
 
     return collect_tidy(num_transitions, seed, progress)
 
 
 gym.register(
     id=REARRANGE_ID,
-    entry_point="envs.household.rearrange:HabitatRearrange",
-    vector_entry_point="envs.household.vector_environment:HabitatRearrangeVector",
+    entry_point="pluralbench.envs.household.rearrange:HabitatRearrange",
+    vector_entry_point="pluralbench.envs.household.vector_environment:HabitatRearrangeVector",
     max_episode_steps=RearrangeTask.max_episode_steps,
 )
 gym.register(
     id=TIDY_ID,
-    entry_point="envs.household.tidy:HabitatTidy",
-    vector_entry_point="envs.household.vector_environment:HabitatTidyVector",
+    entry_point="pluralbench.envs.household.tidy:HabitatTidy",
+    vector_entry_point="pluralbench.envs.household.vector_environment:HabitatTidyVector",
     max_episode_steps=TidyTask.max_episode_steps,
 )
 environments.register(

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.household.shapes import Colour, Part, Vector, bounds, box, centred, disc, vessel
+from pluralbench.envs.household.shapes import Colour, Part, Vector, bounds, box, centred, disc, vessel
 
 ATTRIBUTES: tuple[str, ...] = ("function", "material", "colour", "size", "fragility")
 """Binary attributes; +1 is tableware, metal, warm, large, fragile; -1 is cookware, plastic, cool, small, sturdy."""

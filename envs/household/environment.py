@@ -12,16 +12,16 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import OBJECTS, Receptacle
-from envs.household.episodes import Episode, Pose, load_episodes
-from envs.household.simulator import (
+from pluralbench.envs.household.catalogue import OBJECTS, Receptacle
+from pluralbench.envs.household.episodes import Episode, Pose, load_episodes
+from pluralbench.envs.household.simulator import (
     HouseholdSimulator,
     HouseholdState,
     SimulatorError,
     make_simulator,
     resting_place,
 )
-from envs.multigoal import FloatArray, MultiGoalTask
+from pluralbench.envs.multigoal import FloatArray, MultiGoalTask
 
 AIM_NOISE = 0.02
 """Standard deviation of where the robot lets go, m, along x and y."""

@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.atomic_files import replace_file
-from envs.household.catalogue import OBJECTS
+from pluralbench.envs.household.catalogue import OBJECTS
+from pluralbench.files import replace_file
 
 FORMAT = "pluralbench-household-1"
 EMPTY_SCENE = "NONE"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from envs.household.catalogue import CONTAINERS, FURNITURE, RECEPTACLES, Receptacle
-from envs.household.episodes import from_habitat, to_habitat
-from envs.household.floor_plan import ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
-from envs.household.shapes import Part
-from envs.household.simulator import SimulatorError
+from pluralbench.envs.household.catalogue import CONTAINERS, FURNITURE, RECEPTACLES, Receptacle
+from pluralbench.envs.household.episodes import from_habitat, to_habitat
+from pluralbench.envs.household.floor_plan import ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
+from pluralbench.envs.household.shapes import Part
+from pluralbench.envs.household.simulator import SimulatorError
 
 REPLICA_CAD_PLACES: Mapping[str, str] = {
     "desk": "frl_apartment_tvstand",

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, Receptacle
-from envs.household.episodes import EMPTY_SCENE, Episode, Pose, from_habitat, to_habitat
-from envs.household.floor_plan import FloorPlan, furnished_floor_plan
-from envs.household.habitat_scenes import REPLICA_CAD_PLACES, Scene, read_scene
-from envs.household.shapes import Part
-from envs.household.simulator import (
+from pluralbench.envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, Receptacle
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, from_habitat, to_habitat
+from pluralbench.envs.household.floor_plan import FloorPlan, furnished_floor_plan
+from pluralbench.envs.household.habitat_scenes import REPLICA_CAD_PLACES, Scene, read_scene
+from pluralbench.envs.household.shapes import Part
+from pluralbench.envs.household.simulator import (
     CALM_SPEED,
     CALM_STEPS,
     CALM_TURN,

@@ -12,11 +12,11 @@ import pybullet
 import pybullet_data
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, KitchenObject, Receptacle
-from envs.household.episodes import EMPTY_SCENE, Episode, Pose
-from envs.household.floor_plan import FloorPlan, furnished_floor_plan
-from envs.household.shapes import Part, box
-from envs.household.simulator import (
+from pluralbench.envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, KitchenObject, Receptacle
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose
+from pluralbench.envs.household.floor_plan import FloorPlan, furnished_floor_plan
+from pluralbench.envs.household.shapes import Part, box
+from pluralbench.envs.household.simulator import (
     CALM_SPEED,
     CALM_STEPS,
     CALM_TURN,

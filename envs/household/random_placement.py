@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.environments import Progress
-from envs.household.catalogue import CONTAINERS, PLACES, REARRANGE_OBJECTS
-from envs.household.rearrange import HabitatRearrange
-from envs.household.simulator import HouseholdSimulator
-from envs.household.tidy import NUM_MISPLACED, HabitatTidy
-from envs.transitions import TransitionDataset
+from pluralbench.envs.environments import Progress
+from pluralbench.envs.household.catalogue import CONTAINERS, PLACES, REARRANGE_OBJECTS
+from pluralbench.envs.household.rearrange import HabitatRearrange
+from pluralbench.envs.household.simulator import HouseholdSimulator
+from pluralbench.envs.household.tidy import NUM_MISPLACED, HabitatTidy
+from pluralbench.envs.transitions import TransitionDataset
 
 CHAIN_LENGTH = len(PLACES) * 4
 """Placements of one object in succession, every place equally often."""

@@ -10,11 +10,11 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES, Receptacle
-from envs.household.environment import HouseholdEnv, StepResult, free_spot
-from envs.household.episodes import EMPTY_SCENE, Episode, upright
-from envs.household.simulator import HouseholdSimulator, resting_place
-from envs.multigoal import BoolArray, FloatArray, GoalError
+from pluralbench.envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES, Receptacle
+from pluralbench.envs.household.environment import HouseholdEnv, StepResult, free_spot
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, upright
+from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError
 
 START_PLACES: tuple[str, ...] = (*PLACES, "counter")
 """Where objects lie at the start: on one of the five places, or on the kitchen counter, which nobody ranks."""

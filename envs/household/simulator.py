@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import OBJECTS, Receptacle
-from envs.household.episodes import EMPTY_SCENE, Episode, Pose
-from envs.household.floor_plan import FloorPlan
-from envs.registry import unknown_name
+from pluralbench.envs.household.catalogue import OBJECTS, Receptacle
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose
+from pluralbench.envs.household.floor_plan import FloorPlan
+from pluralbench.registry import unknown_name
 
 DROP_HEIGHT = 0.02
 """How far above what lies below it an object is released, m."""
@@ -225,14 +225,14 @@ def make_simulator(
         raise SimulatorError(unknown_name("simulator", name, list(SIMULATORS)))
     needs_habitat = scene_id.upper() != EMPTY_SCENE or bool(object_configs)
     if name == "habitat" or (name == "auto" and needs_habitat):
-        from envs.household.habitat_simulator import HabitatAssets, HabitatSimulator
+        from pluralbench.envs.household.habitat_simulator import HabitatAssets, HabitatSimulator
 
         return HabitatSimulator(HabitatAssets(scene_id, scene_dataset_config, object_configs), render=render)
     if needs_habitat:
         raise SimulatorError(
             f"PyBullet has the flat of primitives alone, not {object_configs or scene_id!r}; use simulator='habitat'"
         )
-    from envs.household.pybullet_simulator import PyBulletSimulator
+    from pluralbench.envs.household.pybullet_simulator import PyBulletSimulator
 
     return PyBulletSimulator()
 

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.household.catalogue import (
+from pluralbench.envs.household.catalogue import (
     ATTRIBUTES,
     CONTAINERS,
     OBJECTS,
@@ -19,10 +19,10 @@ from envs.household.catalogue import (
     Receptacle,
     attribute_table,
 )
-from envs.household.environment import HouseholdEnv, StepResult, free_spot
-from envs.household.episodes import Episode, Pose, upright
-from envs.household.simulator import HouseholdSimulator, resting_place
-from envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+from pluralbench.envs.household.environment import HouseholdEnv, StepResult, free_spot
+from pluralbench.envs.household.episodes import Episode, Pose, upright
+from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
 
 NUM_MISPLACED = 4
 """Objects that a random episode asks to put away ..."""

@@ -15,11 +15,11 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.household.environment import ActionError, HouseholdEnv
-from envs.household.rearrange import HabitatRearrange
-from envs.household.simulator import make_simulator
-from envs.household.tidy import HabitatTidy
-from envs.multigoal import GoalError
+from pluralbench.envs.household.environment import ActionError, HouseholdEnv
+from pluralbench.envs.household.rearrange import HabitatRearrange
+from pluralbench.envs.household.simulator import make_simulator
+from pluralbench.envs.household.tidy import HabitatTidy
+from pluralbench.envs.multigoal import GoalError
 
 StepResult = tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]
 

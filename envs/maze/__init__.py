@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import gymnasium as gym
 
-from envs.environments import Environment, Progress, environments
-from envs.maze.task import MazeTask
-from envs.transitions import TransitionDataset
+from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.transitions import TransitionDataset
 
 GYM_ID = "pluralbench/MazeNavigation-v0"
 
 
 def _collect(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from envs.maze.waypoint_policy import collect
+    from pluralbench.envs.maze.waypoint_policy import collect
 
     return collect(num_transitions, seed, progress)
 
 
 gym.register(
     id=GYM_ID,
-    entry_point="envs.maze.environment:MazeNavigation",
-    vector_entry_point="envs.maze.vector_environment:MazeNavigationVector",
+    entry_point="pluralbench.envs.maze.environment:MazeNavigation",
+    vector_entry_point="pluralbench.envs.maze.vector_environment:MazeNavigationVector",
     max_episode_steps=MazeTask.max_episode_steps,
 )
 environments.register(

@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.maze.maps import MazeMap
-from envs.maze.physics import MazePhysics
-from envs.maze.rendering import draw_maze
-from envs.maze.task import MazeTask
+from pluralbench.envs.maze.maps import MazeMap
+from pluralbench.envs.maze.physics import MazePhysics
+from pluralbench.envs.maze.rendering import draw_maze
+from pluralbench.envs.maze.task import MazeTask
 
 VELOCITY_BOUND = 6.0
 """m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24."""

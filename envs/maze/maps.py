@@ -20,7 +20,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.registry import unknown_name
+from pluralbench.registry import unknown_name
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]

@@ -10,7 +10,7 @@ import numpy as np
 from mujoco.rollout import Rollout
 from numpy.typing import NDArray
 
-from envs.maze.maps import BALL_RADIUS, MazeMap
+from pluralbench.envs.maze.maps import BALL_RADIUS, MazeMap
 
 Float64 = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from envs.maze.maps import BALL_RADIUS, CELL_SHIFT
-from envs.maze.task import SUCCESS_RADIUS, MazeTask
+from pluralbench.envs.maze.maps import BALL_RADIUS, CELL_SHIFT
+from pluralbench.envs.maze.task import SUCCESS_RADIUS, MazeTask
 
 _FLOOR, _WALL, _TRAIL, _BALL = (250, 249, 246), (62, 70, 82), (138, 174, 214), (24, 90, 169)
 _TARGET_FILL, _TARGET_RING, _AVOID = (198, 232, 203), (38, 132, 67), (192, 57, 43)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.maze.maps import CELL_SHIFT, load_map, normalised_values
-from envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+from pluralbench.envs.maze.maps import CELL_SHIFT, load_map, normalised_values
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
 
 SUCCESS_RADIUS = 0.5
 """Metres from the goal's point within which D4RL and the paper count success."""

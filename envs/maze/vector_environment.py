@@ -10,10 +10,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from envs.maze.environment import MazeNavigation, given_states, observation_space, start_states
-from envs.maze.physics import MazePhysics
-from envs.maze.rendering import draw_maze
-from envs.maze.task import MazeTask
+from pluralbench.envs.maze.environment import MazeNavigation, given_states, observation_space, start_states
+from pluralbench.envs.maze.physics import MazePhysics
+from pluralbench.envs.maze.rendering import draw_maze
+from pluralbench.envs.maze.task import MazeTask
 
 StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 

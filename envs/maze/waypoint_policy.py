@@ -9,12 +9,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.environments import Progress
-from envs.maze.environment import start_states
-from envs.maze.maps import MazeMap, load_map
-from envs.maze.physics import MazePhysics
-from envs.maze.task import SUCCESS_RADIUS
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.environments import Progress
+from pluralbench.envs.maze.environment import start_states
+from pluralbench.envs.maze.maps import MazeMap, load_map
+from pluralbench.envs.maze.physics import MazePhysics
+from pluralbench.envs.maze.task import SUCCESS_RADIUS
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 BEHAVIOUR_VERSION = 3
 """Raised whenever `collect` comes to give other bytes for the same seed."""

@@ -6,15 +6,15 @@ from functools import partial
 
 import gymnasium as gym
 
-from envs.environments import Environment, Progress, environments
-from envs.ravens.task import RavensTask
-from envs.transitions import TransitionDataset
+from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.envs.transitions import TransitionDataset
 
 
 def _collect(
     num_transitions: int, seed: int, progress: Progress | None = None, *, zones: str = "two-zones"
 ) -> TransitionDataset:
-    from envs.ravens.pick_place_policy import collect
+    from pluralbench.envs.ravens.pick_place_policy import collect
 
     return collect(num_transitions, seed, progress, zones=zones)
 
@@ -25,8 +25,8 @@ for _zones, _name, _gym_id in (
 ):
     gym.register(
         id=_gym_id,
-        entry_point="envs.ravens.environment:RavensManipulation",
-        vector_entry_point="envs.ravens.vector_environment:RavensManipulationVector",
+        entry_point="pluralbench.envs.ravens.environment:RavensManipulation",
+        vector_entry_point="pluralbench.envs.ravens.vector_environment:RavensManipulationVector",
         max_episode_steps=RavensTask.max_episode_steps,
         kwargs={"zones": _zones},
     )

@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.ravens.table import Table, TableSettings
-from envs.ravens.task import SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
-from envs.registry import unknown_name
+from pluralbench.envs.ravens.table import Table, TableSettings
+from pluralbench.envs.ravens.task import SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
+from pluralbench.registry import unknown_name
 
 BLOCK_STARTS = {
     "centre": (np.array([0.45, -0.05]), np.array([0.55, 0.05])),

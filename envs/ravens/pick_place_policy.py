@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.environments import Progress
-from envs.ravens.environment import (
+from pluralbench.envs.environments import Progress
+from pluralbench.envs.ravens.environment import (
     RavensError,
     RavensManipulation,
     check_block_start,
@@ -22,9 +22,9 @@ from envs.ravens.environment import (
     to_action,
     usable_processors,
 )
-from envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask, is_held
-from envs.ravens.workers import leave_interrupts_alone
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask, is_held
+from pluralbench.envs.ravens.workers import leave_interrupts_alone
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 BEHAVIOUR_VERSION = 1
 """Raised whenever `collect` comes to give other bytes for the same seed."""

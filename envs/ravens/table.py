@@ -10,8 +10,8 @@ import numpy as np
 import pybullet
 from numpy.typing import ArrayLike, NDArray
 
-from envs.ravens.arms import describe, find_arm, write_description
-from envs.ravens.task import BLOCK_SIZE
+from pluralbench.envs.ravens.arms import describe, find_arm, write_description
+from pluralbench.envs.ravens.task import BLOCK_SIZE
 
 TABLE_LOW, TABLE_HIGH = (0.15, -0.7), (0.9, 0.7)
 """Corners (x, y) of the table top in metres; its surface is z = 0. A block pushed over the edge falls to the floor."""

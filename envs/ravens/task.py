@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from envs.multigoal import BoolArray, FloatArray, GoalError
-from envs.registry import unknown_name
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError
+from pluralbench.registry import unknown_name
 
 ZONES: dict[str, dict[str, tuple[float, float]]] = {
     "two-zones": {"left": (0.5, 0.2), "right": (0.5, -0.2)},

@@ -12,8 +12,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from envs.ravens.arms import find_arm
-from envs.ravens.environment import (
+from pluralbench.envs.ravens.arms import find_arm
+from pluralbench.envs.ravens.environment import (
     RavensError,
     RavensManipulation,
     check_block_start,
@@ -21,8 +21,8 @@ from envs.ravens.environment import (
     observation_space,
     usable_processors,
 )
-from envs.ravens.task import RavensTask
-from envs.ravens.workers import Outcome, Work, Worker, WorkerDiedError, restart_worker, start_workers
+from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.envs.ravens.workers import Outcome, Work, Worker, WorkerDiedError, restart_worker, start_workers
 
 StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 TERMS = ("placed", "held_in_zone", "carrying", "reaching")

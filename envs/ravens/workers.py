@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.ravens.environment import RavensManipulation
+from pluralbench.envs.ravens.environment import RavensManipulation
 
 _GUARD = "a script that uses several processes needs its code under `if __name__ == '__main__':`"
 

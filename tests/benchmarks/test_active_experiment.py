@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import active_experiment
-from benchmarks.active_experiment import choose_questions
-from benchmarks.cli import main
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning.reward_model import Posterior
+from pluralbench.benchmarks import active_experiment
+from pluralbench.benchmarks.active_experiment import choose_questions
+from pluralbench.benchmarks.cli import main
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning.reward_model import Posterior
 
 NUM_USERS = 4
 

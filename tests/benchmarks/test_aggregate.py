@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import aggregate
+from pluralbench.benchmarks import aggregate
 
 SCORES = np.array([[0.0, 1.0], [0.5, 0.9], [1.0, 0.8], [0.2, 0.4]])
 

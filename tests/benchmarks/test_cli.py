@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks.cli import main
+from pluralbench.benchmarks.cli import main
 
 SMOKE = ["maze", "--preset", "smoke", "--set", "evaluation.episodes=1", "evaluation.curve_episodes=1"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.diagnostics_figure import diagnostics_figure, diagnostics_table, learner_diagnostics
-from benchmarks.results import write_json
+from pluralbench.benchmarks.diagnostics_figure import diagnostics_figure, diagnostics_table, learner_diagnostics
+from pluralbench.benchmarks.results import write_json
 
 
 def diagnostics(accuracy, recovery=None):

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.didactic import POINTS, DidacticSettings, _chance, run_didactic
+from pluralbench.benchmarks.didactic import POINTS, DidacticSettings, _chance, run_didactic
 
 SMALL = DidacticSettings(
     num_users=300, num_new_users=60, num_further=32, hidden_size=32, num_layers=2, num_updates=150, vpl_updates=450

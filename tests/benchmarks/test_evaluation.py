@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from benchmarks.evaluation import Outcome, run_episodes
-from envs.environments import Environment
+from pluralbench.benchmarks.evaluation import Outcome, run_episodes
+from pluralbench.envs.environments import Environment
 
 
 class CountingVector(gym.vector.VectorEnv):

@@ -4,11 +4,11 @@ import csv
 
 import pytest
 
-import envs  # noqa: F401
-from benchmarks.cli import main
-from envs.environments import environments
-from preference_oracles.populations import get_population, populations
-from preference_oracles.users import PopulationError
+import pluralbench.envs  # noqa: F401
+from pluralbench.benchmarks.cli import main
+from pluralbench.envs.environments import environments
+from pluralbench.preference_oracles.populations import get_population, populations
+from pluralbench.preference_oracles.users import PopulationError
 
 MAZE = environments.get("maze").make_task()
 

@@ -5,10 +5,17 @@ import json
 
 import pytest
 
-from benchmarks.experiment import POLICIES, EvaluationSettings, Experiment, ExperimentError, Method, override
-from benchmarks.suites import ALL_METHODS, PRESETS, SUITES, all_methods, experiment_for
-from envs.registry import UnknownNameError
-from reward_learning.learners import learners
+from pluralbench.benchmarks.experiment import (
+    POLICIES,
+    EvaluationSettings,
+    Experiment,
+    ExperimentError,
+    Method,
+    override,
+)
+from pluralbench.benchmarks.suites import ALL_METHODS, PRESETS, SUITES, all_methods, experiment_for
+from pluralbench.registry import UnknownNameError
+from pluralbench.reward_learning.learners import learners
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import pipeline, policies
-from benchmarks.experiment import Method, override
-from benchmarks.policies import Run, stack_name, stacks_of
-from benchmarks.preparation import prepare, seed_data
-from benchmarks.progress import Reporter
-from benchmarks.results import read_metrics, read_success_rates
-from benchmarks.rewards import relabel_run
-from benchmarks.suites import experiment_for
-from reward_learning.learners import load_model
+from pluralbench.benchmarks import pipeline, policies
+from pluralbench.benchmarks.experiment import Method, override
+from pluralbench.benchmarks.policies import Run, stack_name, stacks_of
+from pluralbench.benchmarks.preparation import prepare, seed_data
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.results import read_metrics, read_success_rates
+from pluralbench.benchmarks.rewards import relabel_run
+from pluralbench.benchmarks.suites import experiment_for
+from pluralbench.reward_learning.learners import load_model
 
 QUIET = Reporter(quiet=True)
 EXPERIMENT = override(

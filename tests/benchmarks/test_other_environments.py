@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from benchmarks.cli import main
-from benchmarks.pipeline import run_experiment
-from benchmarks.progress import Reporter
-from benchmarks.suites import experiment_for
+from pluralbench.benchmarks.cli import main
+from pluralbench.benchmarks.pipeline import run_experiment
+from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.suites import experiment_for
 
 
 def _rows(path):

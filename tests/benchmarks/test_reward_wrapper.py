@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import envs  # noqa: F401
-from benchmarks.reward_wrapper import LearnedReward
+import pluralbench.envs  # noqa: F401
+from pluralbench.benchmarks.reward_wrapper import LearnedReward
 
 
 class ColumnReward:

@@ -3,11 +3,11 @@
 import pytest
 from matplotlib import pyplot as plt
 
-from benchmarks.cli import main
-from benchmarks.preparation import resolve
-from benchmarks.results import SuccessRate, merge_success_rates, read_success_rates
-from benchmarks.run_sweep import draw_method, draw_sweep
-from benchmarks.sweeps import SWEEPS, Sweep
+from pluralbench.benchmarks.cli import main
+from pluralbench.benchmarks.preparation import resolve
+from pluralbench.benchmarks.results import SuccessRate, merge_success_rates, read_success_rates
+from pluralbench.benchmarks.run_sweep import draw_method, draw_sweep
+from pluralbench.benchmarks.sweeps import SWEEPS, Sweep
 
 
 @pytest.mark.parametrize("name", list(SWEEPS))

@@ -4,7 +4,7 @@ import csv
 import re
 from pathlib import Path
 
-from benchmarks.cli import main
+from pluralbench.benchmarks.cli import main
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.collection import cached_transitions_path, data_folder, load_or_collect
-from envs.environments import Environment
-from envs.transition_files import save_transitions
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.collection import cached_transitions_path, data_folder, load_or_collect
+from pluralbench.envs.environments import Environment
+from pluralbench.envs.transition_files import save_transitions
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 
 class LineTask:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import envs  # noqa: F401
-from envs.environments import environments
-from envs.multigoal import GoalError, MultiGoalTask
+import pluralbench.envs  # noqa: F401
+from pluralbench.envs.environments import environments
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
 
 NAMES = environments.names()
 WHOLE_EPISODE = ("habitat-tidy",)

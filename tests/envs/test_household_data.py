@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.environments import environments
-from envs.household.catalogue import PLACES, REARRANGE_OBJECTS
-from envs.household.random_placement import CHAIN_LENGTH
-from envs.household.tidy import NUM_MISPLACED
+from pluralbench.envs.environments import environments
+from pluralbench.envs.household.catalogue import PLACES, REARRANGE_OBJECTS
+from pluralbench.envs.household.random_placement import CHAIN_LENGTH
+from pluralbench.envs.household.tidy import NUM_MISPLACED
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-import envs  # noqa: F401
-from envs.environments import environments
-from envs.household.catalogue import CONTAINERS, OBJECTS, PLACES
-from envs.household.environment import ActionError
-from envs.household.rearrange import HabitatRearrange
-from envs.household.simulator import resting_place
-from envs.household.tidy import NUM_MISPLACED, NUM_PLACED, HabitatTidy
-from envs.multigoal import GoalError
+import pluralbench.envs  # noqa: F401
+from pluralbench.envs.environments import environments
+from pluralbench.envs.household.catalogue import CONTAINERS, OBJECTS, PLACES
+from pluralbench.envs.household.environment import ActionError
+from pluralbench.envs.household.rearrange import HabitatRearrange
+from pluralbench.envs.household.simulator import resting_place
+from pluralbench.envs.household.tidy import NUM_MISPLACED, NUM_PLACED, HabitatTidy
+from pluralbench.envs.multigoal import GoalError
 
 NAMES = ("habitat-rearrange", "habitat-tidy")
 STEPS = {"habitat-rearrange": 1, "habitat-tidy": NUM_MISPLACED}
@@ -152,7 +152,9 @@ def test_rearrange_shows_where_the_object_rests(rearrange):
 
 
 def test_rearrange_counts_what_slides_off_as_a_failure(rearrange, monkeypatch):
-    monkeypatch.setattr("envs.household.environment.free_spot", lambda name, place, others, generator: (0.0, -0.37))
+    monkeypatch.setattr(
+        "pluralbench.envs.household.environment.free_spot", lambda name, place, others, generator: (0.0, -0.37)
+    )
     rearrange.reset(seed=2, options={"goal": (2, 0, 1, 3, 4)})
     after, reward, terminated, _, info = rearrange.step(2)
     assert terminated

@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from envs.household.catalogue import CONTAINERS, PLACES
-from envs.household.episodes import (
+from pluralbench.envs.household.catalogue import CONTAINERS, PLACES
+from pluralbench.envs.household.episodes import (
     Episode,
     EpisodeError,
     Pose,
@@ -20,9 +20,9 @@ from envs.household.episodes import (
     to_habitat,
     upright,
 )
-from envs.household.rearrange import HabitatRearrange
-from envs.household.simulator import SimulatorNotInstalledError, habitat_installed
-from envs.household.tidy import HabitatTidy
+from pluralbench.envs.household.rearrange import HabitatRearrange
+from pluralbench.envs.household.simulator import SimulatorNotInstalledError, habitat_installed
+from pluralbench.envs.household.tidy import HabitatTidy
 
 
 def example() -> Episode:

@@ -9,11 +9,11 @@ import habitat_double
 import numpy as np
 import pytest
 
-from envs.household.catalogue import CONTAINERS, FURNITURE, OBJECTS, PLACES, RECEPTACLES
-from envs.household.episodes import Episode, Pose, upright
-from envs.household.floor_plan import ROBOT_RADIUS, furnished_floor_plan
-from envs.household.habitat_simulator import INSTALL_COMMAND, HabitatAssets, HabitatSimulator
-from envs.household.simulator import (
+from pluralbench.envs.household.catalogue import CONTAINERS, FURNITURE, OBJECTS, PLACES, RECEPTACLES
+from pluralbench.envs.household.episodes import Episode, Pose, upright
+from pluralbench.envs.household.floor_plan import ROBOT_RADIUS, furnished_floor_plan
+from pluralbench.envs.household.habitat_simulator import INSTALL_COMMAND, HabitatAssets, HabitatSimulator
+from pluralbench.envs.household.simulator import (
     HouseholdSimulator,
     HouseholdState,
     SimulatorError,

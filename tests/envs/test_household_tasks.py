@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from envs.environments import environments
-from envs.household.catalogue import (
+from pluralbench.envs.environments import environments
+from pluralbench.envs.household.catalogue import (
     ATTRIBUTES,
     CONTAINERS,
     OBJECTS,
@@ -16,9 +16,9 @@ from envs.household.catalogue import (
     REARRANGE_OBJECTS,
     attribute_table,
 )
-from envs.household.rearrange import RearrangeTask
-from envs.household.tidy import TidyTask
-from envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs.household.rearrange import RearrangeTask
+from pluralbench.envs.household.tidy import TidyTask
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
 
 FUNCTION, MATERIAL = np.eye(5)[0], np.eye(5)[1]
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-import envs  # noqa: F401
-from envs.maze.maps import load_map
-from envs.maze.rendering import draw_maze
-from envs.maze.task import MazeTask
-from envs.multigoal import GoalError
+import pluralbench.envs  # noqa: F401
+from pluralbench.envs.maze.maps import load_map
+from pluralbench.envs.maze.rendering import draw_maze
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.multigoal import GoalError
 
 ID = "pluralbench/MazeNavigation-v0"
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.maze.maps import load_map
-from envs.maze.physics import CONTACT_MARGIN, MazePhysics, build_model
+from pluralbench.envs.maze.maps import load_map
+from pluralbench.envs.maze.physics import CONTACT_MARGIN, MazePhysics, build_model
 
 HERE = Path(__file__).parent
 STEPS = np.loadtxt(HERE / "maze_steps_mujoco_2.csv", delimiter=",")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from envs.maze.maps import (
+from pluralbench.envs.maze.maps import (
     HELD_OUT_GOALS,
     LAYOUTS,
     TEN_GOALS,
@@ -11,8 +11,8 @@ from envs.maze.maps import (
     normalised_values,
     optimal_value,
 )
-from envs.maze.task import MazeTask
-from envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
 
 LARGE = MazeTask("large")
 

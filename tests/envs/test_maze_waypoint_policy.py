@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from envs.environments import environments
-from envs.maze.maps import load_map
-from envs.maze.physics import MazePhysics
-from envs.maze.waypoint_policy import BEHAVIOUR_VERSION, WaypointSettings, collect
-from envs.transitions import DatasetError
+from pluralbench.envs.environments import environments
+from pluralbench.envs.maze.maps import load_map
+from pluralbench.envs.maze.physics import MazePhysics
+from pluralbench.envs.maze.waypoint_policy import BEHAVIOUR_VERSION, WaypointSettings, collect
+from pluralbench.envs.transitions import DatasetError
 
 GOLDEN = [
     [6.953958, 1.908195, 0.01049001, -0.05356694],

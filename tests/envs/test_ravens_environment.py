@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-import envs  # noqa: F401
-from envs.multigoal import GoalError
-from envs.ravens.arms import ArmError
-from envs.ravens.environment import RavensError, RavensManipulation, to_action, to_target
-from envs.ravens.pick_place_policy import pick_and_place
-from envs.ravens.vector_environment import RavensManipulationVector
+import pluralbench.envs  # noqa: F401
+from pluralbench.envs.multigoal import GoalError
+from pluralbench.envs.ravens.arms import ArmError
+from pluralbench.envs.ravens.environment import RavensError, RavensManipulation, to_action, to_target
+from pluralbench.envs.ravens.pick_place_policy import pick_and_place
+from pluralbench.envs.ravens.vector_environment import RavensManipulationVector
 
 GYM_ID = "pluralbench/RavensManipulation-v0"
 

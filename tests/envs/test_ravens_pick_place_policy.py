@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-import envs
-from envs.environments import environments
-from envs.ravens.environment import RavensError, RavensManipulation
-from envs.ravens.pick_place_policy import (
+import pluralbench.envs
+from pluralbench.envs.environments import environments
+from pluralbench.envs.ravens.environment import RavensError, RavensManipulation
+from pluralbench.envs.ravens.pick_place_policy import (
     BEHAVIOUR_VERSION,
     BehaviourSettings,
     Episode,
@@ -13,10 +13,10 @@ from envs.ravens.pick_place_policy import (
     draw_episode,
     pick_and_place,
 )
-from envs.ravens.task import RavensTask
-from envs.transitions import DatasetError
+from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.envs.transitions import DatasetError
 
-assert envs
+assert pluralbench.envs
 
 
 def successes(zone, seeds, noise=0.0, **settings):

@@ -5,9 +5,9 @@ import numpy as np
 import pybullet
 import pytest
 
-from envs.ravens.arms import ArmError
-from envs.ravens.table import Table, TableSettings
-from envs.ravens.task import RavensTask
+from pluralbench.envs.ravens.arms import ArmError
+from pluralbench.envs.ravens.table import Table, TableSettings
+from pluralbench.envs.ravens.task import RavensTask
 
 ZONES = RavensTask().zones
 

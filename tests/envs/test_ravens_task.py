@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.multigoal import GoalError, MultiGoalTask
-from envs.ravens.task import RavensTask
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs.ravens.task import RavensTask
 
 LEFT, RIGHT = (0.5, 0.2), (0.5, -0.2)
 

@@ -4,16 +4,14 @@ import h5py
 import numpy as np
 import pytest
 
-from envs.atomic_files import (
-    DamagedFileError,
+from pluralbench.files import DamagedFileError, replace_file, write_text
+from pluralbench.hdf5_files import (
     content_checksum,
     create_checked_hdf5,
     load_json,
     open_checked_hdf5,
     open_hdf5,
-    replace_file,
     store_json,
-    write_text,
 )
 
 
@@ -97,7 +95,7 @@ def test_the_checksum_sees_names_types_shapes_and_values_but_not_the_layout(tmp_
 def test_large_arrays_are_read_in_pieces_that_give_the_same_checksum(tmp_path, monkeypatch):
     _write(tmp_path / "a", x=np.arange(1000.0).reshape(100, 10))
     whole = _checksum(tmp_path / "a")
-    monkeypatch.setattr("envs.atomic_files._CHUNK_BYTES", 300)
+    monkeypatch.setattr("pluralbench.hdf5_files._CHUNK_BYTES", 300)
     assert _checksum(tmp_path / "a") == whole
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 
 def _dataset(**changes):

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from envs.transition_files import load_transitions, save_transitions
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.transition_files import load_transitions, save_transitions
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 COLUMNS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 

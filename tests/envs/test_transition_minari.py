@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from envs.minari_files import export_minari, import_minari
-from envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.minari_files import export_minari, import_minari
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
 
 minari = pytest.importorskip("minari")
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from iql import losses
-from iql.learner import Learner
-from iql.networks import Stack
+from pluralbench.iql import losses
+from pluralbench.iql.learner import Learner
+from pluralbench.iql.networks import Stack
 
 
 def mlp(widths: tuple[int, ...]) -> nn.Sequential:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from test_iql_learner import SETTINGS, make_data
 
-from iql import IQLError, IQLSettings, train
-from iql.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from pluralbench.iql import IQLError, IQLSettings, train
+from pluralbench.iql.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
 KILLED_RUN = """
 import sys

@@ -6,9 +6,9 @@ import pytest
 import torch
 from test_iql_learner import SETTINGS, make_data
 
-from iql import train
-from iql.learner import Learner
-from iql.runner import Runner
+from pluralbench.iql import train
+from pluralbench.iql.learner import Learner
+from pluralbench.iql.runner import Runner
 
 pytestmark = [
     pytest.mark.gpu,

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from iql import InputFeatures, IQLError, IQLSettings, ReplayData
-from iql.data import draw_indices, fold_rewards
-from iql.networks import FeatureMap
+from pluralbench.iql import InputFeatures, IQLError, IQLSettings, ReplayData
+from pluralbench.iql.data import draw_indices, fold_rewards
+from pluralbench.iql.networks import FeatureMap
 
 
 def by_hand(rewards, terminals, timeouts, n_step, discount):

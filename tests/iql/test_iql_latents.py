@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from iql.data import ReplayData
-from iql.settings import IQLSettings
-from iql.training import train
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.settings import IQLSettings
+from pluralbench.iql.training import train
 
 SETTINGS = IQLSettings(num_updates=30, batch_size=32, hidden_sizes=(16, 16))
 

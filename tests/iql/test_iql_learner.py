@@ -5,11 +5,11 @@ import pytest
 import torch
 from iql_reference import ReferenceIQL, layer_weight, trained_stack
 
-from iql import InputFeatures, IQLError, IQLSettings, ReplayData, train
-from iql.data import fold_rewards
-from iql.learner import Learner
-from iql.networks import Stack
-from iql.runner import CHUNK, Runner
+from pluralbench.iql import InputFeatures, IQLError, IQLSettings, ReplayData, train
+from pluralbench.iql.data import fold_rewards
+from pluralbench.iql.learner import Learner
+from pluralbench.iql.networks import Stack
+from pluralbench.iql.runner import CHUNK, Runner
 
 SETTINGS = IQLSettings(
     num_updates=40,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from iql import losses
+from pluralbench.iql import losses
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

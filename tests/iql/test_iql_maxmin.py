@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from iql import GroupWeightSettings, IQLError, IQLSettings, MaxMinSettings, ReplayData, train, train_maxmin
-from iql.maxmin_iql import MaxMinLearner
+from pluralbench.iql import GroupWeightSettings, IQLError, IQLSettings, MaxMinSettings, ReplayData, train, train_maxmin
+from pluralbench.iql.maxmin_iql import MaxMinLearner
 
 SETTINGS = MaxMinSettings(
     num_updates=800,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from iql import InputFeatures, IQLError, Policy, UserPolicy
-from iql.networks import FeatureMap, num_parameters
+from pluralbench.iql import InputFeatures, IQLError, Policy, UserPolicy
+from pluralbench.iql.networks import FeatureMap, num_parameters
 
 
 def make_policy(num_runs: int = 2, latent_size: int = 2, discrete: bool = False, observation_size: int = 3) -> Policy:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from iql import IQLSettings, ReplayData, train
+from pluralbench.iql import IQLSettings, ReplayData, train
 
 SMALL = IQLSettings(
     num_updates=600,

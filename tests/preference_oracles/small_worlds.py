@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.maze.task import MazeTask
-from envs.multigoal import FloatArray, GoalError, MultiGoalTask, check_goals
-from envs.ravens.task import RavensTask
-from envs.transitions import TransitionDataset
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.multigoal import FloatArray, GoalError, MultiGoalTask, check_goals
+from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.envs.transitions import TransitionDataset
 
 
 class LineWorld:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from small_worlds import LineWorld, line_data
 
-from envs.maze.task import MazeTask
-from preference_oracles import (
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.preference_oracles import (
     PreferenceDataset,
     Teacher,
     collect_preferences,
@@ -21,9 +21,9 @@ from preference_oracles import (
     stream_preferences,
     with_teacher,
 )
-from preference_oracles.inspection import describe, group_statistics
-from preference_oracles.queries import QueryError
-from preference_oracles.users import Users
+from pluralbench.preference_oracles.inspection import describe, group_statistics
+from pluralbench.preference_oracles.queries import QueryError
+from pluralbench.preference_oracles.users import Users
 
 TASK = LineWorld()
 DATA = line_data(num_episodes=60, length=20)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from small_worlds import all_tasks, random_data
 
-from envs.multigoal import MultiGoalTask
-from envs.transitions import TransitionDataset
-from preference_oracles.group_populations import HELD_OUT_IDS_FROM
-from preference_oracles.labelling import answer_queries, collect_preferences, resolve_thresholds
-from preference_oracles.populations import get_population, populations
-from preference_oracles.preferences import PreferenceDataset
-from preference_oracles.queries import segment_pool
-from preference_oracles.teacher_populations import with_teacher
-from preference_oracles.teachers import teachers
-from preference_oracles.users import Population, PopulationError
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.group_populations import HELD_OUT_IDS_FROM
+from pluralbench.preference_oracles.labelling import answer_queries, collect_preferences, resolve_thresholds
+from pluralbench.preference_oracles.populations import get_population, populations
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.queries import segment_pool
+from pluralbench.preference_oracles.teacher_populations import with_teacher
+from pluralbench.preference_oracles.teachers import teachers
+from pluralbench.preference_oracles.users import Population, PopulationError
 
 TASKS = all_tasks()
 DATA = {task.name: random_data(task) for task in TASKS}

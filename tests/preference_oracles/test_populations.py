@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from small_worlds import AttributeWorld, LineWorld, RankingWorld
 
-import envs  # noqa: F401 (registers the environments)
-from envs.environments import environments
-from envs.maze.task import MazeTask
-from envs.ravens.task import RavensTask
-from envs.registry import UnknownNameError
-from preference_oracles import Group, GroupPopulation, PopulationError, Teacher, Users, with_teacher
-from preference_oracles.attribute_populations import AttributeGroup
-from preference_oracles.group_populations import majority_and_minority
-from preference_oracles.populations import get_population
-from preference_oracles.ranking_populations import (
+import pluralbench.envs  # noqa: F401 (registers the environments)
+from pluralbench.envs.environments import environments
+from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.preference_oracles import Group, GroupPopulation, PopulationError, Teacher, Users, with_teacher
+from pluralbench.preference_oracles.attribute_populations import AttributeGroup
+from pluralbench.preference_oracles.group_populations import majority_and_minority
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.preference_oracles.ranking_populations import (
     RankingGroup,
     kendall_distance,
     mallows_rankings,
     ordered_rankings,
     ranking_population,
 )
-from preference_oracles.teachers import TeacherError
+from pluralbench.preference_oracles.teachers import TeacherError
+from pluralbench.registry import UnknownNameError
 
 MAZE = MazeTask()
 
@@ -214,7 +214,7 @@ def test_with_teacher_changes_the_answers_and_not_the_people() -> None:
 
 OWN = """
 from dataclasses import dataclass
-from preference_oracles import Group, GroupPopulation, Teacher
+from pluralbench.preference_oracles import Group, GroupPopulation, Teacher
 
 MINE = GroupPopulation("mine", "three corners, one careless", (
     Group((1, 1), 0.5), Group((1, 10), 0.3), Group((7, 1), 0.2, teacher=Teacher(mistake_rate=0.2)),

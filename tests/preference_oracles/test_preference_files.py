@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from preference_oracles.preference_files import export_npz, export_pairs, import_npz, import_pairs, to_pairs
-from preference_oracles.preferences import PreferenceDataset, PreferenceError
+from pluralbench.preference_oracles.preference_files import export_npz, export_pairs, import_npz, import_pairs, to_pairs
+from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 COLUMNS = ("segments", "labels", "mask", "user_ids", "group_index", "goals")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_worlds import LineWorld, as_dataset, line_data
 
-from preference_oracles.queries import NUM_STRATA, QueryError, sample_queries, segment_pool
+from pluralbench.preference_oracles.queries import NUM_STRATA, QueryError, sample_queries, segment_pool
 
 TASK = LineWorld()
 DATA = line_data(num_episodes=7, length=20)

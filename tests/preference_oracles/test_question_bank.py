@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from small_worlds import LineWorld, line_data
 
-from preference_oracles import Teacher, get_population, with_teacher
-from preference_oracles.question_bank import question_bank
+from pluralbench.preference_oracles import Teacher, get_population, with_teacher
+from pluralbench.preference_oracles.question_bank import question_bank
 
 TASK = LineWorld()
 DATA = line_data(num_episodes=60, length=20)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.registry import UnknownNameError
-from preference_oracles.teachers import Teacher, TeacherError, get_teacher
-from preference_oracles.thresholds import Thresholds, quantile
+from pluralbench.preference_oracles.teachers import Teacher, TeacherError, get_teacher
+from pluralbench.preference_oracles.thresholds import Thresholds, quantile
+from pluralbench.registry import UnknownNameError
 
 NUM = 20_000
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from envs.transitions import TransitionDataset
-from preference_oracles.preferences import PreferenceDataset
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.preferences import PreferenceDataset
 
 # networks as small as these gain nothing from threads, which spin against one another where processors are few
 torch.set_num_threads(1)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from reward_learning.active_queries import (
+from pluralbench.reward_learning.active_queries import (
     answer_table,
     best_next,
     best_set,
@@ -13,7 +13,7 @@ from reward_learning.active_queries import (
     information_gain,
     mixture_samples,
 )
-from reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.reward_model import Posterior
 
 FOUR = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # (S, Q): two bits that tell four people apart
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from reward_learning.didactic import (
+from pluralbench.reward_learning.didactic import (
     CENTRES,
     gaussian_preferences,
     gaussian_utilities,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from reward_learning.didactic import hidden_context_preferences
-from reward_learning.dpl import (
+from pluralbench.reward_learning.didactic import hidden_context_preferences
+from pluralbench.reward_learning.dpl import (
     DPLCategorical,
     DPLMeanVariance,
     batch_entropy,
@@ -19,8 +19,8 @@ from reward_learning.dpl import (
     mean_variance_probability,
     sum_distribution,
 )
-from reward_learning.networks import LearnerError
-from reward_learning.training import PreferenceBatches
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.training import PreferenceBatches
 
 LEARNERS = (DPLMeanVariance, DPLCategorical)
 SMALL = {"hidden_size": 32, "num_layers": 2, "num_updates": 300, "batch_users": 64, "learning_rate": 3e-3}

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from envs.registry import UnknownNameError
-from reward_learning.answering import answer_probabilities
-from reward_learning.learners import learner_settings, learners, load_model, make_learner
-from reward_learning.model_files import ModelFileError
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import RewardModel
-from reward_learning.scaling import SCALINGS, fit_scaling
+from pluralbench.registry import UnknownNameError
+from pluralbench.reward_learning.answering import answer_probabilities
+from pluralbench.reward_learning.learners import learner_settings, learners, load_model, make_learner
+from pluralbench.reward_learning.model_files import ModelFileError
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.scaling import SCALINGS, fit_scaling
 
 SMALL = {
     "num_updates": 12,

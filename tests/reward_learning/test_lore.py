@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from reward_learning.didactic import gaussian_preferences
-from reward_learning.lore import LoRe, blend, fit_weights, log_posterior
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import latents_of
+from pluralbench.reward_learning.didactic import gaussian_preferences
+from pluralbench.reward_learning.lore import LoRe, blend, fit_weights, log_posterior
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import latents_of
 
 PRIOR_MEAN = torch.tensor([0.5, -0.2, 0.0], dtype=torch.float64)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from reward_learning.didactic import CENTRES, gaussian_preferences
-from reward_learning.hard_em import (
+from pluralbench.reward_learning.didactic import CENTRES, gaussian_preferences
+from pluralbench.reward_learning.hard_em import (
     HardEM,
     assign_users,
     classification_likelihood,
@@ -14,8 +14,8 @@ from reward_learning.hard_em import (
     mixing_weights,
     predictive_log_likelihood,
 )
-from reward_learning.maxmin import MaxMin
-from reward_learning.networks import LearnerError
+from pluralbench.reward_learning.maxmin import MaxMin
+from pluralbench.reward_learning.networks import LearnerError
 
 
 class LinearProblem:

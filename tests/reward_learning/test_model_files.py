@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
-from reward_learning.learners import load_model
-from reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from pluralbench.reward_learning.learners import load_model
+from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
 
 MODEL = ModelFile("btl", {"hidden_size": 8}, {"observation_size": 2}, {"weight": torch.arange(6.0).reshape(2, 3)})
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from reward_learning.learners import make_learner
-from reward_learning.model_files import ModelFileError
-from reward_learning.pair_classifier import PairClassifier, PairClassifierSettings, fit_pair_classifier
-from reward_learning.scaling import fit_scaling
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.model_files import ModelFileError
+from pluralbench.reward_learning.pair_classifier import PairClassifier, PairClassifierSettings, fit_pair_classifier
+from pluralbench.reward_learning.scaling import fit_scaling
 
 SETTINGS = PairClassifierSettings(hidden_size=32, num_layers=2, num_updates=300, batch_users=32)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from reward_learning.preference_losses import (
+from pluralbench.reward_learning.preference_losses import (
     bradley_terry_loss,
     bradley_terry_nll,
     cosine_cyclic_weight,

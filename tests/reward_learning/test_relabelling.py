@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from reward_learning.networks import LearnerError
-from reward_learning.relabelling import draw_latents, relabel
-from reward_learning.reward_model import Posterior
-from reward_learning.scaling import SCALINGS
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.relabelling import draw_latents, relabel
+from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.scaling import SCALINGS
 
 
 class Product:

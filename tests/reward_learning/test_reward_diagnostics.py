@@ -6,18 +6,18 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from reward_learning.answering import answer_probabilities
-from reward_learning.diagnostic_measures import (
+from pluralbench.reward_learning.answering import answer_probabilities
+from pluralbench.reward_learning.diagnostic_measures import (
     active_units,
     calibration,
     cluster_recovery,
     probe_accuracy,
     rank_correlation,
 )
-from reward_learning.diagnostics import diagnose
-from reward_learning.learners import make_learner
-from reward_learning.networks import LearnerError
-from reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.diagnostics import diagnose
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.reward_model import Posterior
 
 
 def test_calibration_by_hand():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from reward_learning.networks import (
+from pluralbench.reward_learning.networks import (
     NEGATIVE_SLOPE,
     FlatEncoder,
     LearnerError,

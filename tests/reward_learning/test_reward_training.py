@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from preference_oracles.preferences import PreferenceDataset
-from reward_learning import training
-from reward_learning.networks import LearnerError
-from reward_learning.training import (
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.reward_learning import training
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.training import (
     Prediction,
     PreferenceBatches,
     TrainingSettings,

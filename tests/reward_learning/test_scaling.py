@@ -3,10 +3,10 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from reward_learning import scaling
-from reward_learning.learners import make_learner
-from reward_learning.networks import LearnerError
-from reward_learning.scaling import expected_preference, fit_scaling
+from pluralbench.reward_learning import scaling
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.scaling import expected_preference, fit_scaling
 
 
 class Linear:

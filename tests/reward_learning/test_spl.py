@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from reward_learning.didactic import gaussian_preferences
-from reward_learning.networks import LearnerError, initialise
-from reward_learning.preferential_flow import PreferentialFlow, PreferentialFlowLayer
-from reward_learning.spl import SPL, BasePosterior, swap_guidance_loss
-from reward_learning.training import PreferenceBatches
+from pluralbench.reward_learning.didactic import gaussian_preferences
+from pluralbench.reward_learning.networks import LearnerError, initialise
+from pluralbench.reward_learning.preferential_flow import PreferentialFlow, PreferentialFlowLayer
+from pluralbench.reward_learning.spl import SPL, BasePosterior, swap_guidance_loss
+from pluralbench.reward_learning.training import PreferenceBatches
 
 SMALL = {
     "hidden_size": 32,

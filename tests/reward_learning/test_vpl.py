@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from reward_learning.answering import answer_probabilities
-from reward_learning.learners import make_learner
-from reward_learning.preference_losses import bradley_terry_nll
-from reward_learning.training import PreferenceBatches
-from reward_learning.vpl import random_context
+from pluralbench.reward_learning.answering import answer_probabilities
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.preference_losses import bradley_terry_nll
+from pluralbench.reward_learning.training import PreferenceBatches
+from pluralbench.reward_learning.vpl import random_context
 
 SMALL = {"hidden_size": 32, "num_layers": 2, "latent_size": 4, "num_updates": 300, "batch_users": 32}
 

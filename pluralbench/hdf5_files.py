@@ -1,16 +1,12 @@
-"""Files that are either the old ones or the new ones, never half of something.
+"""HDF5 files with a format and a checksum over their whole content.
 
-Every writer of this repository goes through `replace_file`, and every HDF5 file through `create_checked_hdf5` and
-`open_checked_hdf5`, which add a checksum over the whole content: a disk or a network that lost a bit is noticed when
-the file is read, not weeks later in a figure.
+A disk or a network that lost a bit is noticed when the file is read, not weeks later in a figure.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,38 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pluralbench.errors import InputError
+from pluralbench.files import DamagedFileError, replace_file
+
 FORMAT_ATTRIBUTE = "format"
 CHECKSUM_ATTRIBUTE = "checksum"
 _CHUNK_BYTES = 1 << 24
-
-
-class DamagedFileError(ValueError):
-    """A file that cannot be read, or that is not of the expected kind; the message is one line and names it."""
-
-
-@contextmanager
-def replace_file(path: Path | str) -> Iterator[Path]:
-    """Gives a path beside `path` to write to, and renames it to `path` when the block ends without an error.
-
-    The bytes are on the disk before the rename, so that even a power cut leaves the old file or the new one. Folders
-    on the way are made. On any error, Ctrl-C included, what was written is removed and `path` is as it was.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path | str, text: str) -> None:
-    """Writes `text` as UTF-8, all of it or nothing."""
-    with replace_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -86,7 +56,7 @@ def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, ValueError) and type(error) not in (ValueError, UnicodeDecodeError, json.JSONDecodeError):
+        if isinstance(error, InputError):
             raise  # a caller's own words about the content
         raise DamagedFileError(f"{path}: damaged or truncated HDF5 file ({' '.join(str(error).split())})") from error
 

@@ -1,0 +1,8 @@
+"""`python -m pluralbench`."""
+
+import sys
+
+from pluralbench.benchmarks.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

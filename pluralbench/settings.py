@@ -1,0 +1,152 @@
+"""Settings: frozen dataclasses, made from mappings of JSON values or text, checked whole, and written back.
+
+A setting that nobody knows fails wherever it stands; so does a value of another type, NaN, and whatever the dataclass
+itself refuses in `__post_init__`. Pydantic converts the values: "1e5" is a whole number, a list is a tuple.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pluralbench.errors import InputError
+from pluralbench.registry import unknown_name
+
+S = TypeVar("S")
+
+
+class SettingsError(InputError):
+    """A setting that nobody knows, or a value that it cannot have; the message names the setting."""
+
+
+def settings_from(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
+    """Settings of the dataclass `kind`, its defaults where `values` say nothing.
+
+    Args:
+        kind: a dataclass; fields may be dataclasses themselves.
+        values: setting to JSON value or text, nested as the dataclasses are.
+        where: what the settings are of, for messages: `iql`.
+
+    Raises:
+        SettingsError: an unknown setting (the nearest is offered), or an impossible value; one line.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    values = _checked(kind, values, where)
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])])
+        message = first["msg"].removeprefix("Value error, ")
+        given = first["input"]
+        shown = "" if isinstance(given, Mapping) or dataclasses.is_dataclass(given) else f", got {given!r}"
+        raise SettingsError(f"{name}: {message}{'' if first['type'] == 'value_error' else shown}") from error
+
+
+def _checked(kind: Any, values: Any, where: str) -> Any:
+    """The values with numbers that text stands for; SettingsError for an unknown key or a number that is none."""
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{where or kind.__name__}: expected settings by name, got {values!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            raise SettingsError(unknown_name("setting", name, [f"{where}.{k}" if where else k for k in fields]))
+        inner = hints[key]
+        if dataclasses.is_dataclass(inner):
+            checked[key] = value if dataclasses.is_dataclass(value) else _checked(inner, value, name)
+            continue
+        if inner is int and isinstance(value, str):
+            value = _whole_number(value)
+        if inner in (int, float) and isinstance(value, bool):
+            raise SettingsError(f"{name} is a number, got {value!r}")
+        if inner is float and not _is_fine(value, fields[key].default):
+            raise SettingsError(f"{name} must be a finite number, is {value!r}")
+        checked[key] = value
+    return checked
+
+
+def _whole_number(text: str) -> Any:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if math.isfinite(number) and number == int(number) else text
+
+
+def _is_fine(value: Any, default: Any) -> bool:
+    """Whether a float is finite, or infinite where the default is."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return True  # for the converter to refuse
+    return math.isfinite(number) or (math.isinf(number) and number == default)
+
+
+def as_json(settings: Any) -> dict[str, Any]:
+    """Every setting of a dataclass as JSON values, which `settings_from` reads back; infinity as text."""
+    return dict(json.loads(json.dumps(_plain(dataclasses.asdict(settings)), allow_nan=False)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def merged(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with later values in place of earlier ones, mapping by mapping."""
+    result = dict(base)
+    for change in changes:
+        for key, value in change.items():
+            inner = result.get(key)
+            both = isinstance(inner, Mapping) and isinstance(value, Mapping)
+            result[key] = merged(inner, value) if both else value
+    return result
+
+
+def from_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Nested settings from texts `iql.num_updates=1000`; the value is JSON, or else text.
+
+    Raises:
+        SettingsError: a text without `=`, or one that sets both a setting and a part of it.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, given = text.partition("=")
+        if not equals or not key:
+            raise SettingsError(f"a setting is given as KEY=VALUE, got {text!r}")
+        try:
+            value = json.loads(given)
+        except ValueError:
+            value = given
+        *path, last = key.split(".")
+        place = values
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise SettingsError(f"{key} and {part} are both set: give one of them")
+        place[last] = value
+    return values
+
+
+def differences(first: Any, second: Any, where: str = "") -> list[str]:
+    """The names of the values in which two nested mappings differ, `iql.num_updates` say."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        keys = dict.fromkeys([*first, *second])
+        absent = object()
+        return [
+            name
+            for key in keys
+            for name in differences(first.get(key, absent), second.get(key, absent), f"{where}.{key}" if where else key)
+        ]
+    return [] if first == second else [where]
