@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pluralbench.envs.environments import Environment, Progress
+from pluralbench.envs.environments import Environment
+from pluralbench.envs.random_actions import collect_random
 from pluralbench.envs.transition_files import load_transitions, save_transitions
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.progress import Progress
 
 DATA_DIR_VARIABLE = "PLURALBENCH_DATA_DIR"
 
@@ -46,7 +49,7 @@ def load_or_collect(
     twice and then replace one whole file by an equal one.
 
     Args:
-        environment: whose behaviour policy to run.
+        environment: whose behaviour policy to run; random actions where it has none.
         num_transitions: at least so many, in whole episodes.
         seed: of the behaviour policy.
         data_dir: keeps the data elsewhere than in the cache folder (see `data_folder`).
@@ -67,14 +70,16 @@ def load_or_collect(
         except DatasetError as error:
             warnings.warn(f"collecting the data anew, since the cached file cannot be used: {error}", stacklevel=2)
     _check_writable(path.parent)
-    dataset = _checked(environment.collect(num_transitions, seed, progress), environment, num_transitions, path)
-    save_transitions(dataset, path)
+    collect = environment.collect or partial(collect_random, environment)
+    save_transitions(_checked(collect(num_transitions, seed, progress), environment, num_transitions, path), path)
     return load_transitions(path)  # what every later run gets, the metadata's lists and numbers included
 
 
 def _key(environment: Environment, num_transitions: int, seed: int) -> dict[str, Any]:
     task = environment.make_task()
+    policy = {} if environment.collect else {"policy": "random-actions"}
     return {
+        **policy,
         "environment": environment.name,
         "gym_id": environment.gym_id,
         "behaviour_version": environment.behaviour_version,

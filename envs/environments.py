@@ -35,7 +35,7 @@ class Environment:
     Only the first three fields are needed.
 
     Attributes:
-        name: its name on the command line, `maze` say.
+        name: its name on the command line, for example `maze`.
         gym_id: its Gymnasium id; `gym.make(gym_id)` and `gym.make_vec(gym_id, num_envs)` build it.
         make_task: builds its `MultiGoalTask` (cheap: no simulator is started).
         collect: its behaviour policy's data; None for episodes of uniformly random actions.
@@ -62,7 +62,7 @@ class Environment:
     presets: Mapping[str, Settings] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
     sweeps: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
-    features: InputFeatures = InputFeatures()
+    features: InputFeatures = field(default_factory=InputFeatures)
     state_grid: Callable[[], StateGrid] | None = None
     outcomes: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     max_parallel_episodes: int = 4096

@@ -18,8 +18,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.envs.environments import Progress
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.progress import Progress
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+-v\d+")
 _METADATA_KEY = "pluralbench_metadata"
@@ -32,7 +32,7 @@ def export_minari(
 
     Args:
         dataset: its `next_observations` must be the observations of the following row, inside episodes.
-        folder: a new folder whose name is a Minari id, `maze-large-v0` say.
+        folder: a new folder whose name is a Minari id, for example `maze-large-v0`.
         gym_id: the Gymnasium environment to note in the dataset, so that Minari can build it again.
         progress: told (episodes written, all of them); Minari takes some milliseconds for each.
 

@@ -1,8 +1,8 @@
 """The contract of an environment: what can be wanted of it, and how well an observation answers a wish.
 
 A *goal* is the environment's own word for what can be wanted of it (a cell of the maze, a zone on the table, a
-ranking of places). It is a short vector of numbers, hidden from the observation. Who wants it is not decided here:
-users and populations live in `preference_oracles`.
+ranking of places). It is a short vector of numbers, hidden from the observation. Users and populations, who want
+goals, live in `preference_oracles`.
 
 Shapes: leading axes broadcast as in NumPy, so that one call answers for many observations and many goals:
 ``utility(observations[None], goals[:, None])`` with (N, S) observations and (U, G) goals gives (U, N).
@@ -32,7 +32,7 @@ class MultiGoalTask:
     A task sets the first five attributes and defines `utility`; the rest has defaults that suit goals which are points.
 
     Attributes:
-        name: short name, `maze` say.
+        name: short name, for example `maze`.
         observation_size: S.
         action_size: A; the number of choices where actions are discrete (stored one-hot).
         goal_size: G.
@@ -48,7 +48,7 @@ class MultiGoalTask:
     action_size: int
     goal_size: int
     max_episode_steps: int
-    goal_sets: Mapping[str, Sequence[ArrayLike]] = {}  # noqa: RUF012 (a mapping is never changed)
+    goal_sets: Mapping[str, Sequence[ArrayLike]] = {}
     observation_names: tuple[str, ...] = ()
     discrete_actions: bool = False
 

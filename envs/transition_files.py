@@ -52,7 +52,7 @@ FORMAT = "pluralbench transitions 1"
 _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
 _FOREIGN_OPTIONAL = ("next_observations", "timeouts", "infos/goal", "infos/qpos", "infos/qvel")
-_LONGEST_MAZE_STEP = 0.1  # m; twice what the ball can move in a step: 5 m/s for 0.01 s
+_MAX_MAZE_STEP = 0.1  # m; twice what the ball can move in a step: 5 m/s for 0.01 s
 
 
 def save_transitions(dataset: TransitionDataset, path: Path | str) -> None:
@@ -184,8 +184,8 @@ def _episodes(arrays: dict[str, NDArray[Any]], is_maze: bool) -> _Episodes:
         breaks[:-1] = (goals[1:] != goals[:-1]).any(axis=1)
         return _Episodes(never, breaks, ["no timeouts (D4RL issue 176): episodes end where infos/goal changes"])
     moved = np.linalg.norm(np.diff(observations[:, :2], axis=0), axis=1)
-    breaks[:-1] = moved > _LONGEST_MAZE_STEP
-    return _Episodes(never, breaks, [f"no timeouts: episodes end where a step is longer than {_LONGEST_MAZE_STEP} m"])
+    breaks[:-1] = moved > _MAX_MAZE_STEP
+    return _Episodes(never, breaks, [f"no timeouts: episodes end where a step is longer than {_MAX_MAZE_STEP} m"])
 
 
 def _moving_observations(arrays: dict[str, NDArray[Any]]) -> tuple[Float32, int]:

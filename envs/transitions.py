@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from pluralbench.errors import InputError
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 
-class DatasetError(ValueError):
+class DatasetError(InputError):
     """A dataset or a file that is not what it should be; the message names it and what was expected."""
 
 
@@ -74,43 +76,3 @@ class TransitionDataset:
         """(N,): to which episode each transition belongs."""
         bounds = self.episode_bounds
         return np.repeat(np.arange(len(bounds)), bounds[:, 1] - bounds[:, 0])
-
-    def take_episodes(self, episodes: ArrayLike) -> TransitionDataset:
-        """The transitions of these episodes, in this order; an episode that the end of the data cut becomes a timeout.
-
-        Raises:
-            DatasetError: no episode is asked for, or one that does not exist.
-        """
-        chosen = np.asarray(episodes, dtype=np.int64).reshape(-1)
-        bounds = self.episode_bounds
-        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(bounds):
-            raise DatasetError(f"episodes go from 0 to {len(bounds) - 1}, asked for {chosen.tolist()[:10] or 'none'}")
-        starts, lengths = bounds[chosen, 0], bounds[chosen, 1] - bounds[chosen, 0]
-        ends = np.cumsum(lengths)
-        rows = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
-        timeouts = self.timeouts[rows]
-        timeouts[ends - 1] |= ~self.terminals[rows[ends - 1]]
-        return replace(
-            self,
-            observations=self.observations[rows],
-            actions=self.actions[rows],
-            next_observations=self.next_observations[rows],
-            rewards=self.rewards[rows],
-            terminals=self.terminals[rows],
-            timeouts=timeouts,
-        )
-
-    def split_episodes(
-        self, held_out_fraction: float, generator: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Episodes split at random into two parts that share none: (train, held out), each sorted, none empty.
-
-        Raises:
-            DatasetError: fewer than two episodes, or a fraction outside (0, 1).
-        """
-        num = len(self.episode_bounds)
-        if num < 2 or not 0 < held_out_fraction < 1:
-            raise DatasetError(f"cannot hold out a share of {held_out_fraction} of {num} episode(s)")
-        num_held_out = min(max(round(held_out_fraction * num), 1), num - 1)
-        order = generator.permutation(num)
-        return np.sort(order[num_held_out:]), np.sort(order[:num_held_out])

@@ -1,19 +1,17 @@
 """The two household tasks, on PyBullet or on habitat-sim.
 
-Registered here; a simulator is imported only when an environment is made or data is collected.
+A simulator is imported only when an environment is made or data is collected.
 """
 
 from __future__ import annotations
 
-import gymnasium as gym
-
-from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs import gymnasium_ids
+from pluralbench.envs.environments import Environment
+from pluralbench.envs.household.presets import REARRANGE_PRESETS, REARRANGE_SWEEPS, TIDY_PRESETS, TIDY_SWEEPS
 from pluralbench.envs.household.rearrange import RearrangeTask
 from pluralbench.envs.household.tidy import TidyTask
 from pluralbench.envs.transitions import TransitionDataset
-
-REARRANGE_ID = "pluralbench/HabitatRearrange-v0"
-TIDY_ID = "pluralbench/HabitatTidy-v0"
+from pluralbench.progress import Progress
 
 
 def _collect_rearrange(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
@@ -28,38 +26,28 @@ def _collect_tidy(num_transitions: int, seed: int, progress: Progress | None = N
     return collect_tidy(num_transitions, seed, progress)
 
 
-gym.register(
-    id=REARRANGE_ID,
-    entry_point="pluralbench.envs.household.rearrange:HabitatRearrange",
-    vector_entry_point="pluralbench.envs.household.vector_environment:HabitatRearrangeVector",
-    max_episode_steps=RearrangeTask.max_episode_steps,
+REARRANGE = Environment(
+    name="habitat-rearrange",
+    gym_id=gymnasium_ids.REARRANGE,
+    make_task=RearrangeTask,
+    collect=_collect_rearrange,
+    behaviour_version=1,
+    default_population="five-rankings",
+    presets=REARRANGE_PRESETS,
+    sweeps=REARRANGE_SWEEPS,
+    state_grid=RearrangeTask().state_grid,
+    outcomes=RearrangeTask().outcomes,
 )
-gym.register(
-    id=TIDY_ID,
-    entry_point="pluralbench.envs.household.tidy:HabitatTidy",
-    vector_entry_point="pluralbench.envs.household.vector_environment:HabitatTidyVector",
-    max_episode_steps=TidyTask.max_episode_steps,
-)
-environments.register(
-    "habitat-rearrange",
-    Environment(
-        name="habitat-rearrange",
-        gym_id=REARRANGE_ID,
-        make_task=RearrangeTask,
-        collect=_collect_rearrange,
-        behaviour_version=1,
-        default_population="five-rankings",
-    ),
-)
-environments.register(
-    "habitat-tidy",
-    Environment(
-        name="habitat-tidy",
-        gym_id=TIDY_ID,
-        make_task=TidyTask,
-        collect=_collect_tidy,
-        behaviour_version=1,
-        default_population="function-or-material",
-        reported_infos=("share_right", "right_agreed", "num_agreed", "right_disputed", "num_disputed"),
-    ),
+TIDY = Environment(
+    name="habitat-tidy",
+    gym_id=gymnasium_ids.TIDY,
+    make_task=TidyTask,
+    collect=_collect_tidy,
+    behaviour_version=1,
+    default_population="function-or-material",
+    presets=TIDY_PRESETS,
+    sweeps=TIDY_SWEEPS,
+    state_grid=TidyTask().state_grid,
+    outcomes=TidyTask().outcomes,
+    reported_infos=("share_right", "right_agreed", "num_agreed", "right_disputed", "num_disputed"),
 )

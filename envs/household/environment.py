@@ -5,23 +5,25 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.household.catalogue import OBJECTS, Receptacle
+from pluralbench.envs.household.catalogue import OBJECTS
 from pluralbench.envs.household.episodes import Episode, Pose, load_episodes
+from pluralbench.envs.household.flat import RECEPTACLES, Receptacle
 from pluralbench.envs.household.simulator import (
     HouseholdSimulator,
     HouseholdState,
     SimulatorError,
-    make_simulator,
     resting_place,
 )
+from pluralbench.envs.household.simulator_choice import make_simulator
 from pluralbench.envs.multigoal import FloatArray, MultiGoalTask
+from pluralbench.errors import InputError
 
 AIM_NOISE = 0.02
 """Standard deviation of where the robot lets go, m, along x and y."""
@@ -32,31 +34,25 @@ _NUM_SPOTS = 8
 StepResult = tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]
 
 
-class ActionError(ValueError):
+class ActionError(InputError):
     """An action that names no place; one line with the places."""
 
 
-class HouseholdTask(MultiGoalTask, Protocol):
-    """A task whose actions are places, with what the observation after each of them would be.
+class HouseholdTask(MultiGoalTask):
+    """A task whose actions are places, with a one-step outcome model.
 
     Attributes:
+        choices: receptacles that the actions mean, in order.
         receptacles: where the places are; those of the simulator's scene.
     """
 
-    receptacles: Mapping[str, Receptacle]
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """Receptacles that the actions mean, in order."""
-        ...
-
-    def goals(self, values: ArrayLike) -> FloatArray:
-        """Checked goals (..., G)."""
-        ...
+    choices: tuple[str, ...]
+    receptacles: Mapping[str, Receptacle] = RECEPTACLES
+    discrete_actions = True
 
     def outcomes(self, observations: FloatArray) -> NDArray[np.float32]:
-        """Observations (..., A, S) to expect after each of the A actions, from observations (..., S)."""
-        ...
+        """Observations (..., A, S) that are predicted after each of the A actions in observations (..., S)."""
+        raise NotImplementedError
 
 
 def free_spot(
@@ -130,6 +126,9 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
 
     @abstractmethod
     def _observe(self) -> NDArray[np.float32]: ...
+
+    def _flags(self, success: bool) -> dict[str, Any]:
+        return {"success": success, "is_success": success}
 
     def _random_start(self) -> tuple[float, float]:
         """Somewhere on the free floor, for the robot's base, m."""

@@ -1,22 +1,20 @@
-"""Episodes: where things lie when the robot starts, and their JSON file.
+"""Episodes: where things lie when the robot starts, and how they are read from a JSON file.
 
-The file follows habitat-lab's rearrangement episodes (`RearrangeDataset-v0`), so that `habitat-lab` reads it: a JSON
-object, gzipped if its name ends in `.gz`, with a list `episodes` of objects with the keys
+The file is one of habitat-lab's rearrangement episodes (`RearrangeDataset-v0`): a JSON object, gzipped if its name ends
+in `.gz`, with a list `episodes` of objects, of whose keys these are read:
 
 | key | meaning here |
 |---|---|
 | episode_id | a string |
 | scene_id, scene_dataset_config | `NONE` and `default` for the flat of primitives; else a scene that habitat-sim opens |
-| additional_obj_config_paths | folders of object configurations; empty for objects of primitives |
-| start_position, start_rotation | of the robot, [x, y, z] and [x, y, z, w] |
+| start_position | of the robot, [x, y, z] |
 | rigid_objs | list of [`<object>.object_config.json`, 4 x 4 pose] |
-| targets | {`<object>_:0000`: 4 x 4 pose} of the objects that the robot is to move; here their present pose, since where they belong is what the user alone knows |
-| target_receptacles, goal_receptacles | list of [receptacle, link]; `goal_receptacles` are the places to choose from |
+| targets | {`<object>_:0000`: 4 x 4 pose} of the objects to move; the pose is not read, as only the user knows where they belong |
+| goal_receptacles | list of [receptacle, link], the places to choose from |
 | name_to_receptacle | {`<object>_:0000`: receptacle it lies on} |
-| ao_states, markers | empty |
-| info | `format`, `object_labels` and whatever else the writer adds |
+| info | kept as it is, but for `format` and `object_labels` |
 
-Positions in the file are habitat's (y up): ours (x, y, z), z up, is written (x, z, -y).
+Positions in the file are habitat's (y up): ours (x, y, z), z up, stands there as (x, z, -y).
 """  # noqa: E501
 
 from __future__ import annotations
@@ -32,15 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS
-from pluralbench.files import replace_file
+from pluralbench.errors import InputError
 
-FORMAT = "pluralbench-household-1"
 EMPTY_SCENE = "NONE"
 _SUFFIX = ".object_config.json"
 _Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
-class EpisodeError(ValueError):
+class EpisodeError(InputError):
     """An episode or a file of episodes that is not what it should be; one line that names it."""
 
 
@@ -123,13 +120,6 @@ def from_habitat(vector: Sequence[float] | NDArray[np.float64]) -> tuple[float, 
     return (x, -z, y)
 
 
-def _matrix(pose: Pose) -> list[list[float]]:
-    matrix = np.eye(4)
-    matrix[:3, :3] = _Y_UP @ pose.rotation @ _Y_UP.T
-    matrix[:3, 3] = to_habitat(pose.position)
-    return matrix.tolist()
-
-
 def _pose(matrix: Any, name: str) -> Pose:
     array = np.asarray(matrix, dtype=np.float64)
     if array.shape != (4, 4) or not np.isfinite(array).all():
@@ -157,35 +147,8 @@ def quaternion_of(rotation: NDArray[np.float64]) -> tuple[float, float, float, f
     return (x, y, z, w)
 
 
-def _instance(name: str) -> str:
-    return f"{name}_:0000"
-
-
 def _template_name(handle: str) -> str:
     return Path(handle).name.removesuffix(_SUFFIX)
-
-
-def _as_json(episode: Episode) -> dict[str, Any]:
-    return {
-        "episode_id": episode.episode_id,
-        "scene_id": episode.scene_id,
-        "scene_dataset_config": episode.scene_dataset_config,
-        "additional_obj_config_paths": [],
-        "start_position": list(to_habitat((*episode.start, 0.0))),
-        "start_rotation": [0.0, 0.0, 0.0, 1.0],
-        "ao_states": {},
-        "rigid_objs": [[name + _SUFFIX, _matrix(pose)] for name, pose in episode.objects.items()],
-        "targets": {_instance(name): _matrix(episode.objects[name]) for name in episode.to_move},
-        "markers": [],
-        "target_receptacles": [[episode.lying_on.get(name, ""), None] for name in episode.to_move],
-        "goal_receptacles": [[name, None] for name in episode.choices],
-        "name_to_receptacle": {_instance(name): place for name, place in episode.lying_on.items()},
-        "info": {
-            "format": FORMAT,
-            "object_labels": {_instance(name): f"TARGET_{k}" for k, name in enumerate(episode.to_move)},
-            **episode.info,
-        },
-    }
 
 
 def _from_json(value: Any, number: int) -> Episode:
@@ -209,11 +172,9 @@ def _from_json(value: Any, number: int) -> Episode:
         lying_on = {name.rpartition("_:")[0]: place for name, place in value["name_to_receptacle"].items()}
         to_move = tuple(name.rpartition("_:")[0] for name in value["targets"])
         choices = tuple(name for name, _ in value["goal_receptacles"])
-    except (TypeError, AttributeError, IndexError) as error:
-        raise EpisodeError(f"episode {number} is not written as habitat-lab writes it: {error}") from error
     except EpisodeError:
         raise
-    except ValueError as error:
+    except (TypeError, AttributeError, IndexError, ValueError) as error:
         raise EpisodeError(f"episode {number} is not written as habitat-lab writes it: {error}") from error
     if len(objects) != len(value["rigid_objs"]):
         raise EpisodeError(f"episode {number} has an object twice; every kind may be there once")
@@ -229,14 +190,6 @@ def _from_json(value: Any, number: int) -> Episode:
         scene_dataset_config=str(value.get("scene_dataset_config", "default")),
         info=info,
     )
-
-
-def save_episodes(episodes: Sequence[Episode], path: str | Path) -> None:
-    """Writes a file of episodes; a name that ends in `.gz` is compressed. A killed run leaves the old file."""
-    text = json.dumps({"config": None, "episodes": [_as_json(episode) for episode in episodes]}, allow_nan=False)
-    content = text.encode()
-    with replace_file(path) as partial:
-        partial.write_bytes(gzip.compress(content, mtime=0) if Path(path).suffix == ".gz" else content)
 
 
 def load_episodes(path: str | Path) -> list[Episode]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from pluralbench.envs.household.catalogue import FLAT_SIZE, FURNITURE, Furniture
+from pluralbench.envs.household.flat import FLAT_SIZE, FURNITURE, Furniture
 
 ROBOT_RADIUS = 0.25
 """Radius of the robot's base, m."""

@@ -1,4 +1,4 @@
-"""The places of the household tasks in a scene of files that habitat-sim has open, ReplicaCAD's flats say."""
+"""The places of the household tasks in a scene of files that habitat-sim has open, for example ReplicaCAD's flats."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pluralbench.envs.household.catalogue import CONTAINERS, FURNITURE, RECEPTACLES, Receptacle
 from pluralbench.envs.household.episodes import from_habitat, to_habitat
+from pluralbench.envs.household.flat import CONTAINERS, FURNITURE, RECEPTACLES, Receptacle
 from pluralbench.envs.household.floor_plan import ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
 from pluralbench.envs.household.shapes import Part
 from pluralbench.envs.household.simulator import SimulatorError

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from pluralbench.envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, Receptacle
+from pluralbench.envs.household.catalogue import OBJECTS
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, from_habitat, to_habitat
+from pluralbench.envs.household.flat import FURNITURE, RECEPTACLES, Receptacle
 from pluralbench.envs.household.floor_plan import FloorPlan, furnished_floor_plan
 from pluralbench.envs.household.habitat_scenes import REPLICA_CAD_PLACES, Scene, read_scene
 from pluralbench.envs.household.shapes import Part
@@ -55,7 +56,7 @@ class HabitatAssets:
     """Files of the user's; without any, everything is built of primitives.
 
     Attributes:
-        scene_id: `NONE`, or a scene of the dataset, `apt_0` say.
+        scene_id: `NONE`, or a scene of the dataset, for example `apt_0`.
         scene_dataset_config: the dataset's `*.scene_dataset_config.json`.
         object_configs: folder of the YCB objects' `*.object_config.json`; empty for hulls.
         places: for each place of ours the handle, or a part of it, of the scene's object that serves as it.

@@ -12,8 +12,9 @@ import pybullet
 import pybullet_data
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.household.catalogue import FURNITURE, OBJECTS, RECEPTACLES, KitchenObject, Receptacle
+from pluralbench.envs.household.catalogue import OBJECTS, KitchenObject
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose
+from pluralbench.envs.household.flat import FURNITURE, RECEPTACLES, Receptacle
 from pluralbench.envs.household.floor_plan import FloorPlan, furnished_floor_plan
 from pluralbench.envs.household.shapes import Part, box
 from pluralbench.envs.household.simulator import (

@@ -1,21 +1,25 @@
 """The behaviour policy of the household tasks: every object to every place, at random, as often as any other.
 
-The rewards in the data are 0: nobody in particular is being served. Relabelling gives them.
+The rewards in the data are 0, as no particular user is being served. Relabelling gives them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pluralbench.envs.environments import Progress
-from pluralbench.envs.household.catalogue import CONTAINERS, PLACES, REARRANGE_OBJECTS
+from pluralbench.envs.household.catalogue import REARRANGE_OBJECTS
+from pluralbench.envs.household.environment import HouseholdEnv
+from pluralbench.envs.household.flat import CONTAINERS, PLACES
 from pluralbench.envs.household.rearrange import HabitatRearrange
 from pluralbench.envs.household.simulator import HouseholdSimulator
 from pluralbench.envs.household.tidy import NUM_MISPLACED, HabitatTidy
+from pluralbench.envs.random_actions import TransitionRows, seeded_blocks
 from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.progress import Progress
 
 CHAIN_LENGTH = len(PLACES) * 4
 """Placements of one object in succession, every place equally often."""
@@ -40,16 +44,16 @@ def collect_rearrange(
     """
     env = HabitatRearrange(simulator)
     try:
-        rows = _Rows(env.task.action_size)
+        rows = TransitionRows(env.task.action_size, env.action_space)
         for chain, reset_seed, generator in _blocks(num_transitions, CHAIN_LENGTH, seed):
             env.objects = (REARRANGE_OBJECTS[chain % len(REARRANGE_OBJECTS)],)
             observation, _ = env.reset(seed=reset_seed)
             for action in generator.permutation(np.arange(CHAIN_LENGTH) % len(PLACES)):
                 after, _, _, _, _ = env.step(action)
-                rows.add(observation, int(action), after, ended=True)
+                rows.add(observation, action, after, terminal=True)
                 observation, _ = env.reset(options={"continue": True})
             _report(progress, len(rows), num_transitions)
-        return rows.dataset(env.task.name, env.simulator.name, seed)
+        return rows.dataset(_metadata(env, seed))
     finally:
         env.close()
 
@@ -70,62 +74,29 @@ def collect_tidy(
     """
     env = HabitatTidy(simulator)
     try:
-        rows = _Rows(env.task.action_size)
+        rows = TransitionRows(env.task.action_size, env.action_space)
         for _, reset_seed, generator in _blocks(num_transitions, NUM_MISPLACED, seed):
             observation, _ = env.reset(seed=reset_seed)
             for action in generator.integers(len(CONTAINERS), size=NUM_MISPLACED):
                 after, _, ended, _, _ = env.step(action)
-                rows.add(observation, int(action), after, ended)
+                rows.add(observation, action, after, terminal=ended)
                 observation = after
             _report(progress, len(rows), num_transitions)
-        return rows.dataset(env.task.name, env.simulator.name, seed)
+        return rows.dataset(_metadata(env, seed))
     finally:
         env.close()
 
 
-def _blocks(num_transitions: int, size: int, seed: int) -> list[tuple[int, int, np.random.Generator]]:
-    """Number, environment seed and generator of each block of placements; a block does not depend on the others."""
-    children = np.random.SeedSequence(seed).spawn(-(-num_transitions // size))
-    return [(k, int(child.generate_state(1)[0]), np.random.default_rng(child)) for k, child in enumerate(children)]
+def _blocks(num_transitions: int, size: int, seed: int) -> Iterator[tuple[int, int, np.random.Generator]]:
+    """As many seeded blocks of `size` placements as it takes."""
+    return islice(seeded_blocks(seed), -(-num_transitions // size))
+
+
+def _metadata(env: HouseholdEnv, seed: int) -> dict[str, Any]:
+    policy = {"environment": env.task.name, "policy": "random-placement"}
+    return {**policy, "simulator": env.simulator.name, "seed": seed}
 
 
 def _report(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(min(done, total), total)
-
-
-class _Rows:
-    """Transitions as they come."""
-
-    def __init__(self, action_size: int) -> None:
-        self._one_hot = np.eye(action_size, dtype=np.float32)
-        self._before: list[NDArray[np.float32]] = []
-        self._actions: list[int] = []
-        self._after: list[NDArray[np.float32]] = []
-        self._ended: list[bool] = []
-
-    def __len__(self) -> int:
-        return len(self._actions)
-
-    def add(self, before: NDArray[np.float32], action: int, after: NDArray[np.float32], ended: bool) -> None:
-        self._before.append(before)
-        self._actions.append(action)
-        self._after.append(after)
-        self._ended.append(ended)
-
-    def dataset(self, environment: str, simulator: str, seed: int) -> TransitionDataset:
-        metadata: dict[str, Any] = {
-            "environment": environment,
-            "policy": "random-placement",
-            "simulator": simulator,
-            "seed": seed,
-        }
-        return TransitionDataset(
-            observations=np.stack(self._before),
-            actions=self._one_hot[self._actions],
-            next_observations=np.stack(self._after),
-            rewards=np.zeros(len(self), dtype=np.float32),
-            terminals=np.array(self._ended),
-            timeouts=np.zeros(len(self), dtype=bool),
-            metadata=metadata,
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,22 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.household.catalogue import FLAT_SIZE, OBJECTS, PLACES, REARRANGE_OBJECTS, RECEPTACLES, Receptacle
-from pluralbench.envs.household.environment import HouseholdEnv, StepResult, free_spot
+from pluralbench.envs.household.catalogue import OBJECTS, REARRANGE_OBJECTS
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, StepResult, free_spot
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, upright
+from pluralbench.envs.household.flat import FLAT_SIZE, PLACES
 from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
-from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError
+from pluralbench.envs.multigoal import FloatArray, GoalError
+from pluralbench.envs.state_grid import StateGrid
+from pluralbench.errors import InputError
 
 START_PLACES: tuple[str, ...] = (*PLACES, "counter")
-"""Where objects lie at the start: on one of the five places, or on the kitchen counter, which nobody ranks."""
+"""Where objects lie at the start: on one of the five places, or on the kitchen counter, which is not ranked."""
 _RESTS_ON = slice(3, 8)
 _KIND = slice(8, 14)
 
 
-class RearrangeTask:
+class RearrangeTask(HouseholdTask):
     """Rankings of the five places `catalogue.PLACES`.
 
     A goal (5,) lists the places' indices by falling preference: (3, 0, 4, 1, 2) wants the sofa first and the coffee
@@ -30,9 +33,6 @@ class RearrangeTask:
 
     Utility of an observation: 1 - r / 4, where r is the rank (0 for the favourite) of the place on which the object
     rests; 0 where it rests on none of them. Success: it rests on the favourite.
-
-    Args:
-        receptacles: where the places are, which `outcomes` needs.
     """
 
     name = "habitat-rearrange"
@@ -49,18 +49,12 @@ class RearrangeTask:
         "robot y (m)",
     )
 
-    def __init__(self, receptacles: Mapping[str, Receptacle] = RECEPTACLES) -> None:
-        self.receptacles = receptacles
-
     def goal(self, value: ArrayLike) -> FloatArray:
         """The ranking (5,) float64 of places by falling preference, from indices or names."""
         array = np.asarray(value)
         if array.dtype.kind in "US" and array.ndim == 1 and all(str(name) in PLACES for name in array):
             array = np.array([PLACES.index(str(name)) for name in array])
-        goals = self.goals(array)
-        if goals.ndim != 1:
-            raise GoalError(f"{self.name}: one goal is {self.goal_size} places, got an array of shape {goals.shape}")
-        return goals
+        return super().goal(array)
 
     def goals(self, values: ArrayLike) -> FloatArray:
         """Checked rankings (..., 5)."""
@@ -90,12 +84,6 @@ class RearrangeTask:
         rests_on = np.asarray(observations)[..., _RESTS_ON]
         return np.clip((rests_on * self.utility_of_places(goals)).sum(-1), 0.0, 1.0).astype(np.float32)
 
-    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
-        """Whether the object rests on the favourite place."""
-        rests_on = np.asarray(observations)[..., _RESTS_ON]
-        favourite = np.asarray(goals)[..., :1] == np.arange(self.goal_size)
-        return (rests_on * favourite).sum(-1) > 0.5
-
     def goal_name(self, goal: FloatArray) -> str:
         """The places by falling preference: `desk > sofa > room > dining table > coffee table`."""
         return " > ".join(PLACES[int(index)] for index in goal)
@@ -117,6 +105,12 @@ class RearrangeTask:
         result[..., _RESTS_ON] = np.eye(self.action_size, dtype=np.float32)
         result[..., _KIND] = kinds[..., None, :]
         return result
+
+    def state_grid(self) -> StateGrid:
+        """A bowl on each of the places, in one row."""
+        bowl = np.zeros(self.observation_size, dtype=np.float32)
+        bowl[_KIND][REARRANGE_OBJECTS.index("bowl")] = 1.0
+        return StateGrid(self.outcomes(bowl), (1, self.action_size), ("bowl",), PLACES)
 
 
 class HabitatRearrange(HouseholdEnv):
@@ -140,8 +134,8 @@ class HabitatRearrange(HouseholdEnv):
     another is set; until then every reset draws one. `reset(options={"continue": True})` starts where the last episode
     ended instead of at a random place.
 
-    Reward: the one term `utility` of `info["reward_terms"]`. `info["success"]`: the object rests on the favourite;
-    `info["rests_on"]`: index of the place, -1 for none. Both on reset as well.
+    Reward: the one term `utility` of `info["reward_terms"]`. `info["success"]` and `info["is_success"]`: the object
+    rests on the favourite; `info["rests_on"]`: index of the place, -1 for none. All on reset as well.
 
     Version history: v0, first release.
 
@@ -165,7 +159,7 @@ class HabitatRearrange(HouseholdEnv):
     ) -> None:
         unknown = [name for name in objects if name not in REARRANGE_OBJECTS]
         if unknown or not objects:
-            raise ValueError(
+            raise InputError(
                 f"habitat-rearrange: objects must be among {', '.join(REARRANGE_OBJECTS)}, got {objects!r}"
             )
         self.objects = tuple(objects)
@@ -207,7 +201,7 @@ class HabitatRearrange(HouseholdEnv):
             self._begin(options)
             self._object = self.episode.to_move[0]
             if self._object not in REARRANGE_OBJECTS:
-                raise ValueError(f"habitat-rearrange: episode {self.episode.episode_id} moves a {self._object!r}")
+                raise InputError(f"habitat-rearrange: episode {self.episode.episode_id} moves a {self._object!r}")
             self._note_rest()
         return self._observe(), self._info()
 
@@ -217,7 +211,8 @@ class HabitatRearrange(HouseholdEnv):
         self._rests_on = PLACES.index(place) if place in PLACES else -1
 
     def _info(self) -> dict[str, Any]:
-        return {"success": bool(self.task.success(self._observe(), self.goal)), "rests_on": self._rests_on}
+        success = bool(self.task.success(self._observe(), self.goal))
+        return {**self._flags(success), "rests_on": self._rests_on}
 
     def step(self, action: np.int64) -> StepResult:
         """Carries the object to a place."""

@@ -1,19 +1,22 @@
-"""What the household tasks ask of a simulator, and the choice between the two that there are."""
+"""What the household tasks ask of a simulator; `simulator_choice` starts one of the two that there are."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.household.catalogue import OBJECTS, Receptacle
-from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose
-from pluralbench.envs.household.floor_plan import FloorPlan
+from pluralbench.envs.household.catalogue import OBJECTS
+from pluralbench.envs.household.episodes import Episode, Pose
+from pluralbench.envs.household.flat import Receptacle
+from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
+
+if TYPE_CHECKING:  # it imports SciPy, and only a simulator that runs has one
+    from pluralbench.envs.household.floor_plan import FloorPlan
 
 DROP_HEIGHT = 0.02
 """How far above what lies below it an object is released, m."""
@@ -26,10 +29,8 @@ CALM_STEPS = 6
 SETTLE_SECONDS = 3.0
 """Simulated time within which objects must come to rest."""
 
-SIMULATORS = ("auto", "pybullet", "habitat")
 
-
-class SimulatorError(ValueError):
+class SimulatorError(InputError):
     """Something that a household simulator cannot do; one line."""
 
 
@@ -198,45 +199,3 @@ def known_receptacle(name: str, places: Mapping[str, Receptacle]) -> Receptacle:
     if name not in places:
         raise SimulatorError(unknown_name("receptacle", name, list(places)))
     return places[name]
-
-
-def make_simulator(
-    name: str = "auto",
-    scene_id: str = EMPTY_SCENE,
-    scene_dataset_config: str = "default",
-    object_configs: str = "",
-    render: bool = False,
-) -> HouseholdSimulator:
-    """Starts a household simulator.
-
-    Args:
-        name: `pybullet`; `habitat`, which needs habitat-sim 0.3.3; or `auto`: habitat where files are given that only
-            habitat-sim opens, PyBullet otherwise.
-        scene_id: `NONE`, the flat of primitives, or a scene of `scene_dataset_config`.
-        scene_dataset_config: a file such as ReplicaCAD's `replicaCAD.scene_dataset_config.json`.
-        object_configs: folder with the configurations of the YCB objects; empty for objects of primitives.
-        render: whether `render` will be called; habitat-sim opens a renderer for it.
-
-    Raises:
-        SimulatorError: an unknown name, missing files, or files with PyBullet.
-        SimulatorNotInstalledError: habitat-sim is wanted and not installed.
-    """
-    if name not in SIMULATORS:
-        raise SimulatorError(unknown_name("simulator", name, list(SIMULATORS)))
-    needs_habitat = scene_id.upper() != EMPTY_SCENE or bool(object_configs)
-    if name == "habitat" or (name == "auto" and needs_habitat):
-        from pluralbench.envs.household.habitat_simulator import HabitatAssets, HabitatSimulator
-
-        return HabitatSimulator(HabitatAssets(scene_id, scene_dataset_config, object_configs), render=render)
-    if needs_habitat:
-        raise SimulatorError(
-            f"PyBullet has the flat of primitives alone, not {object_configs or scene_id!r}; use simulator='habitat'"
-        )
-    from pluralbench.envs.household.pybullet_simulator import PyBulletSimulator
-
-    return PyBulletSimulator()
-
-
-def habitat_installed() -> bool:
-    """Whether habitat-sim can be imported here."""
-    return importlib.util.find_spec("habitat_sim") is not None

@@ -10,19 +10,13 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.household.catalogue import (
-    ATTRIBUTES,
-    CONTAINERS,
-    OBJECTS,
-    PLACES,
-    RECEPTACLES,
-    Receptacle,
-    attribute_table,
-)
-from pluralbench.envs.household.environment import HouseholdEnv, StepResult, free_spot
+from pluralbench.envs.household.catalogue import ATTRIBUTES, OBJECTS, attribute_table
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, StepResult, free_spot
 from pluralbench.envs.household.episodes import Episode, Pose, upright
+from pluralbench.envs.household.flat import CONTAINERS, PLACES
 from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
 from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+from pluralbench.envs.state_grid import StateGrid
 
 NUM_MISPLACED = 4
 """Objects that a random episode asks to put away ..."""
@@ -37,7 +31,7 @@ _PRESENTED = slice(7, 12)
 _TIE = 1e-9
 
 
-class TidyTask:
+class TidyTask(HouseholdTask):
     """Weights of the five attributes `catalogue.ATTRIBUTES`, by which a user sorts into two containers.
 
     With weights w, a goal (5,), an object of attributes a (signs) belongs into the left box if w . a > 0, into the
@@ -54,8 +48,8 @@ class TidyTask:
     observation_size = 12
     action_size = len(CONTAINERS)
     goal_size = len(ATTRIBUTES)
+    goal_sets: Mapping[str, Sequence[ArrayLike]] = {"single-attributes": np.eye(len(ATTRIBUTES)).tolist()}
     choices = CONTAINERS
-    receptacles: Mapping[str, Receptacle] = RECEPTACLES
     max_episode_steps = len(OBJECTS)
     observation_names = (
         *(f"{name} of the object placed" for name in ATTRIBUTES),
@@ -63,13 +57,6 @@ class TidyTask:
         *(f"{name} of the object presented" for name in ATTRIBUTES),
     )
     _known = ("(1, 0, 0, 0, 0) to sort by function", "(0, 1, 0, 0, 0) to sort by material")
-
-    def goal(self, value: ArrayLike) -> FloatArray:
-        """The weights (5,) float64."""
-        goals = self.goals(value)
-        if goals.ndim != 1:
-            raise GoalError(f"{self.name}: one goal is {self.goal_size} weights, got an array of shape {goals.shape}")
-        return goals
 
     def goals(self, values: ArrayLike) -> FloatArray:
         """Checked weights (..., 5)."""
@@ -128,6 +115,13 @@ class TidyTask:
         result[..., _CONTAINER] = np.eye(self.action_size, dtype=np.float32)
         return result
 
+    def state_grid(self) -> StateGrid:
+        """Each object in each container."""
+        presented = np.zeros((len(OBJECTS), self.observation_size), dtype=np.float32)
+        presented[:, _PRESENTED] = attribute_table()
+        outcomes = self.outcomes(presented)  # (16, 2, S)
+        return StateGrid(outcomes.reshape(-1, self.observation_size), outcomes.shape[:2], tuple(OBJECTS), CONTAINERS)
+
 
 class HabitatTidy(HouseholdEnv):
     """A robot puts kitchen objects into two containers; how their user sorts them, it is not told.
@@ -157,7 +151,7 @@ class HabitatTidy(HouseholdEnv):
 
     | key | meaning |
     |---|---|
-    | success | all objects that were misplaced lie in a container that suits (False before the end) |
+    | success, is_success | all objects that were misplaced lie in a container that suits (False before the end) |
     | share_right | share of the objects that were misplaced which do now |
     | right_agreed, num_agreed | of those on which users who sort by function and by material agree: how many, of how many |
     | right_disputed, num_disputed | of those on which they disagree |
@@ -256,7 +250,7 @@ class HabitatTidy(HouseholdEnv):
                 sign = 1 if lies_in == CONTAINERS[0] else -1
                 right[row] = sign * int(self.task.side(np.array(attributes), self.goal)) >= 0
         return {
-            "success": bool(not self._running and right.all()),
+            **self._flags(bool(not self._running and right.all())),
             "share_right": float(right.mean()),
             "right_agreed": int(right[agreed].sum()),
             "num_agreed": int(agreed.sum()),

@@ -1,14 +1,14 @@
-"""Maze-Navigation: registered here; MuJoCo is imported only when an environment is made or data is collected."""
+"""Maze-Navigation; MuJoCo is imported only when an environment is made or data is collected."""
 
 from __future__ import annotations
 
-import gymnasium as gym
-
-from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs import gymnasium_ids
+from pluralbench.envs.environments import Environment
+from pluralbench.envs.maze.presets import PRESETS, VARIANTS
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.envs.transitions import TransitionDataset
-
-GYM_ID = "pluralbench/MazeNavigation-v0"
+from pluralbench.features import InputFeatures
+from pluralbench.progress import Progress
 
 
 def _collect(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
@@ -17,20 +17,15 @@ def _collect(num_transitions: int, seed: int, progress: Progress | None = None) 
     return collect(num_transitions, seed, progress)
 
 
-gym.register(
-    id=GYM_ID,
-    entry_point="pluralbench.envs.maze.environment:MazeNavigation",
-    vector_entry_point="pluralbench.envs.maze.vector_environment:MazeNavigationVector",
-    max_episode_steps=MazeTask.max_episode_steps,
-)
-environments.register(
-    "maze",
-    Environment(
-        name="maze",
-        gym_id=GYM_ID,
-        make_task=MazeTask,
-        collect=_collect,
-        behaviour_version=3,
-        default_population="two-goals",
-    ),
+MAZE = Environment(
+    name="maze",
+    gym_id=gymnasium_ids.MAZE,
+    make_task=MazeTask,
+    collect=_collect,
+    behaviour_version=3,
+    default_population="two-goals",
+    presets=PRESETS,
+    variants=VARIANTS,
+    features=InputFeatures(sinusoid_columns=(0, 1), wavelengths=(8.0, 4.0, 2.0)),
+    state_grid=lambda: MazeTask().state_grid(),
 )

@@ -12,6 +12,7 @@ from pluralbench.envs.maze.maps import MazeMap
 from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.rendering import draw_maze
 from pluralbench.envs.maze.task import MazeTask
+from pluralbench.errors import InputError
 
 VELOCITY_BOUND = 6.0
 """m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24."""
@@ -32,10 +33,10 @@ def start_states(maze: MazeMap, num: int, generator: np.random.Generator) -> NDA
 
 
 def given_states(states: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The option `state` as a new array; raises ValueError unless it has `shape` and is finite."""
+    """The option `state` as a new array; raises InputError unless it has `shape` and is finite."""
     array = np.array(states, dtype=np.float64)
     if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"maze: options['state'] must be {shape} finite numbers, has shape {array.shape}")
+        raise InputError(f"maze: options['state'] must be {shape} finite numbers, has shape {array.shape}")
     return array
 
 
@@ -70,7 +71,7 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
     The utility itself is no reward here: success ends the episode, so that an agent paid by the step would stay away.
 
     Episode end: terminated on success; truncated after 800 steps (Gymnasium's TimeLimit, set at registration).
-    `info["success"]`: bool, on reset and on every step.
+    `info["success"]` and `info["is_success"]`: bool, on reset and on every step.
 
     Version history: v0, first release.
 
@@ -100,7 +101,7 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
 
         Raises:
             GoalError: an impossible goal.
-            ValueError: a state of the wrong shape.
+            InputError: a state of the wrong shape.
         """
         super().reset(seed=seed)
         options = options or {}
@@ -112,7 +113,8 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
             self._state = start_states(self.task.map, 1, self.np_random)[0]
         self._utility = float(self.task.utility(self._state, self.goal))
         self._trail = [self._state[:2]]
-        return self._state.astype(np.float32), {"success": bool(self.task.success(self._state, self.goal))}
+        success = bool(self.task.success(self._state, self.goal))
+        return self._state.astype(np.float32), {"success": success, "is_success": success}
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Pushes the ball for 0.01 s."""
@@ -122,7 +124,7 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
         utility = float(self.task.utility(self._state, self.goal))
         terms = {"success": float(success), "progress": utility - self._utility}
         self._utility = utility
-        info = {"success": success, "reward_terms": terms}
+        info = {"success": success, "is_success": success, "reward_terms": terms}
         return self._state.astype(np.float32), sum(terms.values()), success, False, info
 
     def render(self) -> NDArray[np.uint8] | None:

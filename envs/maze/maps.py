@@ -20,6 +20,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
 
 FloatArray = NDArray[np.floating]
@@ -73,7 +74,7 @@ HELD_OUT_GOALS = ((3, 10), (7, 4), (1, 6), (3, 1), (7, 8))
 """Goals on the large map that no train user has."""
 
 
-class LayoutError(ValueError):
+class LayoutError(InputError):
     """No layout of this name; the message lists them."""
 
 
@@ -160,12 +161,12 @@ class MazeMap:
     def _nearest_free(self, positions: FloatArray) -> IntArray:
         """Free cell whose square is nearest to each of positions (N, 2)."""
         nearest = np.zeros(len(positions), dtype=np.int64)
-        least = np.full(len(positions), np.inf)
+        smallest = np.full(len(positions), np.inf)
         for index, cell in enumerate(self.free_cells):
             outside = np.maximum(np.abs(positions - (cell - CELL_SHIFT + 0.5)) - 0.5, 0.0)
             distance = np.square(outside).sum(axis=-1)
-            closer = distance < least
-            nearest[closer], least[closer] = index, distance[closer]
+            closer = distance < smallest
+            nearest[closer], smallest[closer] = index, distance[closer]
         return nearest
 
     def is_reachable(self, positions: FloatArray) -> NDArray[np.bool_]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.maze.maps import CELL_SHIFT, load_map, normalised_values
-from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
+from pluralbench.envs.maze.maps import CELL_SHIFT, HELD_OUT_GOALS, TEN_GOALS, TWO_GOALS, load_map, normalised_values
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGoalTask, check_goals
+from pluralbench.envs.state_grid import StateGrid
 
 SUCCESS_RADIUS = 0.5
 """Metres from the goal's point within which D4RL and the paper count success."""
 
+GRID_POINTS = 6
+"""Points along each side of a cell in `MazeTask.state_grid`."""
 
-class MazeTask:
+
+class MazeTask(MultiGoalTask):
     """Goals in a maze, without its physics.
 
     A goal is (row, col, valence). With valence +1 the user wants to be at the position (row, col), which may be any
@@ -28,7 +32,7 @@ class MazeTask:
     steps from the goal's cell (on a tie, of any of them).
 
     Args:
-        layout: `umaze`, `medium` or `large`; the named goals of the paper are those of `large`.
+        layout: `umaze`, `medium` or `large`; the goal sets, which are the paper's, are those of `large`.
 
     Raises:
         LayoutError: no such layout.
@@ -44,37 +48,31 @@ class MazeTask:
     def __init__(self, layout: str = "large") -> None:
         self.map = load_map(layout)
         self.layout = layout
+        if layout == "large":
+            self.goal_sets = {"ten-goals": TEN_GOALS, "two-goals": TWO_GOALS, "held-out-goals": HELD_OUT_GOALS}
         self._utility = normalised_values(self.map.steps).T.astype(np.float32)  # (goal cell, cell)
         self._furthest = self._furthest_points()
 
     def _furthest_points(self) -> FloatArray:
         """(M, K, 2): for each cell the points of the cells furthest from it, the first repeated up to K."""
         rows = [np.flatnonzero(steps == steps.max()) for steps in self.map.steps]
-        most = max(len(row) for row in rows)
-        index = np.stack([np.concatenate([row, np.repeat(row[:1], most - len(row))]) for row in rows])
+        longest = max(len(row) for row in rows)
+        index = np.stack([np.concatenate([row, np.repeat(row[:1], longest - len(row))]) for row in rows])
         return self.map.free_cells[index].astype(np.float64)
 
-    def goal(self, value: ArrayLike) -> FloatArray:
-        """The goal (3,) that (row, col) or (row, col, valence) describes; without valence +1 is meant.
+    def goals(self, values: ArrayLike) -> FloatArray:
+        """Goals (..., 3) that (row, col) or (row, col, valence) describe; without valence +1 is meant.
 
         Raises:
             GoalError: not two or three numbers, a wall, or a valence other than +1 and -1.
         """
-        goal = self.goals(value)
-        if goal.ndim != 1:
-            raise GoalError(f"maze: one goal is (row, col) or (row, col, valence), got an array of shape {goal.shape}")
-        return goal
-
-    def goals(self, values: ArrayLike) -> FloatArray:
-        """Goals (..., 3) that `values` (..., 2) or (..., 3) describe, all checked as by `goal`."""
-        known = [str(self.map.own_goal), "(7, 1, -1) to be far from (7, 1)" if self.layout == "large" else "(1, 1, -1)"]
+        own = self.map.own_goal
+        known = [f"{own} for (row, col)", f"{(*own, -1)} to be far from there"]
         try:
             size = 2 if np.shape(values)[-1:] == (2,) else 3
-            goals = check_goals(values, f"maze {self.layout}", size, known)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, GoalError):
-                raise
-            raise GoalError(f"maze: a goal is (row, col) or (row, col, valence), got {values!r}") from error
+        except ValueError:  # rows of different lengths, which check_goals refuses
+            size = 3
+        goals = check_goals(values, f"maze {self.layout}", size, known)
         if size == 2:
             goals = np.concatenate([goals, np.ones((*goals.shape[:-1], 1))], axis=-1)
         if not np.isin(goals[..., 2], (-1.0, 1.0)).all():
@@ -132,6 +130,15 @@ class MazeTask:
             return np.array([goal[:2]])
         points: FloatArray = np.unique(self._furthest[self.map.cell_index(goal[:2])], axis=0)
         return points
+
+    def state_grid(self) -> StateGrid:
+        """The ball at rest on a grid of positions."""
+        rows, cols = (GRID_POINTS * size for size in self.map.walls.shape)
+        row, col = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
+        positions = (np.stack([row, col], axis=-1).reshape(-1, 2) + 0.5) / GRID_POINTS - CELL_SHIFT
+        observations = np.concatenate([positions, np.zeros_like(positions)], axis=1).astype(np.float32)
+        observations[~self.map.is_free(positions)] = np.nan
+        return StateGrid(observations, (rows, cols))
 
     def goal_name(self, goal: FloatArray) -> str:
         """`(7, 1)`, or `away from (7, 1)`."""

@@ -9,18 +9,18 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.envs.environments import Progress
 from pluralbench.envs.maze.environment import start_states
 from pluralbench.envs.maze.maps import MazeMap, load_map
 from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.task import SUCCESS_RADIUS
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.progress import Progress
 
 BEHAVIOUR_VERSION = 3
 """Raised whenever `collect` comes to give other bytes for the same seed."""
 
 _STEPS_PER_MAZE = 2000
-_MOST_MAZES = 512
+_MAX_MAZES = 512
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class WaypointSettings:
     even_goals: bool = True
     """Cells that few shortest paths cross are chosen as goals more often (weight 1 / paths), so that dead ends, where
     users' goals lie, are visited about as much as the junctions; else uniformly, as by D4RL."""
-    most_rest: int = 100
+    max_rest: int = 100
     """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
     then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal.
     Rests of several hundred steps fill the middles of cells with actions that lead nowhere, and policies stop there."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
-    most_steps: int = 800
+    max_steps: int = 800
     """A navigation goal that has not been reached by then is given up."""
 
 
@@ -99,7 +99,7 @@ class WaypointPolicy:
         reached = np.flatnonzero(arrived & last & slow & ~self._resting)
         if len(reached):
             self._resting[reached] = True
-            self._steps_left[reached] = 1 + self._generator.integers(settings.most_rest + 1, size=len(reached))
+            self._steps_left[reached] = 1 + self._generator.integers(settings.max_rest + 1, size=len(reached))
         self._steps_left -= 1
         ended: NDArray[np.bool_] = self._steps_left == 0
         onward = np.flatnonzero(arrived & ~last & ~ended)
@@ -115,7 +115,7 @@ class WaypointPolicy:
         here = self._maze.cell_index(positions)
         self._resting[rows] = False
         self._goal[rows] = (self._goal_thresholds[here] <= self._generator.random((len(rows), 1))).sum(axis=1)
-        self._steps_left[rows] = self._settings.most_steps
+        self._steps_left[rows] = self._settings.max_steps
         self._go_on(rows, here)
 
     def _go_on(self, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
@@ -158,7 +158,7 @@ def collect(
         raise DatasetError(f"maze: num_transitions must be at least 1, is {num_transitions}")
     settings = settings or WaypointSettings()
     maze = load_map(layout)
-    num_mazes = min(max(num_transitions // _STEPS_PER_MAZE, 1), _MOST_MAZES)
+    num_mazes = min(max(num_transitions // _STEPS_PER_MAZE, 1), _MAX_MAZES)
     num_steps = math.ceil(num_transitions / num_mazes)
     observations, actions, timeouts = _roll_out(maze, settings, num_mazes, num_steps, seed, progress, num_threads)
     timeouts[:, -1] = True

@@ -1,14 +1,16 @@
-"""Ravens-Manipulation: registered here; PyBullet is imported only when an environment is made or data is collected."""
+"""Ravens-Manipulation; PyBullet is imported only when an environment is made or data is collected."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import gymnasium as gym
-
-from pluralbench.envs.environments import Environment, Progress, environments
+from pluralbench.envs import gymnasium_ids
+from pluralbench.envs.environments import Environment
+from pluralbench.envs.ravens.presets import PRESETS
 from pluralbench.envs.ravens.task import RavensTask
 from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.features import InputFeatures
+from pluralbench.progress import Progress
 
 
 def _collect(
@@ -19,26 +21,20 @@ def _collect(
     return collect(num_transitions, seed, progress, zones=zones)
 
 
-for _zones, _name, _gym_id in (
-    ("two-zones", "ravens", "pluralbench/RavensManipulation-v0"),
-    ("four-zones", "ravens-four-zones", "pluralbench/RavensManipulationFourZones-v0"),
-):
-    gym.register(
-        id=_gym_id,
-        entry_point="pluralbench.envs.ravens.environment:RavensManipulation",
-        vector_entry_point="pluralbench.envs.ravens.vector_environment:RavensManipulationVector",
-        max_episode_steps=RavensTask.max_episode_steps,
-        kwargs={"zones": _zones},
+def _environment(name: str, gym_id: str, zones: str) -> Environment:
+    return Environment(
+        name=name,
+        gym_id=gym_id,
+        make_task=partial(RavensTask, zones),
+        collect=partial(_collect, zones=zones),
+        behaviour_version=1,
+        default_population=zones,
+        presets=PRESETS,
+        features=InputFeatures(differences=(((0, 1, 2), (3, 4, 5)),)),  # cup minus block
+        state_grid=RavensTask(zones).state_grid,
+        max_parallel_episodes=32,  # each is a physics client, which takes 30 MB
     )
-    environments.register(
-        _name,
-        Environment(
-            name=_name,
-            gym_id=_gym_id,
-            make_task=partial(RavensTask, _zones),
-            collect=partial(_collect, zones=_zones),
-            behaviour_version=1,
-            default_population=_zones,
-            max_parallel_episodes=32,  # each is a physics client, which takes 30 MB
-        ),
-    )
+
+
+RAVENS = _environment("ravens", gymnasium_ids.RAVENS, "two-zones")
+RAVENS_FOUR_ZONES = _environment("ravens-four-zones", gymnasium_ids.RAVENS_FOUR_ZONES, "four-zones")

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
 from pathlib import Path
 
+from pluralbench.errors import InputError
+
 CUP_LENGTH = 0.10
 """From the arm's flange to the lip of the suction cup, metres."""
 
@@ -21,8 +23,8 @@ CUP_RADIUS = 0.012
 """Of the cup's lip, metres; the block's faces are 0.05 m wide."""
 
 
-class ArmError(ValueError):
-    """An arm that nobody knows, or whose package is not installed."""
+class ArmError(InputError):
+    """An unknown arm, or one whose package is not installed."""
 
 
 @dataclass(frozen=True)

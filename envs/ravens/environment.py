@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.ravens.table import Table, TableSettings
 from pluralbench.envs.ravens.task import SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
+from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
 
 BLOCK_STARTS = {
@@ -25,7 +26,7 @@ IMAGE_SIZE = (360, 480)
 _BOUND = 2.0  # metres; what leaves the table lies on the floor within it
 
 
-class RavensError(ValueError):
+class RavensError(InputError):
     """A wrong setting or action; the message says what would be right."""
 
 
@@ -121,7 +122,7 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     Episode end: truncated after 25 steps, as in the paper. Success (`placed`) terminates it, so that evaluation stops
     when a user is served; the paper goes on to the 25th step, which `terminate_on_success=False` does too. Learn with
     that: where success ends the reward, it pays to put it off to the last step.
-    `info["success"]`: bool, on reset and on every step. Time is counted in simulated steps only.
+    `info["success"]` and `info["is_success"]`: bool, on reset and on every step. Time is counted in simulated steps.
 
     Version history: v0, first release.
 
@@ -187,7 +188,8 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._table.reset(block, turn)
         self._steps, self._ended = 0, None
         observation = self._observe()
-        return observation, {"success": bool(self.task.success(observation, self.goal))}
+        success = bool(self.task.success(observation, self.goal))
+        return observation, {"success": success, "is_success": success}
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Moves for 0.1 simulated seconds.
@@ -210,7 +212,8 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         truncated = self._steps >= self.task.max_episode_steps
         if terminated or truncated:
             self._ended = "after success" if terminated else f"after the last of {self._steps} steps"
-        return observation, sum(terms.values()), terminated, truncated, {"success": success, "reward_terms": terms}
+        info = {"success": success, "is_success": success, "reward_terms": terms}
+        return observation, sum(terms.values()), terminated, truncated, info
 
     def _observe(self) -> NDArray[np.float32]:
         state = self._table.state().astype(np.float32)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.envs.environments import Progress
 from pluralbench.envs.ravens.environment import (
     RavensError,
     RavensManipulation,
@@ -25,6 +24,7 @@ from pluralbench.envs.ravens.environment import (
 from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask, is_held
 from pluralbench.envs.ravens.workers import leave_interrupts_alone
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.progress import Progress
 
 BEHAVIOUR_VERSION = 1
 """Raised whenever `collect` comes to give other bytes for the same seed."""

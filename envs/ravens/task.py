@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGoalTask
+from pluralbench.envs.state_grid import StateGrid
 from pluralbench.registry import unknown_name
 
 ZONES: dict[str, dict[str, tuple[float, float]]] = {
@@ -27,8 +28,11 @@ SUCCESS_HEIGHT = 0.03
 WORKSPACE_LOW, WORKSPACE_HIGH = np.array([0.25, -0.5, 0.0]), np.array([0.75, 0.5, 0.3])
 """Corners of the box of the cup's targets, metres."""
 
+GRID_SHAPE = (30, 60)
+"""Points along x and y of the table in `RavensTask.state_grid`."""
 
-class RavensTask:
+
+class RavensTask(MultiGoalTask):
     """Goals on the table, without its physics.
 
     A goal is the centre (x, y) of a marked zone. An observation is the cup's and the block's position and whether the
@@ -74,6 +78,8 @@ class RavensTask:
         self.layout = zones
         self.zone_names = tuple(ZONES[zones])
         self.zones = np.array(list(ZONES[zones].values()))  # (Z, 2)
+        known = {name: list(ZONES[name].values()) for name in (zones, "two-zones")}
+        self.goal_sets = known  # two-zones is part of four-zones
 
     def goal(self, value: ArrayLike) -> FloatArray:
         """The goal (2,) that `value`, an (x, y) or a zone's name, describes.
@@ -83,10 +89,7 @@ class RavensTask:
         """
         if isinstance(value, str) and value in self.zone_names:
             return self.zones[self.zone_names.index(value)].copy()
-        goals = self.goals(value)
-        if goals.ndim != 1:
-            raise GoalError(f"ravens: one goal is (x, y), got an array of shape {goals.shape}")
-        return goals
+        return super().goal(value)
 
     def goals(self, values: ArrayLike) -> FloatArray:
         """Goals (..., 2) that are zones of this table, each checked as by `goal`."""
@@ -105,17 +108,6 @@ class RavensTask:
     def _known(self) -> str:
         zones = zip(self.zone_names, self.zones, strict=True)
         return "the zones are " + ", ".join(f"{name} ({x:g}, {y:g})" for name, (x, y) in zones)
-
-    def sample_goals(self, num_goals: int, generator: np.random.Generator) -> FloatArray:
-        """Goals (num_goals, 2), each zone as likely as any other."""
-        return self.zones[generator.integers(len(self.zones), size=num_goals)]
-
-    def opposite(self, goals: FloatArray) -> FloatArray:
-        """Raises GoalError: no zone's utility is one minus another's, both being low while the block is in neither."""
-        raise GoalError(
-            f"ravens: 'anywhere but this zone' cannot be expressed as a goal; {self._known()}, and a user who wants "
-            "another zone is not the opposite of one who wants this"
-        )
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
         """The paper's dense utility over 100 of observations (..., 7) for goals (..., 2); leading axes broadcast."""
@@ -144,12 +136,17 @@ class RavensTask:
         inside: BoolArray = (off_centre <= SUCCESS_RADIUS**2) & (block[..., 2] < SUCCESS_HEIGHT)
         return inside
 
-    def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
-        """Whether the block of observations (..., 7) lies released in the zones `goals` (..., 2)."""
-        return self.in_zone(observations, goals) & ~is_held(observations)
+    def state_grid(self) -> StateGrid:
+        """The block at rest on a grid of places on the table, free, the cup 0.1 m above it."""
+        low, high = WORKSPACE_LOW, WORKSPACE_HIGH
+        x, y = np.meshgrid(*(np.linspace(low[i], high[i], GRID_SHAPE[i]) for i in (0, 1)), indexing="ij")
+        block = np.stack([x.ravel(), y.ravel(), np.full(x.size, BLOCK_SIZE / 2)], axis=1)
+        cup = block + np.array([0.0, 0.0, 0.1])
+        observations = np.concatenate([cup, block, np.zeros((x.size, 1))], axis=1)
+        return StateGrid(observations.astype(np.float32), GRID_SHAPE)
 
     def goal_name(self, goal: FloatArray) -> str:
-        """The zone's name, `left` say."""
+        """The zone's name, for example `left`."""
         zone = self.goal(goal)
         return self.zone_names[int(np.square(self.zones - zone).sum(axis=-1).argmin())]
 

@@ -71,7 +71,7 @@ class Tables:
         self._environments = [RavensManipulation(**settings) for _ in range(count)]
 
     def do(self, work: Work) -> dict[int, Outcome]:
-        """The outcome for each table that there was work for; one that raises is rebuilt and keeps nobody waiting."""
+        """The outcome for each table that there was work for; one that raises is rebuilt, the others go on."""
         outcomes = {}
         for number, goal, block in work.resets:
             outcomes[number] = self._guarded(number, "reset", {"goal": goal, "block": block})
@@ -193,7 +193,7 @@ def leave_interrupts_alone() -> None:
 
 
 def _serve(connection: Connection, count: int, settings: dict[str, Any]) -> None:
-    """A worker's life: answers commands until it is told to close, or nobody is left to tell it."""
+    """A worker's life: answers commands until it is told to close, or its parent is gone."""
     leave_interrupts_alone()
     tables = Tables(count, settings)
     try:

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import pluralbench.envs  # noqa: F401
-from pluralbench.envs.environments import environments
-from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs import GoalError, MultiGoalTask, environments, make_vector
 
 NAMES = environments.names()
 WHOLE_EPISODE = ("habitat-tidy",)
@@ -77,6 +75,7 @@ def test_spaces_and_limits_are_the_tasks(env, task):
     space = env.action_space
     assert task.action_size == (space.n if isinstance(space, gym.spaces.Discrete) else space.shape[0])
     assert len(task.observation_names) == task.observation_size
+    assert task.discrete_actions == isinstance(space, gym.spaces.Discrete)
     assert env.spec.max_episode_steps == task.max_episode_steps
 
 
@@ -99,6 +98,7 @@ def test_every_step_tells_success_and_reward_terms(env, task):
     goal = goals_of(task, 1)[0]
     for observation, reward, _, _, info in run(env, 1, 40, goal)[1:]:
         assert isinstance(info["success"], bool)
+        assert info["is_success"] is info["success"]
         success = bool(task.success(observation, goal))
         assert info["success"] <= success if task.name in WHOLE_EPISODE else info["success"] == success
         assert len(info["reward_terms"]) > 0
@@ -143,6 +143,7 @@ def test_make_vec_gives_many(environment, task, autoreset_mode):
             assert observations in vector.observation_space
             assert rewards.shape == terminated.shape == truncated.shape == infos["success"].shape == (3,)
             assert infos["success"].dtype == np.bool_
+            np.testing.assert_array_equal(infos["is_success"], infos["success"])
             success = task.success(observations, goals)
             if task.name in WHOLE_EPISODE:
                 assert (infos["success"] <= success).all()
@@ -213,7 +214,63 @@ def test_behaviour_data_repeats_itself_in_whole_episodes(environment, task):
     assert first.metadata
 
 
-def test_importing_envs_starts_no_simulator():
-    code = "import sys, envs; print([m for m in ('mujoco', 'pybullet', 'habitat_sim', 'torch') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+def test_goal_sets_hold_goals(task):
+    for name, values in task.goal_sets.items():
+        goals = np.stack([task.goal(value) for value in values])
+        assert goals.shape == (len(values), task.goal_size), name
+        assert len(np.unique(goals, axis=0)) == len(goals)
+        assert len({task.goal_name(goal) for goal in goals}) == len(goals)
+
+
+def test_the_state_grid_is_made_of_observations(environment, task):
+    grid = environment.state_grid()
+    assert grid.observations.shape == (np.prod(grid.shape), task.observation_size)
+    assert grid.observations.dtype == np.float32
+    assert [len(grid.row_names), len(grid.column_names)] in ([0, 0], [*grid.shape])
+    utility = task.utility(grid.observations[grid.reachable][None], goals_of(task, 4)[:, None])
+    assert (np.ptp(utility, axis=1) > 0.0).all()  # a picture of it shows what a user wants
+
+
+def test_outcomes_are_observations_after_each_action(environment, task):
+    if environment.outcomes is None:
+        pytest.skip("no one-step outcome model")
+    before = environment.collect(60, 0).observations[:12].reshape(3, 4, -1)
+    outcomes = environment.outcomes(before)
+    assert outcomes.shape == (3, 4, task.action_size, task.observation_size)
+    assert outcomes.dtype == np.float32
+    np.testing.assert_array_equal(environment.outcomes(before[0, 0]), outcomes[0, 0])
+
+
+def test_features_name_columns_that_there_are(environment, task):
+    assert all(0 <= column < task.observation_size for column in environment.features.columns)
+
+
+def test_make_vector_leaves_ended_episodes_alone(environment, task):
+    vector = make_vector(environment, 2)
+    try:
+        assert vector.metadata["autoreset_mode"] is gym.vector.AutoresetMode.DISABLED
+        observations, infos = vector.reset(seed=0, options={"goal": goals_of(task, 2)})
+        assert observations.shape == (2, task.observation_size)
+        assert infos["success"].dtype == infos["is_success"].dtype == np.bool_
+    finally:
+        vector.close()
+
+
+def _run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_ids_need_no_import_of_ours():
+    ids = [environments.get(name).gym_id for name in NAMES]
+    seen = _run_python(
+        f"import gymnasium\nfor name in {ids}:\n"
+        "    env = gymnasium.make(f'pluralbench:{name}')\n    env.reset(seed=0)\n    print(env.spec.id)"
+    )
+    assert [line for line in seen.splitlines() if line.startswith("pluralbench/")] == ids
+
+
+def test_importing_the_environments_starts_nothing_heavy():
+    heavy = ("mujoco", "pybullet", "habitat_sim", "torch", "h5py", "matplotlib", "scipy", "PIL")
+    code = f"import pluralbench, sys; print([name for name in {heavy} if name in sys.modules])"
+    look_up = "from pluralbench.envs import environments; [environments.get(name) for name in environments]"
+    assert _run_python(code).strip() == _run_python(f"{look_up}; {code}").strip() == "[]"

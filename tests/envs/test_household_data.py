@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pluralbench.envs.environments import environments
-from pluralbench.envs.household.catalogue import PLACES, REARRANGE_OBJECTS
+from pluralbench.envs.household.catalogue import REARRANGE_OBJECTS
+from pluralbench.envs.household.flat import PLACES
 from pluralbench.envs.household.random_placement import CHAIN_LENGTH
 from pluralbench.envs.household.tidy import NUM_MISPLACED
 

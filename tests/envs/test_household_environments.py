@@ -14,8 +14,9 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import pluralbench.envs  # noqa: F401
 from pluralbench.envs.environments import environments
-from pluralbench.envs.household.catalogue import CONTAINERS, OBJECTS, PLACES
+from pluralbench.envs.household.catalogue import OBJECTS
 from pluralbench.envs.household.environment import ActionError
+from pluralbench.envs.household.flat import CONTAINERS, PLACES
 from pluralbench.envs.household.rearrange import HabitatRearrange
 from pluralbench.envs.household.simulator import resting_place
 from pluralbench.envs.household.tidy import NUM_MISPLACED, NUM_PLACED, HabitatTidy
@@ -61,7 +62,7 @@ def test_both_checkers_pass_without_a_warning(name):
 
 
 def greedy(env, observation) -> int:
-    """The best action for somebody who knows the user."""
+    """The best action for a robot that knows its user."""
     return int(env.task.utility(env.task.outcomes(observation), env.goal).argmax())
 
 

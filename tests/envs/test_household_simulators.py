@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import sys
 
@@ -9,8 +10,9 @@ import habitat_double
 import numpy as np
 import pytest
 
-from pluralbench.envs.household.catalogue import CONTAINERS, FURNITURE, OBJECTS, PLACES, RECEPTACLES
+from pluralbench.envs.household.catalogue import OBJECTS
 from pluralbench.envs.household.episodes import Episode, Pose, upright
+from pluralbench.envs.household.flat import CONTAINERS, FURNITURE, PLACES, RECEPTACLES
 from pluralbench.envs.household.floor_plan import ROBOT_RADIUS, furnished_floor_plan
 from pluralbench.envs.household.habitat_simulator import INSTALL_COMMAND, HabitatAssets, HabitatSimulator
 from pluralbench.envs.household.simulator import (
@@ -18,13 +20,13 @@ from pluralbench.envs.household.simulator import (
     HouseholdState,
     SimulatorError,
     SimulatorNotInstalledError,
-    habitat_installed,
-    make_simulator,
     resting_place,
 )
+from pluralbench.envs.household.simulator_choice import make_simulator
 
 NEEDS_HABITAT = pytest.mark.skipif(
-    not habitat_installed(), reason=f"habitat-sim is not installed; `{INSTALL_COMMAND}` installs it"
+    importlib.util.find_spec("habitat_sim") is None,
+    reason=f"habitat-sim is not installed; `{INSTALL_COMMAND}` installs it",
 )
 
 

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from pluralbench.envs.environments import environments
-from pluralbench.envs.household.catalogue import (
-    ATTRIBUTES,
-    CONTAINERS,
-    OBJECTS,
-    PLACES,
-    REARRANGE_OBJECTS,
-    attribute_table,
-)
+from pluralbench.envs.household.catalogue import ATTRIBUTES, OBJECTS, REARRANGE_OBJECTS, attribute_table
+from pluralbench.envs.household.flat import CONTAINERS, PLACES
 from pluralbench.envs.household.rearrange import RearrangeTask
 from pluralbench.envs.household.tidy import TidyTask
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask

@@ -56,21 +56,21 @@ def test_rewards_belong_to_the_state_that_was_reached(data):
 
 
 def test_episodes_end_on_arrival_or_at_their_time_limit():
-    data = collect(120_000, seed=0, settings=WaypointSettings(most_rest=0))
+    data = collect(120_000, seed=0, settings=WaypointSettings(max_rest=0))
     bounds = data.episode_bounds
     lengths = bounds[:, 1] - bounds[:, 0]
-    assert lengths.max() <= WaypointSettings().most_steps
+    assert lengths.max() <= WaypointSettings().max_steps
     last = data.next_observations[bounds[:, 1] - 1]
     at_point = np.linalg.norm(last[:, :2] - np.round(last[:, :2]), axis=1) < 0.1
     at_rest = np.linalg.norm(last[:, 2:], axis=1) < 0.5
     whole_maze = (np.arange(len(data)) % 2000 == 1999)[bounds[:, 1] - 1]
     arrived = at_point & at_rest
-    assert (arrived | whole_maze | (lengths == WaypointSettings().most_steps)).all()
+    assert (arrived | whole_maze | (lengths == WaypointSettings().max_steps)).all()
     assert 0.8 < arrived.mean() < 0.99
 
 
 def test_navigation_is_given_up_at_its_time_limit():
-    data = collect(20_000, seed=0, settings=WaypointSettings(most_rest=0, most_steps=50))
+    data = collect(20_000, seed=0, settings=WaypointSettings(max_rest=0, max_steps=50))
     bounds = data.episode_bounds
     lengths = bounds[:, 1] - bounds[:, 0]
     assert lengths.max() == 50
@@ -78,7 +78,7 @@ def test_navigation_is_given_up_at_its_time_limit():
 
 
 def test_reached_goals_are_held_for_a_while(data):
-    without = collect(120_000, seed=0, settings=WaypointSettings(most_rest=0))
+    without = collect(120_000, seed=0, settings=WaypointSettings(max_rest=0))
     shares = []
     for given in (data, without):
         near = np.linalg.norm(given.observations[:, :2] - np.round(given.observations[:, :2]), axis=1) < 0.2

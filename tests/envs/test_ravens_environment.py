@@ -13,6 +13,7 @@ from pluralbench.envs.ravens.arms import ArmError
 from pluralbench.envs.ravens.environment import RavensError, RavensManipulation, to_action, to_target
 from pluralbench.envs.ravens.pick_place_policy import pick_and_place
 from pluralbench.envs.ravens.vector_environment import RavensManipulationVector
+from pluralbench.errors import InputError
 
 GYM_ID = "pluralbench/RavensManipulation-v0"
 
@@ -270,19 +271,19 @@ def test_closing_ends_the_workers():
 
 
 def test_wrong_use_of_many_is_named(pair):
-    with pytest.raises(RavensError, match="at least 1"):
+    with pytest.raises(InputError, match="at least 1"):
         RavensManipulationVector(0)
-    with pytest.raises(RavensError, match="SAME_STEP"):
+    with pytest.raises(InputError, match="SAME_STEP"):
         RavensManipulationVector(1, autoreset_mode="SameStep")
     with pytest.raises(ArmError, match="known: panda, ur5"):
         RavensManipulationVector(2, arm="pand")
     with pytest.raises(GoalError, match="no zone at"):
         pair.reset(options={"goal": np.zeros((5, 2))})
-    with pytest.raises(RavensError, match="one goal or 5"):
+    with pytest.raises(GoalError, match="one goal or 5"):
         pair.reset(options={"goal": np.tile((0.5, 0.2), (3, 1))})
-    with pytest.raises(RavensError, match="as many seeds"):
+    with pytest.raises(InputError, match="as many seeds"):
         pair.reset(seed=[1, 2])
-    with pytest.raises(RavensError, match="reset_mask"):
+    with pytest.raises(InputError, match="reset_mask"):
         pair.reset(options={"reset_mask": [True]})
-    with pytest.raises(RavensError, match=r"\(5, 4\)"):
+    with pytest.raises(InputError, match=r"\(5, 4\)"):
         pair.step(np.zeros((4, 4)))

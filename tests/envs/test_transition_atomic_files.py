@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pluralbench.errors import InputError
 from pluralbench.files import DamagedFileError, replace_file, write_text
 from pluralbench.hdf5_files import (
     content_checksum,
@@ -123,7 +124,7 @@ def test_what_has_no_stable_bytes_is_refused(tmp_path):
 
 
 def test_a_readers_own_error_passes_through(tmp_path):
-    class OwnError(ValueError):
+    class OwnError(InputError):
         pass
 
     def read():

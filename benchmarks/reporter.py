@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pluralbench.envs.environments import Progress as Advance
+from pluralbench.progress import Progress as Advance
 
 FILE_WIDTH = 120
 """Columns of tables where output goes to a file."""
@@ -23,9 +23,9 @@ class Reporter:
         if not self.console.is_terminal:
             self.console.width = FILE_WIDTH
 
-    def say(self, text: str) -> None:
-        """One line."""
-        self.console.print(text)
+    def line(self, text: str) -> None:
+        """One line, as it is: brackets are no markup."""
+        self.console.print(text, markup=False)
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Advance]:
@@ -47,4 +47,4 @@ class Reporter:
                 bars.update(task, completed=done, total=total)
 
             yield advance
-        self.say(f"{title}: {time.perf_counter() - start:.1f} s")
+        self.line(f"{title}: {time.perf_counter() - start:.1f} s")

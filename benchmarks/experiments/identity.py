@@ -1,0 +1,125 @@
+"""What makes two runs the same experiment, so that one folder never holds two.
+
+The identity is all that a number depends on but the machine:
+
+    environment, its behaviour_version and source     settings of every stage, as used
+    learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
+    data       fingerprint of the transitions         answers  {seed: fingerprint of all answers}
+
+`source` is the checksum of a file outside this repository (`file.py:NAME`). Methods and seeds are no part of it: more
+of them may join, so learners, users and answers are compared where both sides have them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.envs import TransitionDataset
+from pluralbench.registry import file_of
+from pluralbench.reward_learning.learners import learners
+from pluralbench.settings import differences, merged
+
+BY_KEY = ("learners", "users", "answers")
+"""Parts of an identity that grow as methods and seeds join."""
+Identity = dict[str, Any]
+
+
+def planned_identity(plan: Plan) -> Identity:
+    """The identity as far as the plan alone decides it."""
+    found = {}
+    for method in plan.methods:
+        model = learners.get(method.learner)
+        source = _source(method.learner)
+        found[model.name] = {"settings": plan.settings_of(method.learner), "version": model.version, **source}
+    return {
+        "environment": {
+            "name": plan.environment.name,
+            "behaviour_version": plan.environment.behaviour_version,
+            **_source(plan.experiment.environment),
+        },
+        "settings": plan.settings(),
+        "learners": found,
+    }
+
+
+def _source(specification: str) -> dict[str, str]:
+    path = file_of(specification)
+    return {} if path is None else {"source": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def dataset_fingerprint(dataset: TransitionDataset) -> str:
+    """SHA-256 over every column."""
+    digest = hashlib.sha256()
+    for name in ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts"):
+        column = np.ascontiguousarray(getattr(dataset, name))
+        digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+        digest.update(column.data)
+    return digest.hexdigest()
+
+
+def digest(value: Any) -> str:
+    """A short text that equal JSON values share."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run_digest(identity: Identity, learner: str, method: str, seed: int) -> str:
+    """Of all that one method's run with one seed depends on."""
+    own = {part: identity[part].get(key) for part, key in (("users", str(seed)), ("answers", str(seed)))}
+    shared = {part: value for part, value in identity.items() if part not in BY_KEY}
+    return digest([shared, own, identity["learners"].get(learner), method, seed])
+
+
+def clashes(stored: Identity, new: Identity) -> list[str]:
+    """Where two identities contradict each other: names of settings, `iql.num_updates` for example."""
+    found = []
+    for part in (*stored, *(part for part in new if part not in stored)):
+        before, now = stored.get(part), new.get(part)
+        if before is None or now is None:
+            continue
+        if part in BY_KEY:
+            before, now = ({key: value[key] for key in value if key in other}
+                           for value, other in ((before, now), (now, before)))  # fmt: skip
+        found += [name.removeprefix("settings.") for name in differences(before, now, part)]
+    return found
+
+
+def joined(stored: Identity, new: Identity) -> Identity:
+    """Both together, once they do not clash."""
+    return merged(stored, new)
+
+
+def check_same(stored: Identity, new: Identity, folder: Path) -> None:
+    """Raises ExperimentError, saying what differs and what to do, unless `new` belongs into `folder`."""
+    names = clashes(stored, new)
+    if not names:
+        return
+    shown = ", ".join(_with_values(name, stored, new) for name in names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise ExperimentError(
+        f"{folder} holds another experiment: {shown}{more}; give this one a folder of its own with --suite NAME or "
+        f"--out DIR, or remove {folder}"
+    )
+
+
+def _with_values(name: str, stored: Identity, new: Identity) -> str:
+    before, now = (_value(identity, name) for identity in (stored, new))
+    short = all(isinstance(value, int | float | str | None) and len(str(value)) < 40 for value in (before, now))
+    return f"{name} (there {before}, here {now})" if short else name
+
+
+def _value(identity: Mapping[str, Any], name: str) -> Any:
+    for root in (identity, identity.get("settings", {})):
+        value: Any = root
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            return value
+    return None

@@ -1,0 +1,123 @@
+"""An experiment with everything that it names looked up, checked, and resolved to what is really used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
+from pluralbench.envs import Environment, MultiGoalTask, environments
+from pluralbench.iql.training import fastest_precision
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.preference_oracles.teacher_populations import with_teacher
+from pluralbench.preference_oracles.users import Population
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.learners import learners
+from pluralbench.settings import SettingsError, as_json, settings_from
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do; made by `make_plan`.
+
+    Attributes:
+        experiment: its settings as used: the precision is no longer `auto`.
+        environment: found by name.
+        task: what can be wanted there.
+        population: with the experiment's teacher, where it has one.
+        methods: in the experiment's order.
+        learner_settings: by the learner's specification, all its settings.
+        device: where networks live.
+    """
+
+    experiment: Experiment
+    environment: Environment
+    task: MultiGoalTask
+    population: Population
+    methods: tuple[Method, ...]
+    learner_settings: Mapping[str, Any]
+    device: str
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting of every stage that all methods and seeds share, as JSON values."""
+        values = as_json(self.experiment)
+        for name in ("methods", "seeds", "learner_settings"):
+            del values[name]
+        return {**values, "environment": self.environment.name, "population": self.population.name}
+
+    def settings_of(self, learner: str) -> dict[str, Any]:
+        """Every setting of one learner, as JSON values."""
+        return as_json(self.learner_settings[learner])
+
+
+def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
+    """Looks everything up before any work.
+
+    Raises:
+        UnknownNameError: a name that nothing goes by.
+        ExperimentError: settings that do not go together.
+        SettingsError: a setting of a learner that it does not have, or an impossible value.
+        PopulationError: the population does not suit the environment.
+    """
+    environment = environments.get(experiment.environment)
+    task = environment.make_task()
+    methods = tuple(Method.parse(method, experiment.policy) for method in experiment.methods)
+    names = [method.name for method in methods]
+    if len(set(names)) != len(names):
+        raise ExperimentError(f"a method is named twice: {' '.join(names)}")
+    for method in methods:
+        if method.policy == "greedy" and environment.outcomes is None:
+            raise ExperimentError(f"{environment.name} has no one-step outcome model: use --policy iql")
+    if experiment.dataset and not Path(experiment.dataset).expanduser().is_file():
+        raise ExperimentError(f"no file {experiment.dataset} to take the dataset from")
+    population = get_population(experiment.population)
+    if experiment.preferences.teacher is not None:
+        population = with_teacher(population, experiment.preferences.teacher)
+    population.train_users(task, 2, np.random.default_rng(0))
+    population.test_users(task, 1, np.random.default_rng(0))
+    iql = experiment.iql
+    if iql.precision == "auto":
+        iql = replace(iql, precision=fastest_precision(device))
+    if "maxmin" in {method.policy for method in methods} and iql.implementation == "reference":
+        raise ExperimentError("the policy maxmin has no reference implementation: use iql.implementation=fast")
+    used = tuple(dict.fromkeys(method.learner for method in methods))
+    return Plan(
+        replace(experiment, iql=iql),
+        environment,
+        task,
+        population,
+        methods,
+        {learner: _learner_settings(experiment, learner) for learner in _checked_learners(experiment, used)},
+        device,
+    )
+
+
+def _checked_learners(experiment: Experiment, used: tuple[str, ...]) -> tuple[str, ...]:
+    """The learners `used`; SettingsError for settings of a learner that there is not, or that none has."""
+    known = tuple(dict.fromkeys([*learners.names(), *used]))
+    for name, values in experiment.learner_settings.items():
+        if name == "*":
+            having = {field.name for learner in known for field in fields(learners.get(learner).settings_type)}
+            for key in values.keys() - having:
+                of_all = [f"learner_settings.*.{known_key}" for known_key in sorted(having)]
+                raise SettingsError(unknown_name("setting", f"learner_settings.*.{key}", of_all))
+        elif name not in known:
+            every = [f"learner_settings.{learner}" for learner in known]
+            raise SettingsError(unknown_name("learner with settings", f"learner_settings.{name}", every))
+        elif name not in used:
+            _learner_settings(experiment, name)  # checked although not used here
+    return used
+
+
+def _learner_settings(experiment: Experiment, learner: str) -> Any:
+    """A learner's settings: those given to every learner that has them, then its own."""
+    kind = learners.get(learner).settings_type
+    has = {field.name for field in fields(kind)}
+    shared = {key: value for key, value in experiment.learner_settings.get("*", {}).items() if key in has}
+    own = experiment.learner_settings.get(learner, {})
+    return settings_from(kind, {**shared, **own}, f"learner_settings.{learner}")

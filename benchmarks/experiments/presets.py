@@ -1,0 +1,97 @@
+"""The neutral presets, and the experiment of an environment at a preset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pluralbench.benchmarks.experiments.methods import ALL_METHODS, all_methods
+from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
+from pluralbench.envs import environments
+from pluralbench.envs.environments import Settings
+from pluralbench.preference_oracles.populations import get_population
+from pluralbench.registry import unknown_name
+from pluralbench.settings import as_json, merged, settings_from
+
+_METHODS = ("oracle", "btl", "vpl", "vpl+spo")
+
+NEUTRAL: dict[str, Settings] = {
+    # seconds, for tests
+    "smoke": {
+        "methods": _METHODS,
+        "seeds": (0,),
+        "num_transitions": 1_000,
+        "preferences": {"num_users": 64, "diagnostic_users_per_group": 8},
+        "learner_settings": {"*": {"num_updates": 20, "num_validations": 2}},
+        "relabel": {"num_latents": 32, "num_comparison_states": 32},
+        "iql": {"num_updates": 20, "batch_size": 32, "hidden_sizes": (32, 32)},
+        "evaluation": {"users_per_group": 1, "episodes": 2, "num_curve_points": 2, "curve_episodes": 1},
+    },
+    # minutes on two cores, shows the main effect
+    "quick": {
+        "methods": _METHODS,
+        "seeds": (0, 1),
+        "num_transitions": 100_000,
+        "preferences": {"num_users": 2_000},
+        "learner_settings": {"*": {"learning_rate": 3e-3, "schedule": "cosine"}},
+        "iql": {
+            "num_updates": 8_000,
+            "precision": "auto",
+            "normalize_rewards": True,
+            "temperature": 3.0,
+            "polyak": 0.02,
+            "learning_rate": 1e-3,
+            "schedule": "cosine",
+            "actor_average": 0.001,
+        },
+    },
+    # the papers' protocol, for one GPU
+    "paper": {
+        "methods": ALL_METHODS,
+        "seeds": (0, 1, 2, 3, 4),
+        "num_transitions": 1_000_000,
+        "preferences": {"num_users": 5_000, "diagnostic_users_per_group": 100},
+        "learner_settings": {"*": {"num_updates": 10_000, "batch_users": 256, "latent_size": 32}},
+        "relabel": {"num_latents": 4_096, "num_comparison_states": 1_000},
+        "iql": {"num_updates": 1_000_000},
+        "evaluation": {"users_per_group": 5, "episodes": 100, "num_curve_points": 10, "curve_episodes": 25},
+    },
+}
+PRESETS = tuple(NEUTRAL)
+
+
+def experiment_for(environment: str, preset: str, *changes: Settings) -> Experiment:
+    """The experiment of an environment at a preset.
+
+    What stands first is overridden by what follows: the neutral preset, what the environment is like (its features,
+    its actions, its default population), its own preset, what it has for the population, and `changes`.
+
+    Args:
+        environment: a name, or `file.py:NAME`.
+        preset: one of `PRESETS`.
+        *changes: nested settings, `{"population": "ten-goals", "iql": {"num_updates": 60}}` for example; `methods` may
+            be `("all",)`, and a `policy` goes before `methods` are looked at.
+
+    Raises:
+        UnknownNameError: no such environment or population.
+        ExperimentError: no such preset.
+        SettingsError: an unknown setting, or an impossible value; all are checked together.
+    """
+    if preset not in NEUTRAL:
+        raise ExperimentError(unknown_name("preset", preset, PRESETS))
+    found = environments.get(environment)
+    task = found.make_task()
+    own: dict[str, Any] = {
+        "environment": environment,
+        "population": found.default_population,
+        "policy": "greedy" if found.outcomes is not None else "iql",
+        "iql": {"features": as_json(found.features), "discrete_actions": task.discrete_actions},
+    }
+    base = merged(NEUTRAL[preset], own, found.presets.get(preset, {}))
+    chosen = merged(base, *changes)
+    if chosen["population"] != base["population"]:
+        name = get_population(str(chosen["population"])).name
+        base = merged(base, found.variants.get(name, {}).get(preset, {}))
+        chosen = merged(base, *changes)
+    if tuple(chosen["methods"]) in (("all",), ALL_METHODS):
+        chosen["methods"] = all_methods(chosen["policy"])
+    return settings_from(Experiment, chosen)

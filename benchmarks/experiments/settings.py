@@ -1,0 +1,138 @@
+"""An experiment as frozen settings: one environment, one population, several methods, several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pluralbench.errors import InputError
+from pluralbench.iql.maxmin_iql import GroupWeightSettings
+from pluralbench.iql.settings import IQLSettings
+from pluralbench.preference_oracles.queries import STRATEGIES
+from pluralbench.registry import unknown_name
+from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
+
+
+class ExperimentError(InputError):
+    """Settings that no experiment can be run with; the message says what would do."""
+
+
+def _at_least(minimum: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < minimum:
+            raise ExperimentError(f"{name} must be at least {minimum}, is {value}")
+
+
+@dataclass(frozen=True)
+class PreferenceSettings:
+    """Who is asked what."""
+
+    num_users: int = 512
+    """Train users."""
+    num_comparisons: int = 16
+    """Answers of each train user."""
+    segment_length: int = 1
+    """Steps in a segment."""
+    strategy: str = "random"
+    """How pairs of segments are chosen."""
+    teacher: str | None = None
+    """Replaces the population's own teachers."""
+    diagnostic_users_per_group: int = 32
+    """Test users of each group on whom the reward model is diagnosed."""
+    held_out_episodes: float = 0.1
+    """Share of the data's episodes about which only test users are asked."""
+
+    def __post_init__(self) -> None:
+        _at_least(2, num_users=self.num_users)
+        _at_least(
+            1,
+            num_comparisons=self.num_comparisons,
+            segment_length=self.segment_length,
+            diagnostic_users_per_group=self.diagnostic_users_per_group,
+        )
+        if not 0 < self.held_out_episodes < 1:
+            raise ExperimentError(f"held_out_episodes must lie between 0 and 1, is {self.held_out_episodes}")
+        if self.strategy not in STRATEGIES:
+            raise ExperimentError(unknown_name("strategy", self.strategy, STRATEGIES))
+
+
+@dataclass(frozen=True)
+class RelabelSettings:
+    """How learned rewards are written into the dataset."""
+
+    latents: str = "posterior"
+    """Where the latents come from under which the policy is trained: `posterior` of train users, or the `prior`."""
+    num_answers: int = 8
+    """Answers of each train user from which that posterior is inferred."""
+    num_latents: int = 512
+    """Latents drawn; each trajectory is given one of them."""
+    num_comparison_states: int = 256
+    """States of the dataset against which a scaling compares."""
+
+    def __post_init__(self) -> None:
+        _at_least(
+            1,
+            num_answers=self.num_answers,
+            num_latents=self.num_latents,
+            num_comparison_states=self.num_comparison_states,
+        )
+        if self.latents not in LATENT_DRAWS:
+            raise ExperimentError(unknown_name("way of drawing latents", self.latents, LATENT_DRAWS))
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How policies are judged."""
+
+    users_per_group: int = 2
+    """Test users of each group for whom the policy acts."""
+    num_answers: int = 8
+    """Answers by which a test user is known."""
+    episodes: int = 100
+    """Episodes for each of these users at the end of training."""
+    num_curve_points: int = 8
+    """Evaluations during training, the last one included."""
+    curve_episodes: int = 20
+    """Episodes for each user at every evaluation but the last."""
+
+    def __post_init__(self) -> None:
+        _at_least(1, **vars(self))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One environment, one population, several methods, several seeds."""
+
+    environment: str
+    """Environment by name, or `file.py:NAME`."""
+    population: str
+    """Population by name, or `file.py:Name`."""
+    methods: tuple[str, ...]
+    """Methods as `learner[+scaling][@policy]`."""
+    seeds: tuple[int, ...]
+    """Each draws its own users, answers, reward model and policy."""
+    num_transitions: int
+    """Size of the offline dataset."""
+    dataset: str = ""
+    """HDF5 file of transitions to learn from, D4RL's own included; empty for the behaviour policy's."""
+    data_seed: int = 0
+    """Seed of the offline dataset, which all seeds share."""
+    policy: str = "iql"
+    """How a policy is made of rewards where a method does not say: `iql`, or `greedy` where one step decides."""
+    preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
+    learner_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of each learner by its name; `*` are those of every learner that has them."""
+    relabel: RelabelSettings = field(default_factory=RelabelSettings)
+    iql: IQLSettings = field(default_factory=IQLSettings)
+    group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)
+    """How the policy `maxmin` weighs its groups."""
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def __post_init__(self) -> None:
+        _at_least(1, num_transitions=self.num_transitions)
+        _at_least(0, data_seed=self.data_seed, **{f"seed {seed}": seed for seed in self.seeds})
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ExperimentError(f"seeds must be at least 1, each another one; are {list(self.seeds)}")
+        if not self.methods:
+            raise ExperimentError("no method given; `list` shows the learners, scalings and policies")

@@ -1,0 +1,51 @@
+"""Sweeps: success as one thing varies. What varies where is the environments' own (`Environment.sweeps`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.envs import environments
+from pluralbench.envs.environments import Settings
+from pluralbench.registry import unknown_name
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One thing that varies, whatever the environment.
+
+    Attributes:
+        description: one line for the command's help.
+        x_label: what varies.
+        worst_group: also draw the success of the worst-off group.
+    """
+
+    description: str
+    x_label: str
+    worst_group: bool = False
+
+
+SWEEPS = {
+    "users": Sweep("success against the number of different users", "different users"),
+    "noise": Sweep("success against the share of flipped labels", "share of flipped labels"),
+    "minority": Sweep("success of a minority, one in two to one in eleven", "minority : majority", worst_group=True),
+}
+
+
+def sweep_points(name: str, environment: str | None) -> tuple[str, dict[str, Settings]]:
+    """The environment that a sweep runs in, and the settings of each of its points by the label on the axis.
+
+    Args:
+        name: one of `SWEEPS`.
+        environment: its name or specification; None for the first one that has this sweep.
+
+    Raises:
+        ExperimentError: the environment has no such sweep.
+    """
+    having = [known for known in environments if name in environments.get(known).sweeps]
+    if environment is None:
+        environment = having[0]
+    points = environments.get(environment).sweeps.get(name)
+    if not points:
+        raise ExperimentError(f"{name}: {unknown_name('environment with this sweep', environment, having)}")
+    return environment, dict(points)

@@ -1,0 +1,60 @@
+"""What made a number: command, commit, package versions, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "pybullet", "scipy", "h5py")
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """JSON values; `commit` is None where the package was installed without its repository."""
+    from pluralbench import __version__
+
+    return {
+        "command": " ".join(["pluralbench", *sys.argv[1:]]),
+        "commit": _git_commit(),
+        "packages": {"pluralbench": __version__, **{name: _version(name) for name in PACKAGES}},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
+        "device": device,
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this file lies in, `+changes` where Python files differ from it."""
+    source = Path(__file__).resolve().parents[1]
+    if not (source / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=source, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown processor"

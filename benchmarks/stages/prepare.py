@@ -1,0 +1,188 @@
+"""What every method is given alike: the dataset, the users of each seed, and their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pluralbench.benchmarks.experiments.identity import Identity, dataset_fingerprint, planned_identity
+from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.stages.session import Session
+from pluralbench.envs import MultiGoalTask, TransitionDataset
+from pluralbench.envs.collection import load_or_collect
+from pluralbench.envs.transition_files import load_transitions
+from pluralbench.preference_oracles.fingerprints import users_fingerprint
+from pluralbench.preference_oracles.labelling import collect_preferences
+from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.users import Users
+
+TARGET_PAIRS = 16
+"""Pairs of each test user on which a reward model is judged and that it never sees."""
+MIN_CONTEXT = 16
+"""Answers of each test user that may serve as context, at least."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The plan and the data that all seeds share.
+
+    Attributes:
+        plan: what is run.
+        dataset: N transitions.
+        train_episodes: about these the train users are asked.
+        held_out_episodes: about these only test users are.
+    """
+
+    plan: Plan
+    dataset: TransitionDataset
+    train_episodes: NDArray[np.int64]
+    held_out_episodes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SeedDraws:
+    """What one seed drew for every method alike: users, and what they answered.
+
+    Attributes:
+        seed: which.
+        train_users: who taught.
+        train: their answers about train episodes.
+        test_users: new users, those for whom policies act among them.
+        test: the test users' answers about held-out episodes.
+        acting: rows of `test_users` for whom policies act.
+    """
+
+    seed: int
+    train_users: Users
+    train: PreferenceDataset
+    test_users: Users
+    test: PreferenceDataset
+    acting: NDArray[np.int64]
+
+    @property
+    def goals(self) -> NDArray[np.float64]:
+        """(U, G) what the users want for whom policies act."""
+        return self.test_users.goals[self.acting]
+
+    @property
+    def first_of_each_group(self) -> NDArray[np.int64]:
+        """The place among the acting users of the first user of each group."""
+        _, first = np.unique(self.test_users.group_index[self.acting], return_index=True)
+        return first
+
+    def context(self, num_answers: int, rows: ArrayLike | None = None) -> PreferenceDataset:
+        """The first answers of the test users, or of those of some rows: what a model may know of them."""
+        users = self.test if rows is None else self.test.take_users(rows)
+        return users.take_queries(np.arange(num_answers))
+
+    def all_context(self) -> PreferenceDataset:
+        """All answers that may serve as context."""
+        return self.context(self.test.num_comparisons - TARGET_PAIRS)
+
+    def targets(self) -> PreferenceDataset:
+        """The test users' last answers, which no model ever sees."""
+        return self.test.take_queries(slice(self.test.num_comparisons - TARGET_PAIRS, None))
+
+
+def generator_for(seed: int, purpose: str) -> np.random.Generator:
+    """An independent stream for each seed and purpose."""
+    return np.random.default_rng([seed, *purpose.encode()])
+
+
+def prepare(plan: Plan, session: Session) -> Prepared:
+    """Loads or collects the dataset and holds some of its episodes out."""
+    experiment = plan.experiment
+    if experiment.dataset:
+        dataset = _read_dataset(Path(experiment.dataset).expanduser(), plan.task)
+    else:
+        with session.reporter.stage(f"{plan.environment.name}: data of the behaviour policy") as progress:
+            dataset = load_or_collect(
+                plan.environment,
+                experiment.num_transitions,
+                experiment.data_seed,
+                data_dir=session.data_dir,
+                progress=progress,
+            )
+    num_episodes = len(dataset.episode_bounds)
+    if num_episodes < 2:
+        raise ExperimentError(f"the dataset has {num_episodes} episode; two are needed to hold some out")
+    order = generator_for(experiment.data_seed, "held-out episodes").permutation(num_episodes)
+    num_held_out = min(max(1, round(experiment.preferences.held_out_episodes * num_episodes)), num_episodes - 1)
+    return Prepared(plan, dataset, np.sort(order[num_held_out:]), np.sort(order[:num_held_out]))
+
+
+def _read_dataset(path: Path, task: MultiGoalTask) -> TransitionDataset:
+    dataset = load_transitions(path)
+    sizes = dataset.observations.shape[1], dataset.actions.shape[1]
+    if sizes != (task.observation_size, task.action_size):
+        raise ExperimentError(
+            f"{path} holds observations and actions of sizes {sizes}; {task.name} has "
+            f"{(task.observation_size, task.action_size)}"
+        )
+    return dataset
+
+
+def draw_users(plan: Plan, seed: int) -> tuple[Users, Users]:
+    """One seed's train and test users."""
+    experiment = plan.experiment
+    per_group = max(experiment.preferences.diagnostic_users_per_group, experiment.evaluation.users_per_group)
+    train = plan.population.train_users(
+        plan.task, experiment.preferences.num_users, generator_for(seed, "train users")
+    )
+    return train, plan.population.test_users(plan.task, per_group, generator_for(seed, "held-out users"))
+
+
+def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:
+    """Draws one seed's train and test users and collects their answers."""
+    plan, settings = prepared.plan, prepared.plan.experiment.preferences
+    evaluation = plan.experiment.evaluation
+
+    def answers(users: Users, num_comparisons: int, episodes: NDArray[np.int64], purpose: str) -> PreferenceDataset:
+        return collect_preferences(
+            plan.task,
+            prepared.dataset,
+            users,
+            num_comparisons=num_comparisons,
+            segment_length=settings.segment_length,
+            seed=int(generator_for(seed, purpose).integers(2**31)),
+            episodes=episodes,
+            strategy=settings.strategy,
+            provenance={
+                "environment": plan.environment.name,
+                "population": plan.population.name,
+                "teacher": settings.teacher or "the population's",
+                "queries": purpose,
+            },
+        )
+
+    train_users, test_users = draw_users(plan, seed)
+    num_context = max(evaluation.num_answers, MIN_CONTEXT)
+    groups = np.unique(test_users.group_index)
+    acting = [np.flatnonzero(test_users.group_index == group)[: evaluation.users_per_group] for group in groups]
+    return SeedDraws(
+        seed,
+        train_users,
+        answers(train_users, settings.num_comparisons, prepared.train_episodes, "train answers"),
+        test_users,
+        answers(test_users, num_context + TARGET_PAIRS, prepared.held_out_episodes, "held-out answers"),
+        np.concatenate(acting),
+    )
+
+
+def identity_before_work(plan: Plan) -> Identity:
+    """The experiment's identity as far as it is known before any data is touched: settings, learners and users."""
+    users = {seed: [users_fingerprint(users) for users in draw_users(plan, seed)] for seed in plan.experiment.seeds}
+    return {**planned_identity(plan), "users": {str(seed): value for seed, value in users.items()}}
+
+
+def identity_of(prepared: Prepared, draws: list[SeedDraws]) -> Identity:
+    """The whole identity of what is about to be run."""
+    return {
+        **identity_before_work(prepared.plan),
+        "data": dataset_fingerprint(prepared.dataset),
+        "answers": {str(drawn.seed): [drawn.train.fingerprint, drawn.test.fingerprint] for drawn in draws},
+    }

@@ -1,0 +1,49 @@
+"""experiment.json: which experiment a folder holds; a run of another one is refused before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiments.identity import Identity, check_same, joined
+from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.stages.prepare import SeedDraws
+from pluralbench.files import write_json
+
+
+def check_folder(suite_folder: Path, environment: str, identity: Identity) -> None:
+    """Raises ExperimentError where the folder holds another experiment than this identity, or nobody can tell which."""
+    record = results.read_record(suite_folder, environment)
+    if record:
+        check_same(record.get("identity") or {}, identity, suite_folder / environment)
+        if "settings" not in record.get("identity", {}):
+            raise ExperimentError(f"{suite_folder} holds results without an identity: use --suite NAME or --out DIR")
+    elif (suite_folder / "success_rates.csv").exists():
+        rates = results.read_success_rates(suite_folder)
+        if any(rate.environment == environment for rate in rates):
+            raise ExperimentError(
+                f"{suite_folder} holds results of {environment} without an experiment.json that says which experiment "
+                "they are of: use --suite NAME or --out DIR"
+            )
+
+
+def write_record(suite_folder: Path, plan: Plan, draws: list[SeedDraws], identity: Identity) -> None:
+    """Notes the experiment, or joins this run's methods and seeds to those that are there."""
+    before = results.read_record(suite_folder, plan.environment.name)
+    methods = dict.fromkeys([*(method.name for method in plan.methods), *before.get("methods", [])])
+    users = draws[0].test_users
+    write_json(
+        suite_folder / plan.environment.name / "experiment.json",
+        {
+            "environment": plan.environment.name,
+            "population": plan.population.name,
+            "methods": list(methods),
+            "seeds": sorted({*before.get("seeds", []), *plan.experiment.seeds}),
+            "groups": [
+                {"name": name, "taught": taught}
+                for name, taught in zip(users.group_names, users.taught, strict=True)
+            ],
+            "identity": joined(before.get("identity", {}), identity),
+        },
+    )

@@ -1,0 +1,25 @@
+"""Where a run works and how it is told of: one object instead of five arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pluralbench.benchmarks.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Session:
+    """One start of the program.
+
+    Attributes:
+        folder: the suite's folder, in which results go.
+        resume: go on from what an interrupted run of the same experiment left there.
+        data_dir: where datasets are kept; the user's cache folder by default.
+        reporter: told of progress.
+    """
+
+    folder: Path
+    resume: bool = False
+    data_dir: Path | None = None
+    reporter: Reporter = field(default_factory=Reporter)

@@ -1,0 +1,46 @@
+"""The choice between the two household simulators, neither of which is imported before it is chosen."""
+
+from __future__ import annotations
+
+from pluralbench.envs.household.episodes import EMPTY_SCENE
+from pluralbench.envs.household.simulator import HouseholdSimulator, SimulatorError
+from pluralbench.registry import unknown_name
+
+SIMULATORS = ("auto", "pybullet", "habitat")
+
+
+def make_simulator(
+    name: str = "auto",
+    scene_id: str = EMPTY_SCENE,
+    scene_dataset_config: str = "default",
+    object_configs: str = "",
+    render: bool = False,
+) -> HouseholdSimulator:
+    """Starts a household simulator.
+
+    Args:
+        name: `pybullet`; `habitat`, which needs habitat-sim 0.3.3; or `auto`: habitat where files are given that only
+            habitat-sim opens, PyBullet otherwise.
+        scene_id: `NONE`, the flat of primitives, or a scene of `scene_dataset_config`.
+        scene_dataset_config: a file such as ReplicaCAD's `replicaCAD.scene_dataset_config.json`.
+        object_configs: folder with the configurations of the YCB objects; empty for objects of primitives.
+        render: whether `render` will be called; habitat-sim opens a renderer for it.
+
+    Raises:
+        SimulatorError: an unknown name, missing files, or files with PyBullet.
+        SimulatorNotInstalledError: habitat-sim is wanted and not installed.
+    """
+    if name not in SIMULATORS:
+        raise SimulatorError(unknown_name("simulator", name, list(SIMULATORS)))
+    needs_habitat = scene_id.upper() != EMPTY_SCENE or bool(object_configs)
+    if name == "habitat" or (name == "auto" and needs_habitat):
+        from pluralbench.envs.household.habitat_simulator import HabitatAssets, HabitatSimulator
+
+        return HabitatSimulator(HabitatAssets(scene_id, scene_dataset_config, object_configs), render=render)
+    if needs_habitat:
+        raise SimulatorError(
+            f"PyBullet has the flat of primitives alone, not {object_configs or scene_id!r}; use simulator='habitat'"
+        )
+    from pluralbench.envs.household.pybullet_simulator import PyBulletSimulator
+
+    return PyBulletSimulator()

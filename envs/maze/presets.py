@@ -1,0 +1,47 @@
+"""What the maze's experiments need beyond the neutral presets."""
+
+from __future__ import annotations
+
+from pluralbench.envs.environments import Settings
+
+# Walls make rewards jump within a cell: without sines of the position a network smooths them across the walls, and the
+# robot stops at the side of a wall behind which its user's goal lies. The step size is what it takes to tell the last
+# two cells of a dead end apart, about which only one question in two thousand is. Two goals may disagree on a tenth of
+# the questions only: at a KL weight of 1 their users share one latent, as telling them apart costs more than it pays.
+_REWARD: Settings = {
+    "features": {"sinusoid_columns": (0, 1), "wavelengths": (8.0, 4.0, 2.0)},
+    "learning_rate": 5e-3,
+    "schedule": "cosine",
+    "num_updates": 2_500,
+    "kl_weight": 0.1,
+}
+
+PRESETS: dict[str, Settings] = {
+    "smoke": {"num_transitions": 20_000, "preferences": {"num_comparisons": 16}},
+    "quick": {
+        "num_transitions": 3_000_000,
+        "preferences": {"num_users": 5_000},
+        "learner_settings": {"*": _REWARD},
+        # What makes IQL learn the maze in minutes instead of hours; docs/deviations.md lists each deviation.
+        "iql": {
+            "num_updates": 13_000,
+            "discount": 0.975,  # the utility is an optimal value already: looking further only adds noise
+            "n_step": 20,
+            "expectile": 0.8,
+            "temperature": 4.0,
+        },
+        "evaluation": {"users_per_group": 2, "episodes": 100},
+    },
+    "paper": {"num_transitions": 4_000_000},
+}
+
+# Ten goals share what two had to themselves: a tenth of the users and of the trajectories is about each of them.
+VARIANTS: dict[str, dict[str, Settings]] = {
+    "ten-goals": {
+        "quick": {
+            "preferences": {"num_users": 20_000},
+            "learner_settings": {"*": {"num_updates": 5_000}},
+            "iql": {"num_updates": 26_000},
+        }
+    }
+}
