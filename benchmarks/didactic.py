@@ -1,6 +1,6 @@
 """The didactic experiment: on a line, where everything can be seen, what does each learner make of disagreement?
 
-    python -m benchmarks didactic
+    pluralbench didactic
 
 Above, four groups of users who want four different places (after VPL's didactic experiment); below, DPL's own example,
 where outcomes above 0.8 are worth double or nothing. Rewards have no unit, so those of `btl` and `vpl` are shown as the
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from pluralbench.benchmarks.didactic_figure import draw_didactic
-from pluralbench.benchmarks.results import provenance, write_json
+from pluralbench.benchmarks.figures.didactic import draw_didactic
+from pluralbench.benchmarks.provenance import provenance
+from pluralbench.files import write_json
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
 from pluralbench.reward_learning import didactic
 from pluralbench.reward_learning.learners import make_learner
 from pluralbench.reward_learning.reward_model import RewardModel
 
-Progress = Callable[[int, int], None]
 Float = NDArray[np.float64]
 
 POINTS = np.linspace(0.0, 1.0, 201)
@@ -78,7 +78,7 @@ def run_didactic(
     progress: Progress | None = None,
     settings: DidacticSettings | None = None,
 ) -> dict[str, Any]:
-    """Runs both examples; writes `didactic.json`, `didactic.png` and `didactic.svg` into `out`.
+    """Runs both examples; writes `didactic.json`, `didactic.png` and `didactic.pdf` into `out`.
 
     Args:
         out: folder, made where it is missing.
@@ -102,7 +102,7 @@ def run_didactic(
         torch.set_num_threads(num_threads)
     summary = {
         **provenance(device),
-        "command": f"python -m benchmarks didactic --seed {seed}",
+        "command": f"pluralbench didactic --seed {seed}",
         "seed": seed,
         "settings": dataclasses.asdict(settings),
         "seconds": round(time.perf_counter() - start, 1),

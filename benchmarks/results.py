@@ -8,7 +8,7 @@ success_rates.csv                    one row per environment, population, method
 <env>/<method>/seed_<k>/
 config.json                          every setting, the git commit, package versions, machine
 metrics.csv                          long: stage,step,metric,value
-summary.json                         final success by user, last metrics of the policy, diagnostics of the reward, seconds
+summary.json                         final success by user, the policy's last metrics, the reward's diagnostics, seconds
 policy/                              safetensors + JSON, not committed
 <env>/reward_models/<learner>/seed_<k>/   likewise
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed`: what runs how fast on this machine.
+"""`pluralbench speed`: what runs how fast on this machine.
 
 Every row stands beside a baseline measured in the same process a moment before or after, so that the ratio means the
 same on any machine. Nothing here is asserted in a test: times are measured, not promised.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,25 @@ import numpy as np
 import torch
 from rich.table import Table
 
-import pluralbench.envs  # noqa: F401 (registers the environments)
-from pluralbench.benchmarks import results
-from pluralbench.benchmarks.evaluation import run_episodes
-from pluralbench.benchmarks.experiment import ExperimentError
-from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.experiments.presets import experiment_for
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.provenance import provenance
+from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.speed_iql import measure_updates
-from pluralbench.envs.environments import environments
+from pluralbench.benchmarks.stages.evaluate import run_episodes
+from pluralbench.envs import Environment, environments
+from pluralbench.envs.collection import collect
+from pluralbench.files import write_json
 from pluralbench.iql.settings import Precision
 from pluralbench.preference_oracles.labelling import collect_preferences
 from pluralbench.preference_oracles.populations import get_population
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.learners import make_learner
-from pluralbench.reward_learning.relabelling import draw_latents, relabel
+from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents, relabel
+
+DATA_SHARE = 8
+"""Data is timed on this fraction of what the quick preset has."""
+EPISODES = 100
 
 
 @dataclass(frozen=True)
@@ -76,53 +83,61 @@ def random_steps(env: gym.Env[Any, Any], num_steps: int) -> float:
     return rate
 
 
-def single_maze_rate() -> tuple[str, float]:
-    """Steps per second of one process of PointMaze_Large-v3, or of our own single environment where it is missing."""
-    try:
-        import gymnasium_robotics
-
-        gym.register_envs(gymnasium_robotics)
-        env, name = gym.make("PointMaze_Large-v3"), "one PointMaze_Large-v3"
-    except ImportError:
-        env, name = gym.make("pluralbench/MazeNavigation-v0"), "one MazeNavigation-v0"
-    return f"{name}, random actions", random_steps(env, 2_000)
-
-
-def maze_data(device: str) -> list[Speed]:
-    """Transitions of the waypoint policy per second, file not counted."""
-    collect = environments.get("maze").collect
-    collect(10_000, 0)  # threads and tables
-    name, baseline = single_maze_rate()
-    return [Speed("maze data", per_second(lambda: len(collect(400_000, 0)), 2), "steps/s", name, baseline)]
+def single_rate(environment: Environment) -> tuple[str, float]:
+    """Name and steps per second of one environment: the peer's where it is installed, else our own."""
+    num_steps = 2_000 if environment.max_parallel_episodes > 100 else 500
+    if environment.peer_gym_id is not None:
+        try:
+            rate = random_steps(gym.make(environment.peer_gym_id), num_steps)
+            return f"one {environment.peer_gym_id.rpartition(':')[2]}, random actions", rate
+        except ImportError:
+            pass
+    return "one single environment, random actions", random_steps(gym.make(environment.gym_id), num_steps)
 
 
-def maze_evaluation(device: str) -> list[Speed]:
-    """One evaluation: 2 users x 100 episodes x 2 seeds x 800 steps, a policy of 2 x 256 acting."""
-    environment = environments.get("maze")
-    goals = np.array([[7.0, 1.0, 1.0], [7.0, 10.0, 1.0]] * 2)
+def data_rows(environment: Environment, device: str) -> list[Speed]:
+    """Transitions of the behaviour policy per second, file not counted."""
+    num = experiment_for(environment.name, "quick").num_transitions // DATA_SHARE
+    collect(environment, 100, 0)  # threads and tables
+    name, baseline = single_rate(environment)
+    rate = per_second(lambda: len(collect(environment, num, 0)), 2)
+    return [Speed(f"{environment.name}: data of the behaviour policy", rate, "steps/s", name, baseline)]
+
+
+def evaluation_rows(environment: Environment, device: str) -> list[Speed]:
+    """One evaluation: 4 users x 100 episodes, a network of 2 x 256 units computed for every action."""
+    task = environment.make_task()
+    goals = task.sample_goals(4, np.random.default_rng(0))
     network = torch.nn.Sequential(
-        torch.nn.Linear(4, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
-        torch.nn.Linear(256, 2), torch.nn.Tanh(),
+        torch.nn.Linear(task.observation_size, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
+        torch.nn.Linear(256, task.action_size), torch.nn.Tanh(),
     ).to(device)  # fmt: skip
 
     @torch.no_grad()
     def act(observations: np.ndarray, jobs: np.ndarray) -> np.ndarray:
-        return np.asarray(network(torch.as_tensor(observations, device=device)).cpu().numpy())
+        out = network(torch.as_tensor(observations, device=device)).cpu()
+        return np.asarray(out.argmax(1) if task.discrete_actions else out)
 
     def work() -> int:
-        outcome = run_episodes(environment, act, goals, episodes=100, seed=0)
-        return int((outcome.mean_steps * 100).sum())
+        outcome = run_episodes(environment, act, goals, episodes=EPISODES, seed=0)
+        return int((outcome.mean_steps * EPISODES).sum())
 
-    name, baseline = single_maze_rate()
-    what = "maze evaluation, 400 episodes of 800 steps"
-    return [Speed(what, per_second(work), "steps/s", f"{name}, no policy", baseline)]
+    name, baseline = single_rate(environment)
+    what = f"{environment.name}: evaluation of a policy, {4 * EPISODES} episodes"
+    return [Speed(what, per_second(work, 2), "steps/s", f"{name}, no policy", baseline)]
+
+
+def reference_environment() -> Environment:
+    """Where labelling and relabelling are timed: the first environment of trajectories."""
+    found = (environments.get(name) for name in environments)
+    return next(environment for environment in found if environment.outcomes is None)
 
 
 def labelling(device: str) -> list[Speed]:
     """Answers per second of 50,000 users x 8; the baseline answers them one by one."""
-    environment = environments.get("maze")
-    task, dataset = environment.make_task(), environment.collect(50_000, 0)
-    users = get_population("two-goals").train_users(task, 50_000, np.random.default_rng(0))
+    environment = reference_environment()
+    task, dataset = environment.make_task(), collect(environment, 50_000, 0)
+    users = get_population(environment.default_population).train_users(task, 50_000, np.random.default_rng(0))
 
     def vectorised() -> int:
         return collect_preferences(task, dataset, users, 8, 1, seed=0).labels.size
@@ -142,28 +157,27 @@ def labelling(device: str) -> list[Speed]:
 
 def relabelling(device: str) -> list[Speed]:
     """Transitions per second for vpl+spo with 256 comparison states; the baseline goes trajectory by trajectory."""
-    environment = environments.get("maze")
-    task, dataset = environment.make_task(), environment.collect(200_000, 0)
-    users = get_population("two-goals").train_users(task, 64, np.random.default_rng(0))
+    environment = reference_environment()
+    task, dataset = environment.make_task(), collect(environment, 200_000, 0)
+    users = get_population(environment.default_population).train_users(task, 64, np.random.default_rng(0))
     preferences = collect_preferences(task, dataset, users, 16, 1, seed=0)
     model = make_learner("vpl", {"num_updates": 10}, device=device, task=task)
     model.fit(preferences, seed=0)
     latents, index = draw_latents(model.infer(preferences), dataset, torch.Generator().manual_seed(0), num_latents=512)
 
-    def vectorised() -> int:
-        relabel(dataset, model, latents, index, "spo", generator=torch.Generator().manual_seed(0))
-        return len(dataset)
+    states = draw_comparison_states(dataset, 256, torch.Generator().manual_seed(0)).to(device)
 
-    states = torch.as_tensor(dataset.next_observations[:256], device=device)
+    def vectorised() -> int:
+        relabel(dataset, model, latents, index, "spo", states)
+        return len(dataset)
 
     @torch.no_grad()
     def by_trajectory() -> int:
         done = 0
         for begin, end in dataset.episode_bounds[:40]:
             latent = latents[index[begin]][None]
-            compared = model.reward(states, latent.expand(256, -1))
-            own = model.reward(torch.as_tensor(dataset.next_observations[begin:end], device=device),
-                               latent.expand(int(end - begin), -1))  # fmt: skip
+            compared = model.reward(states, latent)
+            own = model.reward(torch.as_tensor(dataset.next_observations[begin:end], device=device), latent)
             (own[:, None] - compared).sigmoid().mean(1)
             done += int(end - begin)
         return done
@@ -182,43 +196,32 @@ def iql_updates(device: str) -> list[Speed]:
     for runs, precision in stacks:
         measured = measure_updates(runs=runs, precision=precision, device=device)
         what = f"IQL, {runs} seed{'s at once' if runs > 1 else ''}, batch 256, 2 x 256, {precision}"
-        rows.append(Speed(what, measured.ours, "updates/s", "plain eager PyTorch IQL, one seed", measured.baseline))
+        rows.append(Speed(what, measured.ours, "updates/s", "iql.reference, one seed", measured.baseline))
     return rows
 
 
-def ravens_steps(device: str) -> list[Speed]:
-    """Environment steps of one process."""
-    return [Speed("Ravens, one process", random_steps(gym.make("pluralbench/RavensManipulation-v0"), 500), "steps/s")]
-
-
-def household_placements(device: str) -> list[Speed]:
-    """Objects carried to a place and settled there by one process, each in an episode of its own."""
-    env = gym.make("pluralbench/HabitatRearrange-v0", simulator="pybullet")
-    return [Speed("household, one process", random_steps(env, 200), "placements/s")]
-
-
-ROWS: dict[str, Callable[[str], list[Speed]]] = {
-    "maze-data": maze_data,
-    "maze-evaluation": maze_evaluation,
-    "labelling": labelling,
-    "relabelling": relabelling,
-    "iql": iql_updates,
-    "ravens": ravens_steps,
-    "household": household_placements,
-}
+def rows_by_name() -> dict[str, Callable[[str], list[Speed]]]:
+    """What can be measured."""
+    rows: dict[str, Callable[[str], list[Speed]]] = {}
+    for name in environments:
+        environment = environments.get(name)
+        rows[f"{name}-data"] = partial(data_rows, environment)
+        rows[f"{name}-evaluation"] = partial(evaluation_rows, environment)
+    return {**rows, "labelling": labelling, "relabelling": relabelling, "iql": iql_updates}
 
 
 def run_speed(folder: Path, device: str, only: Sequence[str] | None = None) -> list[Speed]:
     """Measures the rows, prints them as a table and writes `speed.json`."""
+    rows = rows_by_name()
     for name in only or ():
-        if name not in ROWS:
-            raise ExperimentError(unknown_name("row", name, list(ROWS)))
+        if name not in rows:
+            raise ExperimentError(unknown_name("row", name, list(rows)))
     reporter = Reporter()
     speeds: list[Speed] = []
-    for name in only or ROWS:
+    for name in only or rows:
         with reporter.stage(name):
-            speeds += ROWS[name](device)
-    table = Table("what", "rate", "baseline", "its rate", "ratio", title=results.provenance(device)["machine"])
+            speeds += rows[name](device)
+    table = Table("what", "rate", "baseline", "its rate", "ratio", title=provenance(device)["machine"])
     for speed in speeds:
         table.add_row(
             speed.what,
@@ -228,8 +231,6 @@ def run_speed(folder: Path, device: str, only: Sequence[str] | None = None) -> l
             "" if speed.ratio is None else f"{speed.ratio:.1f}",
         )
     reporter.console.print(table)
-    rows = [{**asdict(speed), "ratio": speed.ratio} for speed in speeds]
-    results.write_json(
-        folder / "speed.json", {"rows": rows, "threads": torch.get_num_threads(), **results.provenance(device)}
-    )
+    measured = [{**asdict(speed), "ratio": speed.ratio} for speed in speeds]
+    write_json(folder / "speed.json", {"rows": measured, "threads": torch.get_num_threads(), **provenance(device)})
     return speeds

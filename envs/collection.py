@@ -70,9 +70,17 @@ def load_or_collect(
         except DatasetError as error:
             warnings.warn(f"collecting the data anew, since the cached file cannot be used: {error}", stacklevel=2)
     _check_writable(path.parent)
-    collect = environment.collect or partial(collect_random, environment)
-    save_transitions(_checked(collect(num_transitions, seed, progress), environment, num_transitions, path), path)
+    dataset = collect(environment, num_transitions, seed, progress)
+    save_transitions(_checked(dataset, environment, num_transitions, path), path)
     return load_transitions(path)  # what every later run gets, the metadata's lists and numbers included
+
+
+def collect(
+    environment: Environment, num_transitions: int, seed: int, progress: Progress | None = None
+) -> TransitionDataset:
+    """Data of the environment's behaviour policy, or of random actions where it has none; nothing is kept."""
+    behave = environment.collect or partial(collect_random, environment)
+    return behave(num_transitions, seed, progress)
 
 
 def _key(environment: Environment, num_transitions: int, seed: int) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Environment:
         outcomes: the one-step outcome model: observations (..., A, S) expected after each of A actions in observations
             (..., S); for environments whose policy may be one greedy step.
         max_parallel_episodes: how many sub-environments one batched evaluation may have.
+        peer_gym_id: another package's environment of the same kind, `module:id`, beside which `speed` times this one.
         reported_infos: numbers of the `info` of an episode's last step that are reported beside its success.
     """
 
@@ -65,7 +66,8 @@ class Environment:
     features: InputFeatures = field(default_factory=InputFeatures)
     state_grid: Callable[[], StateGrid] | None = None
     outcomes: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
-    max_parallel_episodes: int = 4096
+    max_parallel_episodes: int = 256
+    peer_gym_id: str | None = None
     reported_infos: tuple[str, ...] = ()
 
 

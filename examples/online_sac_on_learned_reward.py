@@ -19,9 +19,8 @@ import numpy as np
 from stable_baselines3 import SAC
 from stable_baselines3.common.evaluation import evaluate_policy
 
-import pluralbench.envs  # noqa: F401 (registers the environments)
-from pluralbench.benchmarks.reward_wrapper import LearnedReward
-from pluralbench.envs.environments import environments
+from pluralbench.benchmarks.learned_reward import LearnedReward
+from pluralbench.envs import environments
 from pluralbench.preference_oracles.labelling import collect_preferences
 from pluralbench.preference_oracles.populations import get_population
 from pluralbench.reward_learning.learners import make_learner
@@ -38,7 +37,7 @@ def personal_environment(seed: int, num_transitions: int, num_users: int, reward
     model = make_learner("vpl", {"num_updates": reward_updates}, task=task)
     model.fit(answers, seed=seed)
 
-    new_users = population.held_out_users(task, 1, generator)
+    new_users = population.test_users(task, 1, generator)
     few_answers = collect_preferences(task, data, new_users, num_comparisons=8, segment_length=1, seed=seed + 1)
     latent = model.infer(few_answers).mean[0]
     goal = few_answers.goals[0]

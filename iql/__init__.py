@@ -1,14 +1,17 @@
 """Implicit Q-learning from relabelled offline data: many seeds and methods at once, on CPU or GPU.
 
 `train(ReplayData.from_arrays(...), IQLSettings(...), seeds=[0, 1])` gives a `TrainingResult` whose `policy` acts for
-all runs at once (`act`) or for one user as a stable-baselines3 model does (`for_user(run, latent).predict`).
+all runs at once (`act`) or for one user as a stable-baselines3 model does (`for_user(run, latent).predict`). Start
+reading with `iql.reference`, the same algorithm without the speed. Settings are there without torch.
 """
 
-from pluralbench.iql.data import ReplayData
-from pluralbench.iql.maxmin_iql import GroupWeightSettings, MaxMinSettings, train_maxmin
-from pluralbench.iql.policy import Policy, UserPolicy
-from pluralbench.iql.settings import InputFeatures, IQLError, IQLSettings
-from pluralbench.iql.training import TrainingResult, train
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pluralbench.features import InputFeatures
+from pluralbench.iql.settings import GroupWeightSettings, IQLError, IQLSettings, MaxMinSettings
 
 __all__ = [
     "GroupWeightSettings",
@@ -23,3 +26,19 @@ __all__ = [
     "train",
     "train_maxmin",
 ]
+
+_PLACES = {
+    "Policy": "pluralbench.iql.policy",
+    "ReplayData": "pluralbench.iql.data",
+    "TrainingResult": "pluralbench.iql.training",
+    "UserPolicy": "pluralbench.iql.policy",
+    "train": "pluralbench.iql.training",
+    "train_maxmin": "pluralbench.iql.maxmin_iql",
+}
+"""Names that are imported, and torch with them, when they are first asked for; with where they are."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)

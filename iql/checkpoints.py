@@ -7,23 +7,22 @@ and renamed as a whole, so that a killed run leaves only complete ones.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load, save
 from torch import Tensor
 
 from pluralbench.iql.settings import IQLError
+from pluralbench.settings import differences
+from pluralbench.tensor_files import load_tensors, save_tensors
 
 FORMAT = "pluralbench-iql-checkpoint-1"
-KEPT = 2
+MAX_KEPT = 2
 _PREFIX = "update_"
 _log = logging.getLogger(__name__)
 
@@ -51,21 +50,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     final = folder / f"{_PREFIX}{checkpoint.step:09d}"
     beside = folder / f".{final.name}.part"
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    payload = save({name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()})
     words = {
         "format": FORMAT,
         "step": checkpoint.step,
-        "sha256": hashlib.sha256(payload).hexdigest(),
         "identity": checkpoint.identity,
-        "history": checkpoint.history,
+        "history": json.dumps(checkpoint.history),  # as text: metrics of a run that diverged are NaN, which JSON lacks
     }
-    _write(beside / "state.safetensors", payload)
-    _write(beside / "state.json", (json.dumps(words, indent=1) + "\n").encode())
+    save_tensors(beside, "state", checkpoint.tensors, words)
     if final.exists():  # the same step again, after a resume from an older checkpoint
         shutil.rmtree(final)
     beside.replace(final)
-    for old in _folders(folder)[:-KEPT]:
+    for old in _folders(folder)[:-MAX_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
@@ -75,19 +70,16 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     for path in reversed(_folders(folder)):
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             _log.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
     return None
 
 
 def check_identity(checkpoint: Checkpoint, identity: dict[str, Any], folder: Path) -> None:
     """Raises IQLError naming the first thing in which the stored run differs from this one."""
-    for key, value in json.loads(json.dumps(identity)).items():
-        stored = checkpoint.identity.get(key)
-        if stored == value:
-            continue
-        if isinstance(value, dict) and isinstance(stored, dict):
-            key = next((name for name in value if value[name] != stored.get(name)), key)
+    different = differences(identity, checkpoint.identity)
+    if different:
+        key = different[0].removeprefix("settings.")
         raise IQLError(f"cannot resume from {folder}: it holds a run with another {key}; use another folder")
 
 
@@ -96,17 +88,5 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
-    payload = (path / "state.safetensors").read_bytes()
-    words = json.loads((path / "state.json").read_text())
-    if words["format"] != FORMAT:
-        raise ValueError(f"format {words['format']!r} instead of {FORMAT!r}")
-    if hashlib.sha256(payload).hexdigest() != words["sha256"]:
-        raise ValueError("the tensors do not match their checksum")
-    return Checkpoint(words["step"], load(payload), words["identity"], words["history"])
-
-
-def _write(path: Path, payload: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
+    tensors, words = load_tensors(path, "state", FORMAT)
+    return Checkpoint(words["step"], tensors, words["identity"], json.loads(words["history"]))

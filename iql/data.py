@@ -112,7 +112,7 @@ class ReplayData:
         """The same data on another device."""
         return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
-    def with_standard_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
+    def with_normalized_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
         """The same data with every run's latents at mean 0 and greatest deviation 1; that mean and deviation.
 
         Both are (E, 1, Z), the deviation the same for all Z.
@@ -129,7 +129,7 @@ class ReplayData:
         std = std.expand_as(mean)
         return replace(self, latents=(self.latents - mean) / std), mean, std
 
-    def with_standard_rewards(self) -> ReplayData:
+    def with_normalized_rewards(self) -> ReplayData:
         """The same data with rewards of deviation 1, and of mean 0 where no transition is terminal.
 
         Without terminals a constant added to every reward adds the same to every value, so no policy changes; with

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pluralbench.iql import losses
-from pluralbench.iql.data import ReplayData, fold_rewards
-from pluralbench.iql.networks import FeatureMap, Stack, Workspace, initial_parameters, num_parameters
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.networks import Stack, Workspace, initial_parameters, num_parameters
+from pluralbench.iql.offline_learner import Batch, OfflineLearner, Rate
 from pluralbench.iql.settings import IQLError, IQLSettings
 
-Rate = float | Tensor
 
-
-class Batch(NamedTuple):
-    """What an update learns from; `Learner.fetch` gives it, for many updates at once with one more axis in front."""
-
-    pairs: Tensor
-    """(E, B, F + Z + A), inputs of the critics."""
-    after: Tensor
-    """(E, B, F + Z), inputs of the value networks at the state where the bootstrap is."""
-    rewards: Tensor
-    """(E, K, B), summed over n steps."""
-    discounts: Tensor
-    """(E, 1, B), of the bootstrap."""
-
-
-class Learner:
+class Learner(OfflineLearner):
     """E independent runs of IQL whose parameters, moments and batches lie side by side.
 
     One buffer (6E, P) holds, row by row, the two target critics of all runs, the two critics, the actors and the
@@ -52,26 +36,8 @@ class Learner:
         seeds: one per run; a run's numbers depend on its own seed only.
     """
 
-    rewards_axes = 2  # (E, N)
-
     def __init__(self, data: ReplayData, settings: IQLSettings, seeds: list[int]) -> None:
-        if len(seeds) != data.num_runs:
-            raise IQLError(f"the data hold {data.num_runs} runs, so {data.num_runs} seeds are needed, got {len(seeds)}")
-        if settings.discrete_actions and not _one_hot(data.actions):
-            raise IQLError("discrete_actions needs one-hot rows as actions")
-        if data.rewards.ndim != self.rewards_axes:
-            expected = "(E, N)" if self.rewards_axes == 2 else "(E, K, N)"
-            raise IQLError(f"{type(self).__name__} needs rewards {expected}, got {tuple(data.rewards.shape)}")
-        self.settings = settings
-        self.device = data.observations.device
-        self.num_runs = data.num_runs
-        self.num_groups = data.rewards.shape[1] if self.rewards_axes == 3 else 1
-        self.features = FeatureMap.fit(settings.features, data.observations)
-        self.latent_size = data.latent_size
-        self.action_size = data.actions.shape[1]
-        self._state_size = self.features.size + self.latent_size
-        self.widths = (self._state_size + self.action_size, *settings.hidden_sizes, self.action_size)
-        self._prepare_data(data)
+        super().__init__(data, settings, seeds)
         self._prepare_parameters(seeds)
         self._prepare_buffers()
 
@@ -99,13 +65,7 @@ class Learner:
 
     @torch.inference_mode()
     def update(self, batch: Batch, rate: Rate, actor_rate: Rate) -> None:
-        """One gradient update of every run.
-
-        Args:
-            batch: of every run, from `fetch`.
-            rate: Adam's step size for values and critics.
-            actor_rate: Adam's step size for the actor.
-        """
+        """One gradient update of every run."""
         settings = self.settings
         self._fill_inputs(batch)
         self._steps.add_(1)
@@ -123,7 +83,7 @@ class Learner:
         weights = losses.advantage_weights(self._advantages, settings.temperature, settings.advantage_clip)
         losses.td_targets(batch.rewards, batch.discounts, self._next_values, out=self._critic_targets)
         losses.critic_gradient(self._critic_outputs, self._critic_targets, out=self._critic_gradient)
-        self._write_actor_gradient(batch.pairs[..., self._state_size :], weights)
+        self._write_actor_gradient(batch.pairs[..., self.state_size :], weights)
         self._joint.backward(self._joint_inputs, self._joint_output_gradient, self._joint_work, self._joint_grad)
         if settings.schedule == "cosine-actor":
             self._adam(self._critic_rows, rate)
@@ -150,35 +110,6 @@ class Learner:
             rows["action_std"] = self._log_stds().exp().mean((1, 2))
         return {name: values.tolist() for name, values in rows.items()}
 
-    def rates(self, start: int, stop: int) -> list[tuple[float, float]]:
-        """Adam's step sizes (values and critics, actor) of the updates start to stop - 1."""
-        settings = self.settings
-        pairs = []
-        for step in range(start, stop):
-            decayed = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / settings.num_updates))
-            rate = decayed if settings.schedule == "cosine" else settings.learning_rate
-            pairs.append((rate, settings.learning_rate if settings.schedule == "constant" else decayed))
-        return pairs
-
-    def _prepare_data(self, data: ReplayData) -> None:
-        """Everything that a batch needs, in the shape in which it is fetched."""
-        settings = self.settings
-        folded = fold_rewards(data.rewards, data.terminals, data.timeouts, settings.n_step, settings.discount)
-        returns, bootstrap, discounts = folded
-        returns = returns.view(self.num_runs, self.num_groups, -1)
-        actions = data.actions
-        if not settings.discrete_actions:
-            actions = actions.clamp(-1 + settings.action_clip, 1 - settings.action_clip)
-        here, there = self.features(data.observations), self.features(data.next_observations)[bootstrap]
-        self._table = torch.cat([here, actions, there, discounts[:, None]], dim=1)  # (N, F + A + F + 1)
-        self._columns = [here.shape[1], actions.shape[1], there.shape[1], 1]
-        self._rewards = returns.mT.reshape(-1, self.num_groups)  # (E N, K)
-        self._latents = data.latents.flatten(0, 1)  # (E M, Z)
-        runs = torch.arange(self.num_runs, device=self.device)[:, None]
-        self._latent_rows = (data.latent_index + data.latents.shape[1] * runs).reshape(-1)  # (E N,)
-        self._run_offsets = len(data) * runs
-        self.num_transitions = len(data)
-
     def _prepare_parameters(self, seeds: list[int]) -> None:
         runs, each = self.num_runs, self.num_runs * self.num_groups
         size = num_parameters(self.widths) + self.action_size
@@ -189,7 +120,7 @@ class Learner:
         for run, seed in enumerate(seeds):
             generator = torch.Generator().manual_seed(seed)  # on the CPU: the same start on every device
             for net, block in enumerate(blocks):
-                inputs = self._state_size + (self.action_size if net < 2 else 0)
+                inputs = self.state_size + (self.action_size if net < 2 else 0)
                 for row in block.view(runs, -1, size)[run]:
                     drawn = initial_parameters(self.widths, inputs, generator)
                     row[: len(drawn)] = drawn.to(self.device)
@@ -249,7 +180,7 @@ class Learner:
     def _prepare_slots(self) -> None:
         """Where a batch goes in the inputs; every slot takes (E, 1, B, columns) by broadcasting."""
         runs, groups, batch, width = self.num_runs, self.num_groups, self.settings.batch_size, self.widths[0] + 1
-        states, each = self._state_size, runs * groups
+        states, each = self.state_size, runs * groups
         both = self._both_states.view(runs, groups, 2, batch, width)
         actors = self._inputs[4 * each : 4 * each + runs].view(runs, 1, batch, width)
         values = self._value_inputs.view(runs, groups, batch, width)
@@ -257,25 +188,10 @@ class Learner:
         self._slots_states = [slot[..., :states] for slot in (actors, values, both[:, :, 0])]
         self._slot_after = both[:, :, 1, :, :states]
 
-    @torch.inference_mode()
-    def fetch(self, indices: Tensor) -> Batch:
-        """The batches of transitions (..., E, B) int64, each run's own."""
-        shape, flat = indices.shape, (indices + self._run_offsets).view(-1)
-        rows = self._table.index_select(0, indices.view(-1)).view(*shape, -1)
-        here, actions, there, discounts = rows.split(self._columns, dim=-1)
-        latents = self._latents.index_select(0, self._latent_rows.index_select(0, flat)).view(*shape, -1)
-        rewards = self._rewards.index_select(0, flat).view(*shape, -1)
-        return Batch(
-            pairs=torch.cat([here, latents, actions], dim=-1),
-            after=torch.cat([there, latents], dim=-1),
-            rewards=rewards.mT.contiguous(),
-            discounts=discounts.mT.contiguous(),
-        )
-
     def _fill_inputs(self, batch: Batch) -> None:
         pairs = batch.pairs[:, None]
         self._slot_pairs.copy_(pairs)
-        states = pairs[..., : self._state_size]
+        states = pairs[..., : self.state_size]
         for slot in self._slots_states:
             slot.copy_(states)
         self._slot_after.copy_(batch.after[:, None])
@@ -318,7 +234,3 @@ class Learner:
             amsgrad=False,
             maximize=False,
         )
-
-
-def _one_hot(actions: Tensor) -> bool:
-    return bool(((actions == 0) | (actions == 1)).all() and (actions.sum(1) == 1).all())

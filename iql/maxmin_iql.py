@@ -15,55 +15,35 @@ sum_k lambda_k r_k, while V_k tells what group k gets out of that. The actor fol
 lambda moves multiplicatively towards the group whose fitted value at the starts of episodes is lowest. This vector form
 of the expectile regression is ours; the paper has no offline-RL variant.
 
-With mutually exclusive goals the best policy mixes: its mean action may then be nobody's. Act with
+With mutually exclusive goals the best policy mixes: its mean action may then serve no group. Act with
 `deterministic=False` where that matters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pluralbench.iql import losses
 from pluralbench.iql.data import ReplayData
-from pluralbench.iql.learner import Batch, Learner, Rate
+from pluralbench.iql.learner import Learner
 from pluralbench.iql.networks import Workspace
-from pluralbench.iql.settings import IQLError, IQLSettings
+from pluralbench.iql.offline_learner import Batch, Rate
+from pluralbench.iql.settings import GroupWeightSettings, MaxMinSettings
 from pluralbench.iql.training import TrainingResult, train
 
+__all__ = ["GroupWeightSettings", "MaxMinLearner", "MaxMinSettings", "train_maxmin"]
+
 _NUM_STARTS = 256
-
-
-@dataclass(frozen=True)
-class GroupWeightSettings:
-    """How the weights lambda over the groups move."""
-
-    rate: float = 0.003
-    """Change of log lambda per update for a group that is worse by the values' mean size."""
-    least: float = 0.001
-    """Least weight of a group, from which it can come back."""
-
-    def __post_init__(self) -> None:
-        if self.rate < 0 or not 0 <= self.least < 0.5:
-            raise IQLError("the group weights' rate must not be negative and their least must lie in [0, 0.5)")
-
-
-@dataclass(frozen=True)
-class MaxMinSettings(IQLSettings):
-    """Settings of IQL, and of the weights over the groups."""
-
-    group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)
-    """How they move."""
 
 
 class MaxMinLearner(Learner):
     """E runs of max-min IQL over K groups; the data's rewards are (E, K, N), on scales that can be compared."""
 
-    rewards_axes = 3
+    rewards_axes: ClassVar[int] = 3
 
     def __init__(self, data: ReplayData, settings: MaxMinSettings, seeds: list[int]) -> None:
         super().__init__(data, settings, seeds)
@@ -89,7 +69,7 @@ class MaxMinLearner(Learner):
         size = values.abs().mean(1, keepdim=True).clamp_min(1e-6)
         ahead = (values - values.mean(1, keepdim=True)) / size
         moved = self.group_weights * (-self._weight_settings.rate * ahead.clamp(-1, 1)).exp()
-        moved = (moved / moved.sum(1, keepdim=True)).clamp_min(self._weight_settings.least)
+        moved = (moved / moved.sum(1, keepdim=True)).clamp_min(self._weight_settings.min_weight)
         self.group_weights.copy_(moved / moved.sum(1, keepdim=True))
 
     def metrics(self) -> dict[str, list[float]]:
@@ -118,7 +98,7 @@ class MaxMinLearner(Learner):
         inputs[..., : self.features.size] = self.features(data.observations[starts])
         runs = torch.arange(self.num_runs, device=self.device)[:, None]
         latents = data.latents[runs, data.latent_index[:, starts].long()]  # (E, M, Z)
-        inputs[..., self.features.size : self._state_size] = latents[:, None]
+        inputs[..., self.features.size : self.state_size] = latents[:, None]
         return inputs.flatten(0, 1)
 
 

@@ -16,61 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from pluralbench.iql.settings import InputFeatures, IQLError, Precision
-
-
-class FeatureMap:
-    """Observations to network inputs: normalised columns and differences, then sines and cosines.
-
-    Attributes:
-        features: which columns.
-        mean, scale: (S + differences,), of the data; columns that never change get scale 1.
-    """
-
-    def __init__(self, features: InputFeatures, mean: Tensor, scale: Tensor) -> None:
-        self.features = features
-        self.mean = mean
-        self.scale = scale
-        device = mean.device
-        pairs = features.differences
-        self._minuend = torch.tensor([c for first, _ in pairs for c in first], dtype=torch.long, device=device)
-        self._subtrahend = torch.tensor([c for _, second in pairs for c in second], dtype=torch.long, device=device)
-        self._sinusoids = torch.tensor(features.sinusoid_columns, dtype=torch.long, device=device)
-        self._frequencies = 2 * math.pi / torch.tensor(features.wavelengths, dtype=torch.float32, device=device)
-        self.observation_size = len(mean) - len(self._minuend)
-        self.size = len(mean) + 2 * len(self._sinusoids) * len(self._frequencies)
-
-    @classmethod
-    def fit(cls, features: InputFeatures, observations: Tensor) -> FeatureMap:
-        """The map whose normalisation fits observations (N, S); IQLError for columns that they do not have."""
-        size = observations.shape[1]
-        used = [*features.sinusoid_columns, *(c for pair in features.differences for group in pair for c in group)]
-        for column in used:
-            if not 0 <= column < size:
-                raise IQLError(f"input features name column {column}; observations have columns 0 to {size - 1}")
-        num_differences = sum(len(first) for first, _ in features.differences)
-        blank = torch.zeros(size + num_differences, device=observations.device)
-        columns = cls(features, blank, torch.ones_like(blank))._columns(observations)
-        std, mean = torch.std_mean(columns.double(), dim=0, correction=0)
-        return cls(features, mean.float(), torch.where(std > 1e-6, std, 1.0).float())
-
-    def __call__(self, observations: Tensor) -> Tensor:
-        """Inputs (..., F) of observations (..., S)."""
-        normalised = (self._columns(observations) - self.mean) / self.scale
-        if not len(self._sinusoids):
-            return normalised
-        angles = (observations[..., self._sinusoids].unsqueeze(-1) * self._frequencies).flatten(-2)
-        return torch.cat([normalised, angles.sin(), angles.cos()], dim=-1)
-
-    def to(self, device: torch.device | str) -> FeatureMap:
-        """The same map on another device."""
-        return FeatureMap(self.features, self.mean.to(device), self.scale.to(device))
-
-    def _columns(self, observations: Tensor) -> Tensor:
-        if not len(self._minuend):
-            return observations
-        differences = observations[..., self._minuend] - observations[..., self._subtrahend]
-        return torch.cat([observations, differences], dim=-1)
+from pluralbench.iql.settings import Precision
 
 
 def num_parameters(widths: Sequence[int]) -> int:

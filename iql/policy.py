@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pluralbench.iql.networks import FeatureMap, Stack, num_parameters
-from pluralbench.iql.settings import InputFeatures, IQLError
+from pluralbench.feature_map import FeatureMap
+from pluralbench.features import InputFeatures
+from pluralbench.iql.networks import Stack, num_parameters
+from pluralbench.iql.settings import IQLError
+from pluralbench.settings import as_json, settings_from
+from pluralbench.tensor_files import load_tensors, save_tensors
 
 FORMAT = "pluralbench-iql-policy-1"
 
@@ -140,20 +140,27 @@ class Policy:
 
     def save(self, folder: Path | str) -> None:
         """Writes `policy.safetensors` and `policy.json` into `folder`."""
-        tensors = {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}
-        write_model(Path(folder), "policy", tensors, self._description())
+        save_tensors(Path(folder), "policy", self._tensors(), self._description())
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Policy:
-        """Reads what `save` wrote, without running code from it; IQLError where it is damaged or something else."""
-        tensors, description = read_model(Path(folder), "policy", FORMAT)
+        """Reads what `save` wrote, without running code from it.
+
+        Raises:
+            TensorFileError: a file is missing, damaged or something else.
+            IQLError: the two files do not fit each other.
+        """
+        tensors, description = load_tensors(Path(folder), "policy", FORMAT)
         return cls._from_parts(tensors, description, device)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}
 
     def _description(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "widths": list(self.widths),
-            "features": asdict(self.features.features),
+            "features": as_json(self.features.features),
             "latent_size": self.latent_size,
             "discrete": self.discrete,
             "log_std_bounds": list(self.log_std_bounds),
@@ -165,20 +172,28 @@ class Policy:
     ) -> Policy:
         try:
             widths = tuple(description["widths"])
-            tensors = {name: tensors[name].to(device) for name in ("actors", "mean", "scale")}
-            if tensors["actors"].shape[1] != num_parameters(widths) + widths[-1]:
+            actors, mean, scale = (tensors[name].to(device) for name in ("actors", "mean", "scale"))
+            if actors.shape[1] != num_parameters(widths) + widths[-1]:
                 raise IQLError("policy.safetensors does not fit the layer widths in policy.json")
-            features = FeatureMap(InputFeatures.from_dict(description["features"]), tensors["mean"], tensors["scale"])
+            columns = settings_from(InputFeatures, description["features"], "features")
+            size = len(mean) - sum(len(first) for first, _ in columns.differences)
+            features = FeatureMap(columns, size).to(device)
+            features.load_state_dict({"mean": mean, "scale": scale})
+            latent_size = description["latent_size"]
+            if features.size + latent_size + widths[-1] != widths[0]:
+                raise IQLError("the features in policy.json do not fit its layer widths")
             return cls(
-                tensors["actors"],
+                actors,
                 widths,
                 features,
-                description["latent_size"],
+                latent_size,
                 description["discrete"],
                 tuple(description["log_std_bounds"]),
             )
         except (KeyError, TypeError) as error:
             raise IQLError(f"policy.json or policy.safetensors lacks {error}") from error
+        except RuntimeError as error:  # of load_state_dict
+            raise IQLError("policy.safetensors does not fit the features in policy.json") from error
 
 
 class UserPolicy:
@@ -218,14 +233,13 @@ class UserPolicy:
 
     def save(self, folder: Path | str) -> None:
         """Writes `user_policy.safetensors` and `user_policy.json` into `folder`."""
-        policy = self.policy
-        tensors = {"actors": policy.actors, "mean": policy.features.mean, "scale": policy.features.scale}
-        write_model(Path(folder), "user_policy", {**tensors, "latent": self.latent}, policy._description())
+        tensors = {**self.policy._tensors(), "latent": self.latent}
+        save_tensors(Path(folder), "user_policy", tensors, self.policy._description())
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> UserPolicy:
-        """Reads what `save` wrote, without running code from it."""
-        tensors, description = read_model(Path(folder), "user_policy", FORMAT)
+        """Reads what `save` wrote, without running code from it; errors are those of `Policy.load`."""
+        tensors, description = load_tensors(Path(folder), "user_policy", FORMAT)
         if "latent" not in tensors:
             raise IQLError(f"{folder}: user_policy.safetensors holds no latent")
         return cls(Policy._from_parts(tensors, description, device), tensors["latent"])
@@ -241,31 +255,3 @@ def _given(generator: torch.Generator | None) -> torch.Generator:
     if generator is None:
         raise IQLError("a sampled action needs a generator")
     return generator
-
-
-def write_model(folder: Path, stem: str, tensors: Mapping[str, Tensor], description: dict[str, Any]) -> None:
-    """Writes `stem.safetensors` and `stem.json` into `folder`, each beside its place first and then renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, words = folder / f"{stem}.safetensors", folder / f"{stem}.json"
-    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, f"{weights}.part")
-    Path(f"{words}.part").write_text(json.dumps(description, indent=2) + "\n")
-    Path(f"{weights}.part").replace(weights)
-    Path(f"{words}.part").replace(words)
-
-
-def read_model(folder: Path, stem: str, file_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads what `write_model` wrote; IQLError names the file that is missing, damaged or of another format."""
-    weights, words = folder / f"{stem}.safetensors", folder / f"{stem}.json"
-    for path in (weights, words):
-        if not path.is_file():
-            raise IQLError(f"no file {path}")
-    try:
-        description = json.loads(words.read_text())
-        tensors = load_file(weights)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise IQLError(f"{words} is no JSON file: {error}") from error
-    except safetensors.SafetensorError as error:
-        raise IQLError(f"{weights} is damaged or no safetensors file: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != file_format:
-        raise IQLError(f"{words} describes something else; expected format {file_format!r}")
-    return tensors, description

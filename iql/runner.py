@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pluralbench.iql.data import draw_indices
-from pluralbench.iql.learner import Batch, Learner
+from pluralbench.iql.offline_learner import Batch, OfflineLearner
 
 CHUNK = 100
 """Updates whose batches are drawn and fetched at once; fixed, because a run's batches depend on it."""
@@ -27,10 +27,10 @@ class Runner:
     Args:
         learner: what is updated.
         seeds: of its runs.
-        graph: whether to capture on a GPU; without effect on a CPU.
+        graph: whether to capture on a GPU what can be captured; without effect on a CPU.
     """
 
-    def __init__(self, learner: Learner, seeds: list[int], graph: bool = True) -> None:
+    def __init__(self, learner: OfflineLearner, seeds: list[int], graph: bool = True) -> None:
         self._learner = learner
         self._seeds = seeds
         self._chunk = -1
@@ -38,7 +38,7 @@ class Runner:
         self._rates: list[tuple[float, float]] = []
         self._device_rates = torch.zeros(CHUNK, 2, device=learner.device)
         self._next = torch.zeros(1, dtype=torch.int64, device=learner.device)
-        self._wants_graph = graph and learner.device.type == "cuda"
+        self._wants_graph = graph and learner.capturable and learner.device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @property
@@ -67,7 +67,7 @@ class Runner:
         learner, first = self._learner, chunk * CHUNK
         batch, num = learner.settings.batch_size, learner.num_transitions
         fetched = learner.fetch(draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device))
-        self._rates = learner.rates(first, first + CHUNK)
+        self._rates = learner.settings.step_sizes(first, first + CHUNK)
         self._device_rates.copy_(torch.tensor(self._rates))
         if self._batches is None or self._graph is None:
             self._batches = fetched

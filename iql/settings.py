@@ -1,53 +1,22 @@
-"""Every choice of the IQL learner, and the error of all of `iql`."""
+"""Every choice of the IQL learner, and the error of all of `iql`; torch is not needed for either."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any, Literal, get_args
+
+from pluralbench.errors import InputError
+from pluralbench.features import InputFeatures
 
 Schedule = Literal["constant", "cosine-actor", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Implementation = Literal["fast", "reference"]
 
 
-class IQLError(ValueError):
+class IQLError(InputError):
     """Data, settings or files that the learner cannot work with; one line that says what would be right."""
-
-
-@dataclass(frozen=True)
-class InputFeatures:
-    """What a network sees of an observation besides its normalised columns.
-
-    Networks of this size learn sharp edges in a position slowly; sines and cosines of it, and differences such as
-    gripper to block, brought the oracle of the maze from 0.6 to 1.0 success in our trials.
-
-    Attributes:
-        sinusoid_columns: observation columns whose sine and cosine are appended.
-        wavelengths: of those sines and cosines, in the column's unit; every column gets every wavelength.
-        differences: pairs of column groups of equal length; ``(((0, 1, 2), (3, 4, 5)),)`` appends columns 0 to 2
-            minus columns 3 to 5.
-    """
-
-    sinusoid_columns: tuple[int, ...] = ()
-    wavelengths: tuple[float, ...] = ()
-    differences: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
-
-    def __post_init__(self) -> None:
-        if bool(self.sinusoid_columns) != bool(self.wavelengths):
-            raise IQLError("sinusoid_columns and wavelengths belong together: give both or neither")
-        if any(wavelength <= 0 for wavelength in self.wavelengths):
-            raise IQLError(f"wavelengths must be positive, are {self.wavelengths}")
-        for pair in self.differences:
-            if len(pair) != 2 or len(pair[0]) != len(pair[1]) or not pair[0]:
-                raise IQLError(f"a difference is two column groups of equal length, got {pair!r}")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> InputFeatures:
-        """The features that `dataclasses.asdict` wrote, read back from JSON's lists."""
-        return cls(
-            sinusoid_columns=tuple(values["sinusoid_columns"]),
-            wavelengths=tuple(values["wavelengths"]),
-            differences=tuple((tuple(first), tuple(second)) for first, second in values["differences"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +37,7 @@ class IQLSettings:
     """Largest advantage weight."""
     discount: float = 0.99
     """Discount per step."""
-    standard_rewards: bool = False
+    normalize_rewards: bool = False
     """Bring each run's rewards to deviation 1, and to mean 0 where nothing is terminal; temperatures then compare."""
     n_step: int = 1
     """Rewards summed before the bootstrap; 1 is the paper's."""
@@ -93,12 +62,16 @@ class IQLSettings:
     precision: Precision = "float32"
     """`bfloat16` multiplies the hidden layers in bfloat16 and sums in float32; everything else stays float32. `auto`
     takes it where the processor has instructions for it."""
+    implementation: Implementation = "fast"
+    """`fast` trains all runs in one set of stacked parameters; `reference` one run after the other, with autograd."""
 
     def __post_init__(self) -> None:
+        _check_finite(self)
         for name in ("num_updates", "batch_size", "n_step"):
-            if getattr(self, name) < 1:
-                raise IQLError(f"{name} must be at least 1, is {getattr(self, name)}")
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise IQLError(f"{name} must be at least 1, and whole, is {value}")
+        if not self.hidden_sizes or not all(isinstance(width, Integral) and width >= 1 for width in self.hidden_sizes):
             raise IQLError(f"hidden_sizes must be one or more positive widths, is {self.hidden_sizes}")
         if not 0 < self.expectile < 1:
             raise IQLError(f"expectile must lie between 0 and 1, is {self.expectile}")
@@ -107,21 +80,65 @@ class IQLSettings:
                 raise IQLError(f"{name} must lie in (0, 1], is {getattr(self, name)}")
         if not 0 <= self.actor_average <= 1:
             raise IQLError(f"actor_average must lie in [0, 1], is {self.actor_average}")
-        if self.learning_rate <= 0 or self.temperature < 0 or self.advantage_clip <= 0:
-            raise IQLError("learning_rate and advantage_clip must be positive, temperature not negative")
-        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in known:
-                raise IQLError(f"{name} must be one of {', '.join(known)}, is {getattr(self, name)!r}")
+        for name in ("learning_rate", "advantage_clip"):
+            if getattr(self, name) <= 0:
+                raise IQLError(f"{name} must be positive, is {getattr(self, name)}")
+        if self.temperature < 0:
+            raise IQLError(f"temperature must not be negative, is {self.temperature}")
+        if self.min_log_std >= self.max_log_std:
+            raise IQLError(f"min_log_std must be below max_log_std, got {self.min_log_std} and {self.max_log_std}")
+        if not 0 <= self.action_clip < 1:
+            raise IQLError(f"action_clip must lie in [0, 1), is {self.action_clip}")
+        choices = {"schedule": Schedule, "precision": Precision, "implementation": Implementation}
+        for name, known in choices.items():
+            if getattr(self, name) not in get_args(known):
+                raise IQLError(f"{name} must be one of {', '.join(get_args(known))}, is {getattr(self, name)!r}")
+        if self.implementation == "reference" and self.precision == "bfloat16":
+            raise IQLError("iql.implementation=reference is float32: set iql.precision to float32 or auto")
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> IQLSettings:
-        """The settings that `dataclasses.asdict` wrote, read back from JSON; unknown keys fail."""
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
-        if unknown:
-            raise IQLError(f"unknown IQL setting {unknown[0]!r} (known: {', '.join(f.name for f in fields(cls))})")
-        values = dict(values)
-        if "hidden_sizes" in values:
-            values["hidden_sizes"] = tuple(values["hidden_sizes"])
-        if isinstance(values.get("features"), dict):
-            values["features"] = InputFeatures.from_dict(values["features"])
-        return cls(**values)
+    def step_sizes(self, start: int, stop: int) -> list[tuple[float, float]]:
+        """Adam's step sizes (values and critics, actor) of the updates start to stop - 1."""
+        pairs = []
+        for step in range(start, stop):
+            decayed = self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.num_updates))
+            rate = decayed if self.schedule == "cosine" else self.learning_rate
+            pairs.append((rate, self.learning_rate if self.schedule == "constant" else decayed))
+        return pairs
+
+
+@dataclass(frozen=True)
+class GroupWeightSettings:
+    """How the weights lambda over the groups of `iql.maxmin_iql` move."""
+
+    rate: float = 0.003
+    """Change of log lambda per update for a group that is worse by the values' mean size."""
+    min_weight: float = 0.001
+    """Smallest weight of a group, from which it can come back."""
+
+    def __post_init__(self) -> None:
+        _check_finite(self)
+        if self.rate < 0:
+            raise IQLError(f"the group weights' rate must not be negative, is {self.rate}")
+        if not 0 <= self.min_weight < 0.5:
+            raise IQLError(f"the group weights' min_weight must lie in [0, 0.5), is {self.min_weight}")
+
+
+@dataclass(frozen=True)
+class MaxMinSettings(IQLSettings):
+    """Settings of IQL, and of the weights over the groups."""
+
+    group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)
+    """How they move."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.implementation == "reference":
+            raise IQLError("max-min IQL has no reference implementation: use iql.implementation=fast")
+
+
+def _check_finite(settings: Any) -> None:
+    """IQLError for the first setting that is NaN or infinite."""
+    for known in fields(settings):
+        value = getattr(settings, known.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise IQLError(f"{known.name} must be a finite number, is {value}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,17 @@ from pluralbench.iql.checkpoints import Checkpoint, check_identity, load_checkpo
 from pluralbench.iql.data import ReplayData
 from pluralbench.iql.learner import Learner
 from pluralbench.iql.networks import Stack
+from pluralbench.iql.offline_learner import OfflineLearner
 from pluralbench.iql.policy import Policy
+from pluralbench.iql.reference import ReferenceLearner
 from pluralbench.iql.runner import CHUNK, Runner
-from pluralbench.iql.settings import IQLError, IQLSettings, Precision
+from pluralbench.iql.settings import Implementation, IQLError, IQLSettings, Precision
+from pluralbench.progress import Progress
+from pluralbench.settings import as_json
 
-Progress = Callable[[int, int], None]
 Evaluate = Callable[[int, Policy], Any]
-_log = logging.getLogger(__name__)
+LEARNERS: Mapping[Implementation, type[OfflineLearner]] = {"fast": Learner, "reference": ReferenceLearner}
+"""What learns, by the setting `implementation`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ def train(
     checkpoint_folder: Path | None = None,
     checkpoint_every: int = 10_000,
     resume: bool = False,
-    learner_class: type[Learner] = Learner,
+    learner_class: type[OfflineLearner] | None = None,
 ) -> TrainingResult:
     """Trains E runs of IQL at once.
 
     Args:
         data: rewards and latents of E runs over shared transitions.
-        settings: shared by all runs.
+        settings: shared by all runs; `implementation` chooses what learns.
         seeds: E of them; a run's numbers depend on its own seed only, not on the runs beside it.
         device: where to train; the data are moved there.
         progress: called with (updates done, updates in all) now and then.
@@ -72,30 +75,24 @@ def train(
         checkpoint_every: updates between checkpoints.
         resume: go on from the newest whole checkpoint in that folder, where there is one. On the CPU the numbers are
             then bit for bit those of an undisturbed run with as many threads.
-        learner_class: what learns; `iql.maxmin_iql` has another.
+        learner_class: what learns, in place of the setting `implementation`; `iql.maxmin_iql` has another.
 
     Raises:
         IQLError: seeds and data disagree, or the folder holds a run of other settings, seeds or data.
     """
     seeds = [int(seed) for seed in seeds]
-    if any(seed < 0 for seed in seeds):
-        raise IQLError(f"seeds must not be negative, are {seeds}")
-    for name, every in (
-        ("log_every", log_every),
-        ("evaluate_every", evaluate_every),
-        ("checkpoint_every", checkpoint_every),
-    ):
-        if every is not None and every < 1:
-            raise IQLError(f"{name} must be at least 1, is {every}")
+    intervals = {"log_every": log_every, "evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
+    _check(seeds, intervals)
+    if checkpoint_folder is None:
+        del intervals["checkpoint_every"]
     if settings.precision == "auto":
-        settings = replace(settings, precision=fastest_precision(device))
-    standard, latent_mean, latent_std = data.to(device).with_standard_latents()
-    if settings.standard_rewards:
-        standard = standard.with_standard_rewards()
-    learner = learner_class(standard, settings, seeds)
-    identity = {"settings": asdict(settings), "seeds": seeds}
-    metrics: list[dict[str, Any]] = []
-    evaluations: list[dict[str, Any]] = []
+        settings = replace(settings, precision=fastest_precision(device, settings.implementation))
+    normalized, latent_mean, latent_std = data.to(device).with_normalized_latents()
+    if settings.normalize_rewards:
+        normalized = normalized.with_normalized_rewards()
+    learner = (learner_class or LEARNERS[settings.implementation])(normalized, settings, seeds)
+    identity: dict[str, Any] = {"settings": as_json(settings), "seeds": seeds}
+    history: dict[str, Any] = {"metrics": [], "evaluations": []}
     step = 0
     if checkpoint_folder is not None:
         identity["data"] = data.fingerprint()
@@ -103,47 +100,45 @@ def train(
         if stored is not None:
             check_identity(stored, identity, checkpoint_folder)
             learner.load_state(stored.tensors)
-            step = stored.step
-            metrics, evaluations = stored.history["metrics"], stored.history["evaluations"]
+            step, history = stored.step, stored.history
 
     total = settings.num_updates
     runner = Runner(learner, seeds)
     seconds, first = 0.0, step
     while step < total:
-        stop = min(_next(step, CHUNK), _next(step, log_every), total)
-        for every in (evaluate_every, checkpoint_every if checkpoint_folder else None):
-            stop = stop if every is None else min(stop, _next(step, every))
+        stop = min(total, *(_next(step, every) for every in (CHUNK, *intervals.values()) if every is not None))
         began = time.perf_counter()
         runner.run(step, stop)
         step = stop
         if step % log_every == 0 or step == total:
-            metrics.append({"step": step, **learner.metrics()})
+            history["metrics"].append({"step": step, **learner.metrics()})
         seconds += time.perf_counter() - began
         if on_evaluate is not None and (step == total or (evaluate_every and step % evaluate_every == 0)):
-            evaluations.append(
-                {"step": step, "value": on_evaluate(step, make_policy(learner, latent_mean, latent_std))}
-            )
+            value = on_evaluate(step, make_policy(learner, latent_mean, latent_std))
+            history["evaluations"].append({"step": step, "value": value})
         if checkpoint_folder is not None and (step % checkpoint_every == 0 or step == total):
-            history = {"metrics": metrics, "evaluations": evaluations}
             save_checkpoint(checkpoint_folder, Checkpoint(step, learner.state(), identity, history))
         if progress is not None:
             progress(step, total)
     speed = (step - first) / seconds if seconds else float("nan")
-    return TrainingResult(make_policy(learner, latent_mean, latent_std), metrics, evaluations, speed)
+    return TrainingResult(make_policy(learner, latent_mean, latent_std), **history, updates_per_second=speed)
 
 
-def fastest_precision(device: str | torch.device) -> Precision:
-    """`bfloat16` on a processor with AVX-512 BF16 or AMX; emulated, it would be slower than `float32`."""
-    if torch.device(device).type != "cpu":
+def fastest_precision(device: str | torch.device, implementation: Implementation = "fast") -> Precision:
+    """`bfloat16` on a processor with AVX-512 BF16 or AMX; emulated, it would be slower than `float32`.
+
+    The reference implementation has `float32` only.
+    """
+    if implementation == "reference" or torch.device(device).type != "cpu":
         return "float32"
     supported = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # PyTorch has no public name for either
     return "bfloat16" if any(getattr(torch.cpu, name, bool)() for name in supported) else "float32"
 
 
-def make_policy(learner: Learner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
-    """A copy of the actors as they are now, which takes latents as they came, not standardised.
+def make_policy(learner: OfflineLearner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
+    """A copy of the actors as they are now, which takes latents as they came, not normalised.
 
-    Their first layer takes over the standardisation: W (z - mean) / std = (W / std) z - (W / std) mean.
+    Their first layer takes over the normalisation: W (z - mean) / std = (W / std) z - (W / std) mean.
 
     Args:
         learner: whose actors.
@@ -159,6 +154,15 @@ def make_policy(learner: Learner, latent_mean: Tensor, latent_std: Tensor) -> Po
     stack.biases[0] -= latent_mean @ weights
     bounds = (settings.min_log_std, settings.max_log_std)
     return Policy(actors, learner.widths, learner.features, learner.latent_size, settings.discrete_actions, bounds)
+
+
+def _check(seeds: list[int], intervals: Mapping[str, int | None]) -> None:
+    """IQLError for a negative seed or an interval below 1."""
+    if any(seed < 0 for seed in seeds):
+        raise IQLError(f"seeds must not be negative, are {seeds}")
+    for name, every in intervals.items():
+        if every is not None and every < 1:
+            raise IQLError(f"{name} must be at least 1, is {every}")
 
 
 def _next(step: int, every: int) -> int:

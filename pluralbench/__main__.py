@@ -2,7 +2,7 @@
 
 import sys
 
-from pluralbench.benchmarks.cli import main
+from pluralbench.benchmarks.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

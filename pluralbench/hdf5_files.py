@@ -31,7 +31,7 @@ def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.Fil
 
     Args:
         path: where the file shall stand.
-        file_format: what it holds and in which version, `pluralbench transitions 1` say; readers compare it.
+        file_format: what it holds and in which version, for example `pluralbench transitions 1`; readers compare it.
     """
     with replace_file(path) as partial, h5py.File(partial, "w") as file:
         yield file
@@ -113,7 +113,7 @@ def content_checksum(file: h5py.File) -> str:
 
 
 def dataset_names(file: h5py.File) -> list[str]:
-    """The full names of all datasets in the file, `infos/goal` say, sorted."""
+    """The full names of all datasets in the file, for example `infos/goal`, sorted."""
     names: list[str] = []
     file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return sorted(names)

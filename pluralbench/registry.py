@@ -31,8 +31,8 @@ class Registry(Generic[T]):
     """Named things of one kind.
 
     Args:
-        kind: the word for one of them in messages, `population` say.
-        group: entry-point group that other packages use, `pluralbench.populations` say.
+        kind: the word for one of them in messages: `population`.
+        group: entry-point group that other packages use: `pluralbench.populations`.
         check: raises TypeError when a thing found in a file or a package is not of this kind.
     """
 
@@ -42,6 +42,8 @@ class Registry(Generic[T]):
         self._check = check
         self._entries: dict[str, T] = {}
         self._places: dict[str, str] = {}
+        self.descriptions: dict[str, str] = {}
+        """One line about each name that has one."""
 
     def register(self, name: str, thing: T) -> T:
         """Adds `thing` under `name`; raises ValueError when the name is taken."""
@@ -49,10 +51,11 @@ class Registry(Generic[T]):
         self._entries[name] = thing
         return thing
 
-    def register_lazily(self, name: str, place: str) -> None:
+    def register_lazily(self, name: str, place: str, description: str = "") -> None:
         """Adds what `place`, a ``module:attribute``, will be imported from when `get` is first asked for `name`."""
         self._claim(name)
         self._places[name] = place
+        self.descriptions[name] = description
 
     def _claim(self, name: str) -> None:
         if name in self._entries or name in self._places:

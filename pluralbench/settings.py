@@ -1,6 +1,6 @@
 """Settings: frozen dataclasses, made from mappings of JSON values or text, checked whole, and written back.
 
-A setting that nobody knows fails wherever it stands; so does a value of another type, NaN, and whatever the dataclass
+An unknown setting fails wherever it stands; so does a value of another type, NaN, and whatever the dataclass
 itself refuses in `__post_init__`. Pydantic converts the values: "1e5" is a whole number, a list is a tuple.
 """
 
@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 class SettingsError(InputError):
-    """A setting that nobody knows, or a value that it cannot have; the message names the setting."""
+    """An unknown setting, or a value that it cannot have; the message names the setting."""
 
 
 def settings_from(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
@@ -140,7 +140,7 @@ def from_assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[str]:
-    """The names of the values in which two nested mappings differ, `iql.num_updates` say."""
+    """The names of the values in which two nested mappings differ: `iql.num_updates` for example."""
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         keys = dict.fromkeys([*first, *second])
         absent = object()

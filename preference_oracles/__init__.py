@@ -5,22 +5,33 @@ For a population of your own:
     from pluralbench.preference_oracles import Group, GroupPopulation, Teacher
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pluralbench.preference_oracles.goal_populations import NamedGoals
 from pluralbench.preference_oracles.group_populations import Group, GroupPopulation
-from pluralbench.preference_oracles.labelling import collect_preferences, stream_preferences
 from pluralbench.preference_oracles.populations import get_population, populations
-from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 from pluralbench.preference_oracles.teacher_populations import with_teacher
-from pluralbench.preference_oracles.teachers import Teacher, get_teacher, teachers
+from pluralbench.preference_oracles.teachers import Teacher, TeacherError, get_teacher, teachers
 from pluralbench.preference_oracles.users import Population, PopulationError, User, Users
+
+if TYPE_CHECKING:
+    from pluralbench.preference_oracles.fingerprints import users_fingerprint
+    from pluralbench.preference_oracles.labelling import collect_preferences, stream_preferences
+    from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 __all__ = [
     "Group",
     "GroupPopulation",
+    "NamedGoals",
     "Population",
     "PopulationError",
     "PreferenceDataset",
     "PreferenceError",
     "Teacher",
+    "TeacherError",
     "User",
     "Users",
     "collect_preferences",
@@ -29,5 +40,21 @@ __all__ = [
     "populations",
     "stream_preferences",
     "teachers",
+    "users_fingerprint",
     "with_teacher",
 ]
+
+_PLACES = {
+    "collect_preferences": "pluralbench.preference_oracles.labelling",
+    "stream_preferences": "pluralbench.preference_oracles.labelling",
+    "PreferenceDataset": "pluralbench.preference_oracles.preferences",
+    "PreferenceError": "pluralbench.preference_oracles.preferences",
+    "users_fingerprint": "pluralbench.preference_oracles.fingerprints",
+}
+"""Names that are imported when they are first asked for, with where they are."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)

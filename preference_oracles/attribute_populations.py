@@ -14,7 +14,7 @@ from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
 from pluralbench.preference_oracles.users import PopulationError
 
 ATTRIBUTES = ("function", "material", "colour", "size", "fragility")
-"""What Habitat-Tidy's objects differ in; a goal is one weight for each."""
+"""What the things differ in that are sorted; a goal is one weight for each."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def sorters(attributes: Sequence[str], ratio: Sequence[float] = ()) -> tuple[Att
 
 
 def leaning_groups(concentration: float) -> tuple[AttributeGroup, ...]:
-    """One group of equal share for each attribute, who look at it most and at the others too, each in their own way."""
+    """One group of equal share for each attribute, who look mainly at it, each in their own way."""
     return tuple(
         AttributeGroup(
             f"mostly by {name}",

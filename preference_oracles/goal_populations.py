@@ -1,77 +1,106 @@
-"""Populations that suit every environment: their goals are ones that the environment itself knows."""
+"""Populations whose goals are those that the environment itself knows: its goal sets, or all of its goals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pluralbench.envs.maze.maps import TEN_GOALS
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
-from pluralbench.envs.ravens.task import ZONES
 from pluralbench.preference_oracles.group_populations import (
-    HELD_OUT_IDS_FROM,
+    TEST_IDS_FROM,
     Group,
     GroupPopulation,
     check_num_users,
+    check_shares,
     equal_shares,
-    held_out_generator,
-    held_out_index,
+    generator_for_test_users,
+    index_for_test_users,
+    unsuitable,
     user_ids,
 )
 from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
-from pluralbench.preference_oracles.users import PopulationError, Users
-
-FOUR_ZONES = tuple(ZONES["four-zones"].values())
-"""Centres (x, y) in metres of the table's zones; the first two are VPL's."""
-
-SORTERS = tuple(tuple(float(i == j) for j in range(5)) for i in range(5))
-"""Weights of users who sort by function, by material, and so on, and look at nothing else."""
+from pluralbench.preference_oracles.users import Users
 
 _DEFINITION_SEED = 0
 """Goals that are part of a population's definition are drawn with this seed: they are the same in every run."""
 _NUM_REFERENCE_GOALS = 4096
 _MAX_NAMED_GOALS = 16
-
-
-def well_known_goals(task: MultiGoalTask, num_goals: int, population: str) -> list[NDArray[np.float64]]:
-    """The first goals of the papers where the task has them, else different goals drawn once and for all.
-
-    Raises:
-        PopulationError: the task has fewer goals than that.
-    """
-    values: tuple[ArrayLike, ...]
-    for values in (TEN_GOALS[:num_goals], FOUR_ZONES[:num_goals], SORTERS[:num_goals]):
-        try:
-            return [np.asarray(task.goal(value), dtype=np.float64) for value in values]
-        except GoalError:
-            continue
-    drawn = task.sample_goals(_NUM_REFERENCE_GOALS, np.random.default_rng(_DEFINITION_SEED))
-    _, first = np.unique(drawn, axis=0, return_index=True)
-    if len(first) < num_goals:
-        raise PopulationError(
-            f"population {population!r} does not suit environment {task.name!r}: it needs {num_goals} different goals, "
-            f"of which there are {len(first)}"
-        )
-    return list(np.asarray(drawn, dtype=np.float64)[np.sort(first)[:num_goals]])
+_NUM_GOALS_WITHOUT_SETS = 2
 
 
 @dataclass(frozen=True)
-class WellKnownGoalsPopulation:
-    """Groups of equal share who want the first well-known goals of whatever environment they are taken to.
+class NamedGoals:
+    """One group for each goal of one of the environment's goal sets (`task.goal_sets`).
 
     Attributes:
         name: its name on the command line.
         description: one line: who they are, their shares, what is held out.
-        num_goals: how many goals.
-        with_opposites: for each goal add a group whose utility is one minus that group's.
-        teacher: how everybody answers.
+        goal_set: the name of the set.
+        shares: of the train users, in the order of the set's goals; only proportions matter, so that (1, 6) makes a
+            minority of one in seven. Empty for equal ones.
+        held_out_set: the name of a set whose goals are those of held-out groups.
+        teacher: how all users answer.
     """
 
     name: str
     description: str
-    num_goals: int
+    goal_set: str
+    shares: tuple[float, ...] = ()
+    held_out_set: str | None = None
+    teacher: Teacher = RATIONAL
+
+    def __post_init__(self) -> None:
+        if self.shares:
+            total = sum(self.shares)
+            check_shares(self.name, [share / total if total else 0.0 for share in self.shares])
+
+    def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
+        """`num_users` users, each of a group drawn by the shares."""
+        return self._groups(task).train_users(task, num_users, generator)
+
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+        """`users_per_group` new users of every group, held-out groups last."""
+        return self._groups(task).test_users(task, users_per_group, generator)
+
+    def _groups(self, task: MultiGoalTask) -> GroupPopulation:
+        sets = task.goal_sets
+        if self.goal_set not in sets or (self.held_out_set or self.goal_set) not in sets:
+            found = f"the goal sets {', '.join(sets)}" if sets else "no goal sets"
+            wanted = self.goal_set if self.held_out_set is None else f"{self.goal_set} and {self.held_out_set}"
+            raise unsuitable(self.name, task, f"it has {found}; {wanted} would be needed")
+        goals = sets[self.goal_set]
+        shares = self.shares or (1.0,) * len(goals)
+        if len(shares) != len(goals):
+            raise unsuitable(self.name, task, f"{len(shares)} shares for the {len(goals)} goals of {self.goal_set}")
+        groups = tuple(
+            Group(goal, share / sum(shares), teacher=self.teacher) for goal, share in zip(goals, shares, strict=True)
+        )
+        held_out = sets[self.held_out_set] if self.held_out_set else ()
+        return GroupPopulation(
+            self.name, self.description, groups, tuple(Group(goal, teacher=self.teacher) for goal in held_out)
+        )
+
+
+@dataclass(frozen=True)
+class WellKnownGoalsPopulation:
+    """Groups of equal share who want the first goals that stand for the environment, whichever environment it is.
+
+    These are the goals of its first goal set. Where it has none, or fewer goals there than are needed, they are
+    different goals drawn once and for all.
+
+    Attributes:
+        name: its name on the command line.
+        description: one line: who they are, their shares, what is held out.
+        num_goals: how many goals; None for all of the set, two where there is no set.
+        with_opposites: for each goal add a group whose utility is one minus that group's.
+        teacher: how all users answer.
+    """
+
+    name: str
+    description: str
+    num_goals: int | None = None
     with_opposites: bool = False
     teacher: Teacher = RATIONAL
 
@@ -79,9 +108,9 @@ class WellKnownGoalsPopulation:
         """`num_users` users, each of a group drawn with equal probabilities."""
         return self._groups(task).train_users(task, num_users, generator)
 
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every group; no group is held out."""
-        return self._groups(task).held_out_users(task, users_per_group, generator)
+        return self._groups(task).test_users(task, users_per_group, generator)
 
     def _groups(self, task: MultiGoalTask) -> GroupPopulation:
         goals = well_known_goals(task, self.num_goals, self.name)
@@ -89,26 +118,57 @@ class WellKnownGoalsPopulation:
             try:
                 goals += [np.asarray(task.opposite(goal), dtype=np.float64) for goal in goals]
             except GoalError as error:
-                raise PopulationError(
-                    f"population {self.name!r} does not suit environment {task.name!r}, "
-                    f"whose goals have no opposites: {error}"
-                ) from error
-        groups: tuple[Group, ...] = equal_shares(goals, self.teacher)
-        return GroupPopulation(self.name, self.description, groups)
+                raise unsuitable(self.name, task, f"its goals have no opposites ({error})") from error
+        return GroupPopulation(self.name, self.description, equal_shares(goals, self.teacher))
+
+
+def well_known_goals(task: MultiGoalTask, num_goals: int | None, population: str) -> list[NDArray[np.float64]]:
+    """The first goals of the task's first goal set, else different goals drawn once and for all.
+
+    Args:
+        task: whose goals.
+        num_goals: how many; None for all of the set, two where there is no set.
+        population: for messages.
+
+    Raises:
+        PopulationError: the task has fewer goals than that, or a set with a goal that is none.
+    """
+    known = next(iter(task.goal_sets.values()), ())
+    if len(known) >= (num_goals or 1):
+        try:
+            return [np.asarray(task.goal(value), dtype=np.float64) for value in known[:num_goals]]
+        except GoalError as error:
+            raise unsuitable(population, task, error) from error
+    needed = num_goals or _NUM_GOALS_WITHOUT_SETS
+    drawn = _sample_goals(task, _NUM_REFERENCE_GOALS, np.random.default_rng(_DEFINITION_SEED), population)
+    _, first = np.unique(drawn, axis=0, return_index=True)
+    if len(first) < needed:
+        raise unsuitable(population, task, f"it needs {needed} different goals, of which there are {len(first)}")
+    return list(drawn[np.sort(first)[:needed]])
+
+
+def _sample_goals(
+    task: MultiGoalTask, num_goals: int, generator: np.random.Generator, population: str
+) -> NDArray[np.float64]:
+    """The task's sampled goals (num_goals, G); PopulationError where it has neither goal sets nor a way to sample."""
+    try:
+        return np.asarray(task.sample_goals(num_goals, generator), dtype=np.float64)
+    except NotImplementedError as error:
+        raise unsuitable(population, task, error) from error
 
 
 @dataclass(frozen=True)
 class ContinuousGoalsPopulation:
-    """Everybody wants something of their own, drawn uniformly from everything that can be wanted.
+    """Every user wants something else, drawn uniformly from everything that can be wanted.
 
-    Nobody shares a goal, so success is reported by regions of the goals: each of the first two numbers of a goal below
-    or above its median (four regions of the maze, about as many users in each). Where an environment has only a few
-    goals, each is a group. Held-out users want things that no train user asked for, unless goals are so few.
+    No two users share a goal, so success is reported by regions of the goals: each of the first two numbers of a goal
+    below or above its median (four regions, about as many users in each). Where an environment has only a few goals,
+    each is a group. Test users want things that no train user asked for, unless goals are so few.
 
     Attributes:
         name: its name on the command line.
         description: one line: who they are, their shares, what is held out.
-        teacher: how everybody answers.
+        teacher: how all users answer.
     """
 
     name: str
@@ -118,15 +178,15 @@ class ContinuousGoalsPopulation:
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users with a newly drawn goal each."""
         check_num_users(num_users)
-        goals = np.asarray(task.sample_goals(num_users, generator), dtype=np.float64)
-        regions = _Regions.of(task)
+        goals = _sample_goals(task, num_users, generator, self.name)
+        regions = _Regions.of(task, self.name)
         return Users(user_ids(0, num_users), regions.names, regions.index(goals), goals, self.teacher)
 
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every region, with newly drawn goals."""
-        regions = _Regions.of(task)
-        index = held_out_index(len(regions.names), users_per_group)
-        generator = held_out_generator(generator)
+        regions = _Regions.of(task, self.name)
+        index = index_for_test_users(len(regions.names), users_per_group)
+        generator = generator_for_test_users(generator)
         kept: list[list[NDArray[np.float64]]] = [[] for _ in regions.names]
         while any(len(goals) < users_per_group for goals in kept):
             drawn = np.asarray(task.sample_goals(8 * users_per_group * len(kept), generator), dtype=np.float64)
@@ -134,7 +194,7 @@ class ContinuousGoalsPopulation:
                 if len(kept[region]) < users_per_group:
                     kept[region].append(goal)
         goals = np.concatenate([np.stack(of_region) for of_region in kept])
-        return Users(user_ids(HELD_OUT_IDS_FROM, len(index)), regions.names, index, goals, self.teacher)
+        return Users(user_ids(TEST_IDS_FROM, len(index)), regions.names, index, goals, self.teacher)
 
 
 @dataclass(frozen=True)
@@ -147,9 +207,9 @@ class _Regions:
     codes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, task: MultiGoalTask) -> _Regions:
-        drawn = task.sample_goals(_NUM_REFERENCE_GOALS, np.random.default_rng(_DEFINITION_SEED))
-        reference = np.asarray(drawn, dtype=np.float64)
+    def of(cls, task: MultiGoalTask, population: str) -> _Regions:
+        generator = np.random.default_rng(_DEFINITION_SEED)
+        reference = _sample_goals(task, _NUM_REFERENCE_GOALS, generator, population)
         different = np.unique(reference, axis=0)
         medians = np.asarray(np.median(reference[:, :2], axis=0), dtype=np.float64)
         if len(different) <= _MAX_NAMED_GOALS:

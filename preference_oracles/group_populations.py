@@ -1,4 +1,4 @@
-"""Populations made of groups: everybody in a group wants the same, or nearly."""
+"""Populations made of groups: all users of a group want the same, or nearly."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pluralbench.envs.multigoal import GoalError, MultiGoalTask
 from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
 from pluralbench.preference_oracles.users import PopulationError, Users
 
-HELD_OUT_IDS_FROM = 1_000_000_000
-"""Train users count from 0, held-out users from here, so that nobody is both."""
+TEST_IDS_FROM = 1_000_000_000
+"""Train users count from 0, test users from here, so that no user is both."""
 
 
 class UserGroup(Protocol):
@@ -44,7 +44,7 @@ class Group:
     """Users who want the same.
 
     Attributes:
-        goal: what they want, as the environment's `task.goal` takes it: (7, 1) for a cell of the maze.
+        goal: what they want, as the environment's `task.goal` takes it, for example (7, 1).
         share: their share of the train users; 0 in a held-out group.
         name: empty to call them by the environment's name of the goal.
         teacher: how they answer.
@@ -69,29 +69,19 @@ def equal_shares(goals: Sequence[ArrayLike], teacher: Teacher = RATIONAL) -> tup
     return tuple(Group(goal, 1 / len(goals), teacher=teacher) for goal in goals)
 
 
-def held_out(goals: Sequence[ArrayLike]) -> tuple[Group, ...]:
-    """One group without train users for each goal."""
-    return tuple(Group(goal) for goal in goals)
-
-
-def majority_and_minority(goals: Sequence[ArrayLike], ratio: Sequence[float]) -> tuple[Group, ...]:
-    """One group for each goal with shares in the given ratio: (1, 10) makes a minority of one in eleven."""
-    return tuple(Group(goal, part / sum(ratio)) for goal, part in zip(goals, ratio, strict=True))
-
-
 @dataclass(frozen=True)
 class GroupPopulation:
-    """Groups with fixed shares, and groups that only held-out users belong to.
+    """Groups with fixed shares, and held-out groups, which only test users belong to.
 
     Train users are drawn one by one, each into a group with the groups' shares as probabilities (so that counts are
-    multinomial and vary around the shares as they would in a sample of people). Held-out users come in equal numbers
-    from every group, since success is measured for each group by itself.
+    multinomial and vary around the shares as they would in a sample of people). Test users come in equal numbers from
+    every group, since success is measured for each group by itself.
 
     Attributes:
         name: its name on the command line.
         description: one line: who they are, their shares, what is held out.
         groups: the train groups; their shares sum to one.
-        held_out_groups: groups of held-out users only.
+        held_out_groups: groups of test users only; their names differ from those of the train groups.
     """
 
     name: str
@@ -107,34 +97,36 @@ class GroupPopulation:
         index = draw_groups([group.share for group in self.groups], num_users, generator)
         return self._users(task, self.groups, index, 0, generator)
 
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every train group, then of every held-out group."""
-        everyone = (*self.groups, *self.held_out_groups)
-        index = held_out_index(len(everyone), users_per_group)
-        return self._users(task, everyone, index, HELD_OUT_IDS_FROM, held_out_generator(generator))
+        groups = (*self.groups, *self.held_out_groups)
+        index = index_for_test_users(len(groups), users_per_group)
+        return self._users(task, groups, index, TEST_IDS_FROM, generator_for_test_users(generator))
 
     def _users(
         self,
         task: MultiGoalTask,
-        everyone: tuple[UserGroup, ...],
+        groups: tuple[UserGroup, ...],
         index: NDArray[np.int64],
         first_id: int,
         generator: np.random.Generator,
     ) -> Users:
         goals = np.empty((len(index), task.goal_size))
         try:
-            for i, group in enumerate(everyone):
+            for i, group in enumerate(groups):
                 rows = np.flatnonzero(index == i)
                 goals[rows] = group.draw(task, len(rows), generator)
-            names = [group.title(task) for group in everyone]
+            names = tuple(group.title(task) for group in groups)
         except GoalError as error:
             raise unsuitable(self.name, task, error) from error
+        check_names(self.name, names)
         return Users(
             ids=user_ids(first_id, len(index)),
-            group_names=group_names(self.name, names, len(self.groups)),
+            group_names=names,
             group_index=index,
             goals=goals,
-            teacher=stacked_teacher([group.teacher for group in everyone], index),
+            teacher=stacked_teacher([group.teacher for group in groups], index),
+            taught=tuple(i < len(self.groups) for i in range(len(groups))),
         )
 
 
@@ -158,9 +150,9 @@ def draw_groups(shares: Sequence[float], num_users: int, generator: np.random.Ge
 
 
 def check_num_users(num_users: int) -> None:
-    """Raises PopulationError unless at least one train user is asked for, and not so many that ids run out."""
-    if not 1 <= num_users <= HELD_OUT_IDS_FROM:
-        raise PopulationError(f"the number of users must be from 1 to {HELD_OUT_IDS_FROM}, is {num_users}")
+    """Raises PopulationError unless at least one user is asked for, and not so many that ids run out."""
+    if not 1 <= num_users <= TEST_IDS_FROM:
+        raise PopulationError(f"the number of users must be from 1 to {TEST_IDS_FROM}, is {num_users}")
 
 
 def expressed_goals(task: MultiGoalTask, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -176,23 +168,22 @@ def unsuitable(population: str, task: MultiGoalTask, reason: object) -> Populati
     return PopulationError(f"population {population!r} does not suit environment {task.name!r}: {text}")
 
 
-def group_names(population: str, names: list[str], num_train: int) -> tuple[str, ...]:
-    """The names, those from `num_train` on marked as held out; PopulationError where one repeats."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
+def check_names(population: str, names: Sequence[str]) -> None:
+    """Raises PopulationError where two groups, train or held-out ones, have the same name."""
+    repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise PopulationError(f"population {population!r} has several groups called {repeated[0]!r}: give them names")
-    return (*names[:num_train], *(f"held-out {name}" for name in names[num_train:]))
 
 
-def held_out_index(num_groups: int, users_per_group: int) -> NDArray[np.int64]:
+def index_for_test_users(num_groups: int, users_per_group: int) -> NDArray[np.int64]:
     """The groups of `users_per_group` users of each group, group after group."""
     check_num_users(users_per_group)
     return np.repeat(np.arange(num_groups), users_per_group)
 
 
-def held_out_generator(generator: np.random.Generator) -> np.random.Generator:
-    """A stream of its own for held-out users: who gives the same seed for both still gets other people."""
-    return np.random.default_rng([int(generator.integers(2**62)), HELD_OUT_IDS_FROM])
+def generator_for_test_users(generator: np.random.Generator) -> np.random.Generator:
+    """A stream of its own for test users: those who give the same seed for both still get other people."""
+    return np.random.default_rng([int(generator.integers(2**62)), TEST_IDS_FROM])
 
 
 def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What a preference dataset holds, in words: the text of `python -m benchmarks data inspect`."""
+"""What a preference dataset holds, in words: the text of `pluralbench data inspect`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
     """
     length = preferences.segment_length
     lines = [
-        f"users         {preferences.num_users} rows, {len(np.unique(preferences.user_ids))} different people",
+        f"users         {preferences.num_users} rows, {len(np.unique(preferences.user_ids))} different users",
         f"comparisons   {preferences.num_comparisons} per user",
         f"segments      {length} {'step' if length == 1 else 'steps'} of {preferences.observation_size} numbers",
         "",

@@ -6,7 +6,7 @@ spawned from the seed, so that answers do not depend on how many other chunks fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ from pluralbench.preference_oracles.queries import (
 from pluralbench.preference_oracles.teachers import Answers, Teacher
 from pluralbench.preference_oracles.thresholds import Thresholds, stack_thresholds
 from pluralbench.preference_oracles.users import Users
-
-Progress = Callable[[int, int], None]
+from pluralbench.progress import Progress
+from pluralbench.registry import unknown_name
 
 CHUNK_NUMBERS = 1 << 21
 """Observations' numbers in one chunk: about 8 MB of segments, small enough for the processor's cache to help."""
@@ -51,7 +51,7 @@ class Tally:
     answers: int = 0
     skipped: int = 0
     equal: int = 0
-    mistaken: int = 0
+    flipped: int = 0
     first: int = 0
 
     def add(self, answers: Answers) -> None:
@@ -60,17 +60,17 @@ class Tally:
         self.answers += answers.mask.size
         self.skipped += int((~answers.mask).sum())
         self.equal += int((answers.mask & ~decided).sum())
-        self.mistaken += int(answers.mistaken.sum())
+        self.flipped += int(answers.flipped.sum())
         self.first += int((answers.labels[decided] == 1).sum())
 
     def rates(self) -> dict[str, float]:
-        """Realised rates: skipped of all, equal of those answered, mistakes and `first preferred` of those decided."""
+        """Realised rates: skipped of all, equal of those answered, flips and `first preferred` of those decided."""
         given = self.answers - self.skipped
         decided = given - self.equal
         return {
             "skip": self.skipped / max(self.answers, 1),
             "equal": self.equal / max(given, 1),
-            "mistake": self.mistaken / max(decided, 1),
+            "flip": self.flipped / max(decided, 1),
             "first_preferred": self.first / max(decided, 1),
         }
 
@@ -152,9 +152,10 @@ def answer_queries(
     generator: np.random.Generator,
     thresholds: Thresholds | None = None,
 ) -> Answers:
-    """What users with `goals` (U, G) say of the pairs `segments` (U, K, 2, T, S); thresholds from `resolve_thresholds`.
+    """What users with `goals` (U, G) answer to the pairs `segments` (U, K, 2, T, S).
 
-    The label rests on the whole segment: utilities of all its steps, summed as the teacher sums them.
+    The label rests on the whole segment: utilities of all its steps, summed as the teacher sums them. Thresholds are
+    those of `resolve_thresholds`.
     """
     utilities = task.utility(segments, goals[:, None, None, None, :])  # (U, K, 2, T)
     return teacher.answer(utilities[:, :, 0], utilities[:, :, 1], generator, thresholds)
@@ -167,7 +168,7 @@ def resolve_thresholds(
     users: Users,
     generator: np.random.Generator,
 ) -> Thresholds | None:
-    """Each user's thresholds, from random pairs of segments out of the pool; None where nobody needs any.
+    """Each user's thresholds, from random pairs of segments out of the pool; None where no user needs any.
 
     The pairs stand for the data, so they are random whatever strategy chooses the queries.
     """
@@ -275,7 +276,7 @@ def _plan(
     if num_comparisons < 1:
         raise QueryError(f"each user answers at least 1 query, not {num_comparisons}")
     if strategy not in STRATEGIES:
-        raise QueryError(f"unknown strategy {strategy!r} (known: {', '.join(STRATEGIES)})")
+        raise QueryError(unknown_name("strategy", strategy, STRATEGIES))
     pool = segment_pool(dataset, segment_length, episodes)
     rated = None
     if strategy != "random" and len(users):

@@ -1,39 +1,27 @@
-"""The populations by name, and the one from which most of them are made: groups of users who want the same.
+"""The populations by name.
 
-Your own population is fifteen lines in a file of yours, `--population path/to/file.py:Name`: a `GroupPopulation`, a
-function that returns one, or any class with the methods of `users.Population`.
+A population of your own is fifteen lines in a file outside this repository, `--population path/to/file.py:Name`: a
+`GroupPopulation`, a function that returns one, or any class with the methods of `users.Population`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pluralbench.envs.maze.maps import HELD_OUT_GOALS, TEN_GOALS, TWO_GOALS
-from pluralbench.preference_oracles.attribute_populations import (
-    ATTRIBUTES,
-    AttributeGroup,
-    leaning_groups,
-    sorters,
-)
+from pluralbench.preference_oracles.attribute_populations import ATTRIBUTES, AttributeGroup, leaning_groups, sorters
 from pluralbench.preference_oracles.goal_populations import (
-    FOUR_ZONES,
     ContinuousGoalsPopulation,
+    NamedGoals,
     WellKnownGoalsPopulation,
 )
-from pluralbench.preference_oracles.group_populations import (
-    GroupPopulation,
-    equal_shares,
-    held_out,
-    majority_and_minority,
-)
-from pluralbench.preference_oracles.ranking_populations import (
-    RankingGroup,
-    ordered_rankings,
-    ranking_population,
-)
-from pluralbench.preference_oracles.teacher_populations import TaughtPopulation, mixed_teachers
+from pluralbench.preference_oracles.group_populations import GroupPopulation
+from pluralbench.preference_oracles.ranking_populations import RankingGroup, ordered_rankings, ranking_population
+from pluralbench.preference_oracles.teacher_populations import PopulationWithTeachers, mixed_teachers
 from pluralbench.preference_oracles.users import Population, PopulationError
 from pluralbench.registry import Registry
+
+RATIOS = (6, 10)
+"""Users of the majority for each one of the minority, in the populations with a minority."""
 
 
 def _check(thing: object) -> None:
@@ -53,10 +41,7 @@ def get_population(specification: str) -> Population:
         UnknownNameError: nothing goes by this name; the message offers the nearest.
         PopulationError: what goes by it is no population.
     """
-    try:
-        thing = populations.get(specification)
-    except TypeError as error:
-        raise PopulationError(str(error)) from error
+    thing = populations.get(specification)
     if not isinstance(thing, type) and isinstance(thing, Population):
         return thing
     try:
@@ -64,7 +49,7 @@ def get_population(specification: str) -> Population:
     except TypeError as error:
         raise PopulationError(f"{specification} cannot be made without arguments: {error}") from error
     if isinstance(made, type) or not isinstance(made, Population):
-        missing = [n for n in ("name", "description", "train_users", "held_out_users") if not hasattr(made, n)]
+        missing = [n for n in ("name", "description", "train_users", "test_users") if not hasattr(made, n)]
         raise PopulationError(f"{specification} is no population: a {type(made).__name__} has no {', '.join(missing)}")
     return made
 
@@ -74,48 +59,35 @@ def _register(*given: Population) -> None:
         populations.register(population.name, population)
 
 
-_ZONES = FOUR_ZONES[:2]
-
-# the maze
+# goals that the environment knows by name
+for _set in ("two-goals", "two-zones"):
+    _register(
+        NamedGoals(_set, f"two groups of equal share, one for each goal of the set {_set}", _set),
+        *(
+            NamedGoals(
+                f"{_set}-1-{many}",
+                f"the groups of {_set} in the ratio 1:{many}; those who want the first goal are the minority",
+                _set,
+                (1, many),
+            )
+            for many in RATIOS
+        ),
+    )
 _register(
-    GroupPopulation(
-        "two-goals", "two groups of equal share who want cells (7, 1) and (7, 10)", equal_shares(TWO_GOALS)
-    ),
-    GroupPopulation(
-        "two-goals-1-6",
-        "the groups of two-goals in the ratio 1:6; those who want (7, 1) are the minority",
-        majority_and_minority(TWO_GOALS, (1, 6)),
-    ),
-    GroupPopulation(
-        "two-goals-1-10",
-        "the groups of two-goals in the ratio 1:10; those who want (7, 1) are the minority",
-        majority_and_minority(TWO_GOALS, (1, 10)),
-    ),
-    GroupPopulation(
+    NamedGoals(
         "ten-goals",
-        "ten groups of equal share, one for each of ten cells; five further cells are wanted by held-out users only",
-        equal_shares(TEN_GOALS),
-        held_out(HELD_OUT_GOALS),
+        "ten groups of equal share, one for each goal of the set ten-goals; held-out groups want the held-out goals",
+        "ten-goals",
+        held_out_set="held-out-goals",
+    ),
+    NamedGoals("four-zones", "four groups of equal share, one for each goal of the set four-zones", "four-zones"),
+    WellKnownGoalsPopulation(
+        "named-goals",
+        "one group of equal share for each goal of the environment's first goal set, or for two goals if it has none",
     ),
 )
 
-# the table
-_register(
-    GroupPopulation("two-zones", "two groups of equal share who want the block left and right", equal_shares(_ZONES)),
-    GroupPopulation(
-        "two-zones-1-6",
-        "the groups of two-zones in the ratio 1:6; those who want the block left are the minority",
-        majority_and_minority(_ZONES, (1, 6)),
-    ),
-    GroupPopulation(
-        "two-zones-1-10",
-        "the groups of two-zones in the ratio 1:10; those who want the block left are the minority",
-        majority_and_minority(_ZONES, (1, 10)),
-    ),
-    GroupPopulation("four-zones", "four groups of equal share, one for each of four zones", equal_shares(FOUR_ZONES)),
-)
-
-# the household
+# rankings of places
 _register(
     *(ranking_population(num_rankings) for num_rankings in (5, 10, 20, 50)),
     ranking_population(100, num_held_out=20),
@@ -127,6 +99,10 @@ _register(
             for centre, share in zip(ordered_rankings()[:3], (0.6, 0.3, 0.1), strict=True)
         ),
     ),
+)
+
+# weights of attributes
+_register(
     GroupPopulation(
         "function-or-material",
         "two groups of equal share: one sorts by function, one by material",
@@ -138,7 +114,7 @@ _register(
             f"the groups of function-or-material in the ratio 1:{many}; those who sort by function are the minority",
             sorters(("function", "material"), (1, many)),
         )
-        for many in (6, 10)
+        for many in RATIOS
     ),
     GroupPopulation(
         "five-attributes",
@@ -147,15 +123,15 @@ _register(
     ),
     GroupPopulation(
         "weighted-attributes",
-        "everybody weighs five attributes in their own way, each of five groups mostly one; held out: all about alike",
+        "all users weigh five attributes in their own way, each of five groups mainly one; held out: all about alike",
         leaning_groups(concentration=10.0),
         (AttributeGroup("by all alike", (0.2,) * len(ATTRIBUTES), concentration=50.0),),
     ),
 )
 
-# any environment
+# any goals
 _register(
-    WellKnownGoalsPopulation("agreeing", "one group: everybody wants the environment's first goal", num_goals=1),
+    WellKnownGoalsPopulation("agreeing", "one group: all users want the environment's first goal", num_goals=1),
     WellKnownGoalsPopulation(
         "conflicting-pairs",
         "two groups of equal share; the utility of one is one minus the utility of the other",
@@ -164,12 +140,12 @@ _register(
     ),
     ContinuousGoalsPopulation(
         "continuous-goals",
-        "everybody wants something of their own, drawn from all goals; grouped by region; held-out users draw anew",
+        "all users want something of their own, drawn from all goals; grouped by region; test users draw anew",
     ),
-    TaughtPopulation(
+    PopulationWithTeachers(
         WellKnownGoalsPopulation("two-well-known-goals", "", num_goals=2),
         mixed_teachers,
         "mixed-rationality",
-        "two groups of equal share who want the environment's first two goals; everybody answers in their own way",
+        "two groups of equal share who want the environment's first two goals; all users answer in their own way",
     ),
 )

@@ -1,4 +1,4 @@
-"""Preferences in other people's formats: plain npz, and one row per pair as trainers of reward models read them.
+"""Preferences in other formats: plain npz, and one row per pair as trainers of reward models read them.
 
 npz holds the columns of `PreferenceDataset` under their names, with `group_names` as strings and `provenance` as JSON
 text, and gives the same dataset back.
@@ -72,11 +72,6 @@ def export_pairs(preferences: PreferenceDataset, path: Path) -> None:
     _write(path, PAIRS_FORMAT, {name: getattr(pairs, name) for name in PAIR_COLUMNS})
 
 
-def import_pairs(path: Path) -> Pairs:
-    """Reads a pairwise file; PreferenceError where it is damaged or something else."""
-    return Pairs(**_read(path, PAIRS_FORMAT, PAIR_COLUMNS))
-
-
 def export_npz(preferences: PreferenceDataset, path: Path) -> None:
     """Writes a compressed npz from which `import_npz` gives the same dataset."""
     columns = {name: getattr(preferences, name) for name in COLUMNS}
@@ -87,11 +82,13 @@ def export_npz(preferences: PreferenceDataset, path: Path) -> None:
 
 def import_npz(path: Path) -> PreferenceDataset:
     """Reads what `export_npz` wrote; PreferenceError where it is damaged or something else."""
-    columns = _read(path, FORMAT, (*COLUMNS, "group_names", "provenance"))
+    columns = _read(path, (*COLUMNS, "group_names", "provenance"))
     group_names = tuple(str(name) for name in columns.pop("group_names"))
-    provenance = json.loads(str(columns.pop("provenance")))
+    text = str(columns.pop("provenance"))
     try:
-        return PreferenceDataset(**columns, group_names=group_names, provenance=provenance)
+        return PreferenceDataset(**columns, group_names=group_names, provenance=json.loads(text))
+    except json.JSONDecodeError as error:
+        raise PreferenceError(f"{path}: the provenance is no JSON text: {error}") from error
     except PreferenceError as error:
         raise PreferenceError(f"{path}: {error}") from error
 
@@ -101,21 +98,21 @@ def _write(path: Path, file_format: str, columns: dict[str, Any]) -> None:
         np.savez_compressed(file, format=np.array(file_format), **columns)
 
 
-def _read(path: Path, file_format: str, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named arrays; a zip member's own CRC tells damage."""
+def _read(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """The named arrays of a file of format `FORMAT`; a zip member's own CRC tells damage."""
     if not Path(path).is_file():
         raise PreferenceError(f"{path}: no such file")
     try:
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found a single array")
+            raise PreferenceError(f"{path}: expected an npz of format {FORMAT!r}, found a single array")
         with loaded as file:
             found = str(file["format"]) if "format" in file.files else None
-            if found != file_format:
-                raise PreferenceError(f"{path}: expected an npz of format {file_format!r}, found {found!r}")
+            if found != FORMAT:
+                raise PreferenceError(f"{path}: expected an npz of format {FORMAT!r}, found {found!r}")
             return {name: file[name] for name in names}
     except PreferenceError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise PreferenceError(f"{path}: damaged, or no npz of format {file_format!r} ({reason})") from error
+        raise PreferenceError(f"{path}: damaged, or no npz of format {FORMAT!r} ({reason})") from error

@@ -6,9 +6,9 @@
     |-- mask         (U, K)           bool      False where the user skipped
     |-- user_ids     (U,)             int64
     |-- group_index  (U,)             int64     into group_names
-    |-- goals        (U, G)           float64   what each user truly wants, for the oracle and for diagnostics
+    |-- goals        (U, G)           float64   what each user truly wants; G = 0 where it is not known
     |-- group_names                   JSON text ["(7, 1)", "(7, 10)"]
-    `-- provenance                    JSON text {"environment": "maze", "population": "two-goals", "seed": 0, ...}
+    `-- provenance                    JSON text {"environment": "...", "population": "two-goals", "seed": 0, ...}
 
           segments[u, k]                          U users, K comparisons each, T steps, S numbers in an observation
     +--------------------------+
@@ -26,21 +26,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.files import DamagedFileError
-from pluralbench.hdf5_files import (
-    create_checked_hdf5,
-    file_format_of,
-    load_json,
-    open_checked_hdf5,
-    open_hdf5,
-    store_json,
-)
+
+if TYPE_CHECKING:  # h5py is imported when a file is written or read, for it takes long
+    import h5py
 
 FORMAT = "pluralbench preferences 1"
 COLUMNS: dict[str, Any] = {
@@ -70,6 +64,8 @@ class PreferenceWriter:
 
     def finish(self, group_names: tuple[str, ...], provenance: Mapping[str, Any]) -> None:
         """Writes what is known only at the end."""
+        from pluralbench.hdf5_files import store_json
+
         store_json(self._file, "group_names", list(group_names))
         store_json(self._file, "provenance", dict(provenance))
 
@@ -77,6 +73,8 @@ class PreferenceWriter:
 @contextmanager
 def create_preferences(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[PreferenceWriter]:
     """A writer for a new file, which stands at `path` only when the block ends without an error."""
+    from pluralbench.hdf5_files import create_checked_hdf5
+
     with create_checked_hdf5(path, FORMAT) as file:
         yield PreferenceWriter(file, shapes)
 
@@ -103,6 +101,8 @@ def read_preferences(
     Raises:
         DamagedFileError: no such file, of another kind, or damaged; the message says which.
     """
+    from pluralbench.hdf5_files import file_format_of, load_json, open_checked_hdf5, open_hdf5
+
     opened = open_checked_hdf5(path, FORMAT) if verify else open_hdf5(path)
     with opened as file:
         if file_format_of(file) != FORMAT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pluralbench.errors import InputError
 from pluralbench.files import DamagedFileError
-from pluralbench.preference_oracles.preference_storage import read_preferences, write_preferences
+from pluralbench.preference_oracles.fingerprints import content_fingerprint
+from pluralbench.preference_oracles.preference_storage import COLUMNS, read_preferences, write_preferences
 
 LABELS = (0.0, 0.5, 1.0)
 
 
-class PreferenceError(ValueError):
+class PreferenceError(InputError):
     """Preferences whose parts do not fit together; the message names the part."""
 
 
@@ -27,11 +28,12 @@ class PreferenceDataset:
     Attributes:
         segments: (U, K, 2, T, S) float32, observations; a read-only view of the file where loaded lazily.
         labels: (U, K) float32: 1 where the first segment is preferred, 0 where the second is, 0.5 for a tie.
-        mask: (U, K) bool, False where the user skipped; the label there is 0.5 and says nothing.
+        mask: (U, K) bool, False where the user skipped; the label there is 0.5 and means nothing.
         user_ids: (U,) int64; a user may have several rows.
         group_names: the names of all groups.
         group_index: (U,) int64 into `group_names`.
-        goals: (U, G) float64, the truth: for the oracle learner and for diagnostics; no learner may read it.
+        goals: (U, G) float64, the truth: for the oracle learner and for diagnostics; no learner may read it. (U, 0)
+            where it is not known, as of real people.
         provenance: what made it (environment, population, teacher, seed, realised rates); JSON values only.
     """
 
@@ -104,23 +106,20 @@ class PreferenceDataset:
         chosen = (np.arange(self.num_users)[:, None] if own else slice(None), index)
         return replace(self, segments=self.segments[chosen], labels=self.labels[chosen], mask=self.mask[chosen])
 
-    def batches(
-        self, users_per_batch: int, generator: np.random.Generator | None = None
-    ) -> Iterator[PreferenceDataset]:
-        """All users once, some at a time, in memory; in random order where a generator is given.
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over all columns and the groups' names, and not over the provenance.
 
-        With `load(path, lazy=True)` only the rows of one batch are read at a time.
+        Segments are read in pieces, also where they are mapped from a file; a gigabyte takes a second or so.
         """
-        order = np.arange(self.num_users) if generator is None else generator.permutation(self.num_users)
-        for start in range(0, self.num_users, users_per_batch):
-            rows = np.sort(order[start : start + users_per_batch])
-            yield self.take_users(rows)
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        return content_fingerprint("preferences", {"group_names": self.group_names}, columns)
 
     def save(self, path: Path) -> None:
         """Writes the HDF5 file that `preference_storage` documents, beside and renamed."""
         write_preferences(
             Path(path),
-            {name: getattr(self, name) for name in ("segments", "labels", "mask", "user_ids", "group_index", "goals")},
+            {name: getattr(self, name) for name in COLUMNS},
             self.group_names,
             self.provenance,
         )

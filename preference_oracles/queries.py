@@ -23,12 +23,13 @@ from numpy.typing import ArrayLike, NDArray
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.preference_oracles.preferences import PreferenceError
+from pluralbench.registry import unknown_name
 
 Int = NDArray[np.int64]
 
 STRATEGIES = ("random", "stratified", "near-tie")
 NUM_STRATA = 10
-"""Levels of utility, of equal width between the least and the greatest, that `stratified` draws from."""
+"""Levels of utility, of equal width between the minimum and the maximum, that `stratified` draws from."""
 NUM_TRIES = 8
 """Random pairs among which `near-tie` chooses one."""
 MAX_CANDIDATES = 16_384
@@ -126,49 +127,14 @@ def draw_pairs(
 ) -> Int:
     """Starts (num_queries, 2) of pairs; `rated` is needed by the strategies that look at utilities."""
     if strategy not in STRATEGIES:
-        raise QueryError(f"unknown strategy {strategy!r} (known: {', '.join(STRATEGIES)})")
+        raise QueryError(unknown_name("strategy", strategy, STRATEGIES))
     if strategy == "random":
         return pool.starts[_different_pairs(len(pool), (num_queries,), generator)]
     if rated is None:
-        raise QueryError(f"the strategy {strategy} needs a task and reference goals")
+        raise QueryError(f"the strategy {strategy} needs segments rated by reference goals")
     goals = generator.integers(len(rated.utilities), size=num_queries)
     choose = _stratified if strategy == "stratified" else _near_tie
     return rated.starts[choose(rated.utilities, goals, generator)]
-
-
-def sample_queries(
-    dataset: TransitionDataset,
-    num_queries: int,
-    segment_length: int,
-    generator: np.random.Generator,
-    episodes: ArrayLike | None = None,
-    strategy: str = "random",
-    task: MultiGoalTask | None = None,
-    goals: NDArray[np.floating] | None = None,
-) -> Int:
-    """Starts of pairs of segments, each within one episode.
-
-    Args:
-        dataset: N transitions.
-        num_queries: how many pairs; millions are drawn at array speed.
-        segment_length: T >= 1.
-        generator: source of randomness.
-        episodes: indices of the episodes to take segments from; None for all.
-        strategy: `random`, `stratified` or `near-tie`.
-        task: needed by the last two, for utilities.
-        goals: (M, G) reference goals, likewise.
-
-    Returns:
-        (num_queries, 2) int64: indices of transitions; a segment is `observations[start : start + segment_length]`.
-
-    Raises:
-        QueryError: T longer than every episode, an unknown strategy, or no reference goals where they are needed.
-    """
-    pool = segment_pool(dataset, segment_length, episodes)
-    rated = None
-    if strategy != "random" and task is not None and goals is not None and len(goals):
-        rated = rate_segments(task, dataset, pool, goals, generator)
-    return draw_pairs(pool, num_queries, generator, strategy, rated)
 
 
 def segments_at(dataset: TransitionDataset, starts: Int, segment_length: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A bank of questions that everybody could be asked, with what each person would answer: for choosing questions."""
+"""A bank of questions that all users could be asked, with what each would answer: for choosing questions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def question_bank(
     seed: int,
     episodes: ArrayLike | None = None,
 ) -> PreferenceDataset:
-    """What each user would say to each of the same random questions.
+    """What each user would answer to each of the same random questions.
 
     Args:
         task: whose utility the users hold.

@@ -1,6 +1,6 @@
 """Users who rank places: fixed rankings, and rankings scattered around a few centres after Mallows.
 
-A ranking of n places lists their indices, the favourite first: (2, 0, 1) likes place 2 best and place 1 least.
+A ranking of n places lists their indices, the favourite first: (2, 0, 1) prefers place 2 to 0 and 0 to 1.
 
 Mallows' model (Biometrika, 1957) gives a ranking r the probability phi^d(r, centre) / Z, with phi = exp(-dispersion)
 and d Kendall's distance, the number of pairs of places that the two order differently.
@@ -23,7 +23,7 @@ from pluralbench.preference_oracles.users import PopulationError
 Int = NDArray[np.int64]
 
 NUM_PLACES = 5
-"""Places that a user of Habitat-Rearrange ranks; 120 rankings."""
+"""Places that a user ranks; 120 rankings."""
 NUM_TRAIN_RANKINGS = 100
 """Of the 120; the other twenty are held out."""
 _ORDER_SEED = 13
@@ -51,14 +51,6 @@ def mallows_rankings(centre: Sequence[int], dispersion: float, num: int, generat
     rankings = np.empty_like(rank)
     np.put_along_axis(rankings, rank, np.broadcast_to(places, rank.shape), axis=1)
     return rankings
-
-
-def kendall_distance(a: Int, b: Int) -> Int:
-    """Number of pairs of places that rankings a and b (..., n) order differently."""
-    ranks_a, ranks_b = np.argsort(a, axis=-1), np.argsort(b, axis=-1)
-    i, j = np.triu_indices(ranks_a.shape[-1], k=1)
-    differ = (ranks_a[..., i] < ranks_a[..., j]) != (ranks_b[..., i] < ranks_b[..., j])
-    return differ.sum(-1)
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ def ranking_population(num_rankings: int, num_held_out: int = 0) -> GroupPopulat
     """Groups of equal share, one for each of the first `num_rankings` rankings of five places in one random order.
 
     Smaller populations are parts of larger ones, and the last `num_held_out` of the 120 rankings are held out, so that
-    success can be compared over the number of rankings (5 to 100, say).
+    success can be compared over the number of rankings, for example from 5 to 100.
     """
     rankings = ordered_rankings()
     if not 1 <= num_rankings <= len(rankings) - num_held_out:

@@ -15,7 +15,7 @@ DrawTeacher = Callable[[int, np.random.Generator], Teacher]
 
 
 @dataclass(frozen=True)
-class TaughtPopulation:
+class PopulationWithTeachers:
     """The users of another population with teachers of their own.
 
     Attributes:
@@ -35,9 +35,9 @@ class TaughtPopulation:
         users = self.population.train_users(task, num_users, generator)
         return replace(users, teacher=self.draw_teacher(len(users), generator))
 
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
-        """The other population's held-out users with new teachers."""
-        users = self.population.held_out_users(task, users_per_group, generator)
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+        """The other population's test users with new teachers."""
+        users = self.population.test_users(task, users_per_group, generator)
         return replace(users, teacher=self.draw_teacher(len(users), generator))
 
 
@@ -50,9 +50,9 @@ def with_teacher(population: Population, teacher: Teacher | str) -> Population:
     """
     one = get_teacher(teacher) if isinstance(teacher, str) else teacher
     if one.num_users is not None:
-        raise TeacherError(f"a teacher for everybody needs plain numbers; this one is for {one.num_users} users")
+        raise TeacherError(f"a teacher for all users needs plain numbers; this one is for {one.num_users} users")
     said = teacher if isinstance(teacher, str) else "given"
-    return TaughtPopulation(
+    return PopulationWithTeachers(
         population,
         lambda num_users, generator: one,
         name=population.name,

@@ -8,7 +8,7 @@ the segment's sum s = sum_t u_t and its discounted sum r = sum_t gamma^(T - t) u
 | skip | no answer where max(s_a, s_b) < d_skip |
 | equal | answer 1/2 where abs(s_a - s_b) < d_equal |
 | prefer | answer 1 with probability sigmoid(beta (r_a - r_b)), else 0 |
-| mistake | a 1 or a 0 is exchanged with probability epsilon, once |
+| flip | a 1 or a 0 is exchanged with probability epsilon, once (B-Pref's mistake) |
 
 All are combinable, and every field may differ from user to user. Where beta is infinite and r_a = r_b there is nothing
 to choose: the answer is 1/2, not a loss.
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
+from pluralbench.errors import InputError
 from pluralbench.preference_oracles.thresholds import (
     Float,
     PerUser,
@@ -37,7 +37,7 @@ from pluralbench.registry import Registry, UnknownNameError, unknown_name
 THRESHOLD_RULES = ("auto", "return", "quantile")
 
 
-class TeacherError(ValueError):
+class TeacherError(InputError):
     """A teacher whose settings are outside their range; the message names the field and the range."""
 
 
@@ -48,12 +48,12 @@ class Answers:
     Attributes:
         labels: (..., K) float32: 1 first preferred, 0 second preferred, 0.5 equal (and where skipped).
         mask: (..., K) bool, False where the user skipped.
-        mistaken: (..., K) bool, True where a given 0 or 1 is the opposite of what was meant.
+        flipped: (..., K) bool, True where a given 0 or 1 is the opposite of what was meant.
     """
 
     labels: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    mistaken: NDArray[np.bool_]
+    flipped: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Teacher:
         discount: gamma in (0, 1]; below 1 the end of a segment weighs more than its beginning (myopic).
         skip_fraction: sets d_skip, in [0, 1]; see `thresholds`.
         equal_fraction: sets d_equal, in [0, 1]; see `thresholds`.
-        mistake_rate: epsilon in [0, 1], the share of the answers 0 and 1 that are exchanged.
+        mistake_rate: epsilon in [0, 1], the share of the answers 0 and 1 that are flipped.
         threshold_rule: how the fractions become thresholds: `return` (B-Pref), `quantile`, or `auto`: `return` unless
             some utility is negative.
     """
@@ -111,7 +111,7 @@ class Teacher:
         return replace(self, **numbers)
 
     def summary(self) -> dict[str, Any]:
-        """JSON values that describe it: each number, or its least and greatest where users differ."""
+        """JSON values that describe it: each number, or its minimum and maximum where users differ."""
         texts: dict[str, Any] = {"threshold_rule": self.threshold_rule}
         for name, value in self._numbers():
             low, high = float(np.min(value)), float(np.max(value))
@@ -130,7 +130,7 @@ class Teacher:
         is that quantile of max(s_a, s_b), d_equal that of abs(s_a - s_b). Both use undiscounted sums.
 
         Args:
-            utilities_a: (U, R, T) utilities of the first segments of R reference pairs; (R, T) serves everybody.
+            utilities_a: (U, R, T) utilities of the first segments of R reference pairs; (R, T) serves all users.
             utilities_b: likewise of the second ones.
         """
         if not self.needs_thresholds:
@@ -149,7 +149,7 @@ class Teacher:
 
     @property
     def needs_thresholds(self) -> bool:
-        """Whether anybody skips or calls different segments equal."""
+        """Whether some user skips or calls different segments equal."""
         return bool(np.any(np.greater(self.skip_fraction, 0)) or np.any(np.greater(self.equal_fraction, 0)))
 
     def skip_probability(
@@ -182,7 +182,7 @@ class Teacher:
         utilities_b: NDArray[np.floating],
         thresholds: Thresholds | None = None,
     ) -> Float:
-        """The expected label of an answer that is given, mistakes and equal answers included.
+        """The expected label of an answer that is given, flips and equal answers included.
 
         p(a, b) + p(b, a) = 1 for every teacher.
 
@@ -195,10 +195,10 @@ class Teacher:
             (U, K), or (K,).
         """
         meant = _sigmoid(_column(self.rationality), self._difference(utilities_a, utilities_b))
-        mistake = _column(self.mistake_rate)
-        said = (1 - mistake) * meant + mistake * (1 - meant)
+        flip = _column(self.mistake_rate)
+        given = (1 - flip) * meant + flip * (1 - meant)
         equal = self.equal_probability(utilities_a, utilities_b, thresholds)
-        return 0.5 * equal + (1 - equal) * said
+        return 0.5 * equal + (1 - equal) * given
 
     def answer(
         self,
@@ -210,12 +210,12 @@ class Teacher:
         """Draws one answer for each pair; arguments as in `preference_probability`."""
         difference = self._difference(utilities_a, utilities_b)
         labels = _draw(_sigmoid(_column(self.rationality), difference), generator).astype(np.float32)
-        mistaken = _draw(np.broadcast_to(_column(self.mistake_rate), labels.shape), generator)
-        np.subtract(1, labels, out=labels, where=mistaken)
+        flipped = _draw(np.broadcast_to(_column(self.mistake_rate), labels.shape), generator)
+        np.subtract(1, labels, out=labels, where=flipped)
         equal = _draw(self.equal_probability(utilities_a, utilities_b, thresholds), generator)
         skipped = _draw(self.skip_probability(utilities_a, utilities_b, thresholds), generator)
         labels[equal | skipped] = 0.5
-        return Answers(labels=labels, mask=~skipped, mistaken=mistaken & ~equal & ~skipped)
+        return Answers(labels=labels, mask=~skipped, flipped=flipped & ~equal & ~skipped)
 
     def _difference(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Float:
         """Discounted sum of the first segments less that of the second ones."""
@@ -257,6 +257,8 @@ def _column(value: PerUser) -> PerUser:
 
 def _sigmoid(rationality: PerUser, difference: Float) -> Float:
     """sigmoid(beta * difference), with its limit where beta is infinite: 1/2 where the difference is zero."""
+    from scipy.special import expit  # takes as long to import as all of this folder
+
     with np.errstate(invalid="ignore"):
         logits = rationality * difference
     return expit(np.where(difference == 0, 0.0, logits))
@@ -272,7 +274,9 @@ def _draw(probability: Float, generator: np.random.Generator) -> NDArray[np.bool
 
 def _check(thing: object) -> None:
     if not isinstance(thing, Teacher) and not callable(thing):
-        raise TypeError(f"expected a preference_oracles.Teacher or a function that returns one, got {thing!r}")
+        raise TypeError(
+            f"expected a pluralbench.preference_oracles.Teacher or a function that returns one, got {thing!r}"
+        )
 
 
 RATIONAL = Teacher()
@@ -305,10 +309,7 @@ def get_teacher(specification: str) -> Teacher:
     """
     if "=" in specification:
         return _described(specification)
-    try:
-        thing = teachers.get(specification)
-    except TypeError as error:
-        raise TeacherError(str(error)) from error
+    thing = teachers.get(specification)
     try:
         made = thing if isinstance(thing, Teacher) else thing()
     except TypeError as error:

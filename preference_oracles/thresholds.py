@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
 PerUser = float | NDArray[np.float64]
-"""One number for everybody, or an array whose first axis counts users."""
+"""One number for all users, or an array whose first axis counts users."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Thresholds:
     """Below which summed utility users skip, and below which difference two segments are equal to them.
 
     Attributes:
-        skip: d_skip, (U, 1) or one number for everybody.
+        skip: d_skip, (U, 1) or one number for all users.
         equal: d_equal, likewise.
         skip_at: share of the queries exactly at `skip` that are skipped too; not 0 only for quantiles of utilities that
             take few values, so that the nominal share of all queries is skipped.

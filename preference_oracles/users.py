@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.errors import InputError
 from pluralbench.preference_oracles.teachers import Teacher
 
 
-class PopulationError(ValueError):
+class PopulationError(InputError):
     """A population that contradicts itself, or that this environment cannot express."""
 
 
@@ -39,10 +40,12 @@ class Users:
 
     Attributes:
         ids: (U,) int64, unique.
-        group_names: the names of all groups.
+        group_names: the names of all groups, no two the same.
         group_index: (U,) int64 into `group_names`.
         goals: (U, G) float64.
         teacher: one Teacher whose fields are scalars or (U,) arrays.
+        taught: for each of `group_names`, whether train users of this group taught the reward model; False for a
+            held-out group. All True where it is left out. The name of a group says nothing of it.
     """
 
     ids: NDArray[np.int64]
@@ -50,6 +53,7 @@ class Users:
     group_index: NDArray[np.int64]
     goals: NDArray[np.float64]
     teacher: Teacher
+    taught: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         num = len(self.ids)
@@ -57,10 +61,16 @@ class Users:
             raise PopulationError(f"{num} ids need {num} groups and goals (U, G)")
         if num and (self.group_index.min() < 0 or self.group_index.max() >= len(self.group_names)):
             raise PopulationError("group_index points outside group_names")
+        if len(set(self.group_names)) != len(self.group_names):
+            raise PopulationError(f"group names repeat: {', '.join(self.group_names)}")
         if len(np.unique(self.ids)) != num:
             raise PopulationError("user ids repeat")
         if self.teacher.num_users not in (None, num):
             raise PopulationError(f"{num} users have a teacher for {self.teacher.num_users}")
+        if not self.taught:
+            object.__setattr__(self, "taught", (True,) * len(self.group_names))
+        if len(self.taught) != len(self.group_names):
+            raise PopulationError(f"{len(self.group_names)} groups need as many flags `taught`, got {self.taught}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,7 +84,7 @@ class Users:
         )
 
     def take(self, rows: ArrayLike) -> Users:
-        """The users of these rows, in this order."""
+        """The users of these rows, in this order; all groups stay listed."""
         index = np.asarray(rows)
         return replace(
             self,
@@ -89,8 +99,8 @@ class Users:
 class Population(Protocol):
     """A named distribution over users.
 
-    Train users teach the reward model; held-out users are new people whom only their own few answers introduce. They
-    come from the same groups, and from groups that no train user belongs to where the population holds some out.
+    Train users teach the reward model; test users are new ones, whom only their own few answers introduce. They come
+    from the same groups, and from held-out groups, which no train user belongs to, where the population has some.
 
     Attributes:
         name: its name on the command line.
@@ -109,10 +119,9 @@ class Population(Protocol):
         """`num_users` users drawn from the train groups; PopulationError where the task cannot express them."""
         ...
 
-    def held_out_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
+    def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """New users with ids that no train user has: `users_per_group` of every group, held-out groups included.
 
-        Group names are those of `train_users` first, then the held-out groups' (whose names say so:
-        `held-out (3, 10)`).
+        Group names are those of `train_users` first, then the held-out groups', whose flag `Users.taught` is False.
         """
         ...

@@ -1,6 +1,6 @@
-"""Which questions to ask somebody new: those whose answers say most about the latent.
+"""Which questions to ask a new user: those whose answers tell most about the latent.
 
-Somebody is described by S latents z drawn from what is known of them. The answers y = (y_1, ..., y_Q) to Q questions
+The user is described by S latents z drawn from what is known so far. The answers y = (y_1, ..., y_Q) to Q questions
 are independent given z, and tell about it
 
     I(z; y) = H[ E_z p(y | z) ] - sum over q of E_z H[ p(y_q | z) ]     in nats                                     (1)
@@ -10,8 +10,8 @@ answers, each with the probability that the model itself gives it.
 
 Two ways of asking:
 
-- a **set** chosen before anybody has answered, the same for everybody (the paper's): the best of some random sets;
-- one question **after another**, each the best in the light of that person's answers so far.
+- **batch**: a set chosen before any answer, the same for all users (the paper's): the best of some random sets;
+- **sequential**: one question after another, each the best in the light of that user's answers so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pluralbench.reward_learning.answering import CHUNK_REWARDS, answer_probability
+from pluralbench.reward_learning.answering import CHUNK_REWARDS
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 MAX_SET = 12
@@ -41,11 +42,13 @@ def information_gain(probabilities: Tensor) -> Tensor:
         (...) nats, from 0 to the smaller of log S and Q log 2.
 
     Raises:
-        ValueError: more than `MAX_SET` questions.
+        LearnerError: more than `MAX_SET` questions.
     """
     num_questions = probabilities.shape[-1]
     if num_questions > MAX_SET:
-        raise ValueError(f"the information of at most {MAX_SET} questions at once can be computed, not {num_questions}")
+        raise LearnerError(
+            f"the information of at most {MAX_SET} questions at once can be computed, not {num_questions}"
+        )
     joint = torch.ones(*probabilities.shape[:-1], 1, dtype=torch.float64, device=probabilities.device)
     for answer in probabilities.double().unbind(-1):
         first = joint * answer[..., None]
@@ -56,7 +59,7 @@ def information_gain(probabilities: Tensor) -> Tensor:
 
 
 def mixture_samples(posterior: Posterior, num: int, generator: torch.Generator) -> Tensor:
-    """Latents (num, Z) of somebody who might be any of the U users of a posterior."""
+    """Latents (num, Z) of a user who might be any of the U users of a posterior."""
     rows = torch.randint(len(posterior.mean), (num,), generator=generator).to(posterior.mean.device)
     return Posterior(posterior.mean[rows], posterior.log_var[rows]).sample(generator)
 
@@ -65,10 +68,7 @@ def mixture_samples(posterior: Posterior, num: int, generator: torch.Generator) 
 def answer_table(model: RewardModel, questions: Tensor, latents: Tensor) -> Tensor:
     """Probability (S, C), under each latent (S, Z), of preferring the first segment of each question (C, 2, T, O)."""
     rows = max(1, CHUNK_REWARDS // max(1, questions[..., 0].numel()))
-    parts = [
-        answer_probability(model, questions.expand(len(part), *questions.shape), part) for part in latents.split(rows)
-    ]
-    return torch.cat(parts)
+    return torch.cat([model.answer_probability(questions[None], part) for part in latents.split(rows)])
 
 
 def best_set(table: Tensor, num_questions: int, num_sets: int, generator: torch.Generator) -> Tensor:

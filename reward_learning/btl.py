@@ -1,4 +1,4 @@
-"""Bradley-Terry-Luce: one reward for everybody, the baseline that averages people away.
+"""Bradley-Terry-Luce: one reward for all users, the baseline that averages their differences away.
 
 Where users disagree, its fit aggregates them by Borda count (Siththaranjan et al., ICLR 2024).
 """
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
 from pluralbench.reward_learning.network_learner import NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits, segment_returns
-from pluralbench.reward_learning.reward_model import Posterior
-from pluralbench.reward_learning.training import Batch, Metrics, Prediction, Progress, train
+from pluralbench.reward_learning.reward_model import Posterior, broadcast_over_latents
+from pluralbench.reward_learning.training import Batch, Metrics, Prediction, train
 
 
 class BTL(NetworkLearner):
@@ -36,13 +37,11 @@ class BTL(NetworkLearner):
 
     def infer(self, context: PreferenceDataset) -> Posterior:
         """The empty posterior (U, 0): nothing is learned about a user."""
-        empty = torch.zeros(len(context.user_ids), 0, device=self.device)
-        return Posterior(empty, empty)
+        return Posterior.empty(context.num_users, self.device)
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """r(s), (...), of observations (..., S); latents (..., 0) only lend their leading shape."""
-        rewards = self.network(self.check_observations(observations)).squeeze(-1)
-        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+        return broadcast_over_latents(self.network(self.check_observations(observations)).squeeze(-1), latents)
 
     def _logits(self, batch: Batch) -> Tensor:
         return preference_logits(segment_returns(self.network(batch.segments).squeeze(-1)))

@@ -1,6 +1,6 @@
-"""What a reward model knows, measured on people and answers that it has not seen.
+"""What a reward model knows, measured on users and answers that it has not seen.
 
-Every number is of held-out users: the model reads their first answers (`context`) and is judged on other answers of
+Every number is of test users: the model reads their first answers (`context`) and is judged on other answers of
 theirs (`targets`), never on the pairs that the encoder saw. Learned quantities use the mean of each user's posterior,
 the latent that the policy is given.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from pluralbench.reward_learning.diagnostic_measures import (
     probe_accuracy,
     rank_correlation,
 )
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.preference_losses import gaussian_kl
 from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
@@ -39,18 +39,9 @@ MAX_GOALS = 64
 """Goals that are asked whether they disagree about a pair."""
 
 
-@runtime_checkable
-class ClusteringModel(Protocol):
-    """A reward model that puts each user into one of a few groups."""
-
-    def assign(self, preferences: PreferenceDataset) -> Tensor:
-        """The group (U,) of each user."""
-        ...
-
-
 @dataclass(frozen=True)
 class _Targets:
-    """Held-out answers, with who conflicts with whom worked out once.
+    """Unseen answers, with the pairs about which goals conflict worked out once.
 
     Attributes:
         data: the answers.
@@ -76,7 +67,7 @@ def diagnose(
 
     Args:
         model: fitted.
-        context: answers of U held-out users for the model to infer them from.
+        context: answers of U test users for the model to infer them from.
         targets: other answers of the same users, in the same rows.
         task: for the true utilities.
         num_answers: answers in the context wherever it is not varied.
@@ -168,9 +159,7 @@ def _rank_correlation(
     rows = max(1, CHUNK_REWARDS // len(places))
     learned = []
     for part in means.split(rows):
-        shape = (len(part), len(places))
-        rewards = model.reward(places.expand(*shape, -1), part[:, None].expand(*shape, -1))
-        learned.append(rewards.cpu().numpy())
+        learned.append(model.reward(places[None], part[:, None]).cpu().numpy())
     true = np.concatenate(
         [
             task.utility(observations[None], targets.goals[start : start + rows, None])
@@ -185,26 +174,23 @@ def _rank_correlation(
 
 
 def _latents(model: RewardModel, posterior: Posterior, context: PreferenceDataset) -> dict[str, Any]:
-    """Whether latents tell people apart: against posterior collapse, and for the groups that a clustering finds."""
+    """Whether latents tell users apart: against posterior collapse, and for the groups that a clustering finds."""
     means = posterior.mean.cpu().numpy().astype(np.float64)
     variance = posterior.log_var.exp()
-    recovery = None
-    if isinstance(model, ClusteringModel):
-        recovery = cluster_recovery(model.assign(context).cpu().numpy(), context.group_index)
+    found = model.assign(context)
     return {
         "size": int(posterior.mean.shape[1]),
         "kl": _kl(model, posterior),
         "active_units": active_units(means),
         "std": float(variance.sqrt().mean()) if variance.numel() else None,
         "probe": probe_accuracy(means, context.group_index),
-        "cluster_recovery": recovery,
+        "cluster_recovery": None if found is None else cluster_recovery(found.cpu().numpy(), context.group_index),
     }
 
 
 def _kl(model: RewardModel, posterior: Posterior) -> float | None:
     """Mean KL of the users' posteriors to the model's prior, in nats, where it has a Gaussian prior."""
-    prior = getattr(model, "prior", None)
-    if prior is None or posterior.mean.numel() == 0:
+    if not model.has_prior or posterior.mean.numel() == 0:
         return None
-    about: Posterior = prior(len(posterior.mean))
-    return float(gaussian_kl(posterior.mean, posterior.log_var, about.mean, about.log_var).sum(-1).mean())
+    prior = model.prior(len(posterior.mean))
+    return float(gaussian_kl(posterior.mean, posterior.log_var, prior.mean, prior.log_var).sum(-1).mean())

@@ -1,4 +1,4 @@
-"""One-dimensional people: the smallest data that show what each reward learner makes of disagreement.
+"""One-dimensional users: the smallest data that show what each reward learner makes of disagreement.
 
 Two examples. In the first, after VPL's didactic experiment, every user wants one of four places on a line and values
 what is near it by a Gaussian. In the second, DPL's own (section 2 of arXiv 2312.08358), a hidden circumstance decides
@@ -22,7 +22,7 @@ WIDTH = 0.15
 RATIONALITY = 20.0
 """Of the users of the first example: they call a difference of 0.11 in utility right 9 times out of 10."""
 THRESHOLD = 0.8
-"""Above it, in the second example, an outcome's worth depends on what nobody recorded."""
+"""Above it, in the second example, an outcome's worth depends on what was not recorded."""
 
 
 def gaussian_utilities(points: Float) -> Float:
@@ -65,7 +65,7 @@ def hidden_context_preferences(
         labels=answers.labels,
         mask=answers.mask,
         user_ids=np.arange(num_users),
-        group_names=("everybody",),
+        group_names=("all users",),
         group_index=np.zeros(num_users, dtype=np.int64),
         goals=np.zeros((num_users, 1)),
         provenance={"example": "hidden context"},

@@ -33,7 +33,7 @@ def assign_users(log_likelihoods: Tensor, weights: Tensor) -> Tensor:
 
 
 def mixing_weights(assignment: Tensor, num_groups: int) -> Tensor:
-    """Share (K,) of the users in each group; 0 where a group is empty, which then gets nobody back."""
+    """Share (K,) of the users in each group; 0 where a group is empty, which then gets no user back."""
     return torch.bincount(assignment, minlength=num_groups).double() / len(assignment)
 
 
@@ -45,14 +45,14 @@ def predictive_log_likelihood(context: Tensor, target: Tensor, weights: Tensor) 
     return torch.logsumexp(torch.log_softmax(_joint(context, weights), 1) + target, 1)
 
 
-def clearly_better(scores: Tensor, baseline: Tensor, least: float = 0.02) -> bool:
-    """Whether held-out log-likelihoods (U,) exceed those of the same users enough to be worth a further group.
+def clearly_better(scores: Tensor, baseline: Tensor, min_share: float = 0.02) -> bool:
+    """Whether validation log-likelihoods (U,) exceed those of the same users enough to be worth a further group.
 
-    By two standard errors of the difference, and by the share `least` of the baseline's own mean: with many users the
-    first alone would pay for gains too small to matter.
+    By two standard errors of the difference, and by the share `min_share` of the baseline's own mean: with many users
+    the first alone would pay for gains too small to matter.
     """
     gain = scores - baseline
-    enough = max(2 * gain.std().item() / len(gain) ** 0.5, least * baseline.mean().abs().item())
+    enough = max(2 * gain.std().item() / len(gain) ** 0.5, min_share * baseline.mean().abs().item())
     return gain.mean().item() > enough
 
 
@@ -126,7 +126,7 @@ class HardEM(Generic[Group]):
         return self._settled(tuple(groups), torch.stack(columns, 1), torch.full((num_groups,), 1.0 / num_groups), ())
 
     def iterate(self, clustering: Clustering[Group], num_iterations: int) -> Clustering[Group]:
-        """M-step, E-step and refilling of empty groups; ends early once nobody changes group."""
+        """M-step, E-step and refilling of empty groups; ends early once no user changes group."""
         for _ in range(num_iterations):
             before = clustering
             groups = list(clustering.groups)

@@ -1,80 +1,81 @@
-"""The reward learners by name."""
+"""The reward learners by name. A learner is imported when it is first asked for, so that names cost nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pluralbench.envs.multigoal import MultiGoalTask
-from pluralbench.registry import Registry
-from pluralbench.reward_learning.btl import BTL
-from pluralbench.reward_learning.dpl import DPLCategorical, DPLMeanVariance
-from pluralbench.reward_learning.lore import LoRe
-from pluralbench.reward_learning.maxmin import MaxMin
-from pluralbench.reward_learning.model_files import read_model_file
-from pluralbench.reward_learning.oracle import Oracle
-from pluralbench.reward_learning.reward_model import RewardModel
-from pluralbench.reward_learning.spl import SPL
-from pluralbench.reward_learning.vpl import VPL
+from pluralbench.registry import Registry, UnknownNameError, unknown_name
 
-_METHODS = ("fit", "infer", "reward", "save", "load")
+if TYPE_CHECKING:
+    from pluralbench.envs.multigoal import MultiGoalTask
+    from pluralbench.reward_learning.reward_model import RewardModel
 
 
 def _check(thing: object) -> None:
-    if not isinstance(thing, type):
-        raise TypeError(f"expected a class that follows RewardModel, got {type(thing).__name__}")
-    missing = [name for name in ("name", *_METHODS) if not hasattr(thing, name)]
+    from pluralbench.reward_learning.reward_model import RewardModel
+
+    if not (isinstance(thing, type) and issubclass(thing, RewardModel)):
+        raise TypeError(f"expected a subclass of RewardModel, got {thing!r}")
+    missing = [*([] if thing.name else ["name"]), *sorted(thing.__abstractmethods__)]
     if missing:
         raise TypeError(f"{thing.__name__} lacks {', '.join(missing)}")
 
 
-learners: Registry[Any] = Registry("learner", "pluralbench.learners", _check)
-for _learner in (Oracle, BTL, DPLMeanVariance, DPLCategorical, VPL, MaxMin, SPL, LoRe):
-    learners.register(_learner.name, _learner)
+learners: Registry[type[RewardModel]] = Registry("learner", "pluralbench.learners", _check)
+for _name, _place in {
+    "oracle": "oracle:Oracle",
+    "btl": "btl:BTL",
+    "dpl-meanvar": "dpl_meanvar:DPLMeanVariance",
+    "dpl-categorical": "dpl_categorical:DPLCategorical",
+    "vpl": "vpl:VPL",
+    "maxmin": "maxmin:MaxMin",
+    "spl": "spl:SPL",
+    "lore": "lore:LoRe",
+}.items():
+    learners.register_lazily(_name, f"pluralbench.reward_learning.{_place}")
 
 
 def make_learner(
-    name: str, settings: Mapping[str, Any] | None = None, device: str = "cpu", task: MultiGoalTask | None = None
+    name: str, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
 ) -> RewardModel:
     """A learner that has learned nothing yet.
 
     Args:
-        name: one of `learners`, or `path/to/file.py:Name` of a class that follows `RewardModel` and is built from
-            (settings, device, task).
-        settings: overrides of its settings.
+        name: one of `learners`, or `path/to/file.py:Name` of a subclass of `RewardModel`.
+        settings: a mapping of those that differ from the defaults, or the learner's settings whole.
         device: where its networks live.
         task: what can be wanted; needed by learners that know the truth (`oracle`).
 
     Raises:
         UnknownNameError: no learner of this name.
-        LearnerError: a setting that it does not know, or that is impossible; a task that it needs is missing.
+        SettingsError: a setting that it does not know, or that is impossible.
+        LearnerError: a task that it needs is missing.
     """
-    model: RewardModel = learners.get(name)(settings=settings, device=device, task=task)
-    return model
-
-
-def learner_settings(name: str) -> list[str]:
-    """Names of the settings that the learner `name` knows; none where its class does not say (`settings_type`)."""
-    settings_type = getattr(learners.get(name), "settings_type", None)
-    return [field.name for field in dataclasses.fields(settings_type)] if settings_type else []
+    return learners.get(name)(settings, device, task)
 
 
 def load_model(
     folder: Path, device: str = "cpu", task: MultiGoalTask | None = None, learner: str | None = None
 ) -> RewardModel:
-    """The model in `folder`, whichever learner wrote it.
+    """The model in `folder`, whichever registered learner wrote it.
 
     Args:
         folder: as `save` wrote it.
         device: where its networks shall live.
-        task: needed by `oracle`.
-        learner: specification of the learner where it is not registered, `path/to/file.py:Name` say.
+        task: needed by learners that know the truth.
+        learner: specification of the learner, for one that is not registered: `path/to/file.py:Name`. A file never
+            decides what is run.
 
     Raises:
         ModelFileError: nothing there, damaged, foreign, or another version.
         UnknownNameError: written by a learner that is not registered here.
     """
-    model: RewardModel = learners.get(learner or read_model_file(folder).learner).load(folder, device=device, task=task)
-    return model
+    if learner is None:
+        from pluralbench.reward_learning.model_files import read_model_file
+
+        learner = read_model_file(folder)[0].learner
+        if learner not in learners.names():
+            raise UnknownNameError(f"{folder}: {unknown_name('learner', learner, learners.names())}")
+    return learners.get(learner).load(folder, device, task)

@@ -6,7 +6,7 @@ by observations, whose rank is at most the number B of bases. What differs from 
 - The weights of a train user are not parameters of their own. Whenever a batch is drawn they are fitted to a random
   number of the user's answers, just as a new user's will be, and the gradient step moves the bases, the weights held
   fixed, towards the user's other answers. Fitting both to the same few answers explains noise: in one dimension the
-  held-out likelihood was then worse than chance.
+  likelihood of unseen answers was then worse than chance.
 - A Gaussian prior around the population's mean weights makes the fit defined for any number of answers, none included.
   Its curvature with that of the answers gives variances (Laplace), which the source does not have. They say how sure
   each weight is, but not how the weights go together: policies learn from the fitted weights themselves.
@@ -24,8 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import LearnerError, RewardNetwork
+from pluralbench.reward_learning.networks import RewardNetwork
 from pluralbench.reward_learning.preference_losses import (
     bradley_terry_loss,
     bradley_terry_nll,
@@ -38,7 +40,6 @@ from pluralbench.reward_learning.training import (
     Metrics,
     Prediction,
     PreferenceBatches,
-    Progress,
     context_and_targets,
     train,
 )
@@ -170,7 +171,8 @@ class LoRe(NetworkLearner):
     """Low-rank personal rewards; new users fit their blending weights by Gauss-Newton steps, the bases stay."""
 
     name: ClassVar[str] = "lore"
-    settings_type: ClassVar[type[LearnerSettings]] = LoReSettings
+    settings_type: ClassVar[type] = LoReSettings
+    has_prior: ClassVar[bool] = True
     settings: LoReSettings
 
     def build(self) -> LoReNetwork:
@@ -197,12 +199,12 @@ class LoRe(NetworkLearner):
             variances.append(variance)
         return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
 
-    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
+    def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
         """The fitted weights (U, B) themselves, as in the source."""
-        return self.infer(context).mean
+        return Posterior.exactly(self.infer(context).mean)
 
     def prior(self, num_users: int) -> Posterior:
-        """The prior over weights, once for each of `num_users` people about whom nothing is known."""
+        """The prior over weights, once for each of `num_users` users about whom nothing is known."""
         mean = self.network.population_mean.expand(num_users, -1)
         return Posterior(mean, torch.full_like(mean, self.settings.prior_std).square().log())
 

@@ -1,13 +1,13 @@
-"""Maxmin: a reward for each of a few groups of users, so that one policy can serve the worst off of them.
+"""Maxmin: a reward for each of a few groups of users, so that one policy can serve the worst-off of them.
 
-Chakraborty et al., ICML 2024, arXiv 2402.08925. The groups come from hard EM over BTL rewards (`hard_em`). The policy
-is nobody's own, so the latent has size 0. Two objectives go by the name:
+Chakraborty et al., ICML 2024, arXiv 2402.08925. The groups come from hard EM over BTL rewards (`hard_em`). All
+users share the policy, so the latent has size 0. Two objectives go by the name:
 
 - **pointwise-min**, the method `maxmin`: max over pi of E_pi[sum over t of gamma^t min_u r_u(s_t)], plain IQL on the
   one reward min_u r_u(s), which `reward` gives. It is a lower bound of the next one: it must please every group in
   every single state. The authors' code does this.
 - **max-min**, the paper's own and the method `maxmin@maxmin`: max over pi of min_u E_pi[sum over t of
-  gamma^t r_u(s_t)]. It may please one group now and another later. It cannot be written as one reward; `group_models`
+  gamma^t r_u(s_t)]. It may please one group now and another later. It cannot be written as one reward; `groups`
   gives the K rewards from which a learner with critics for each group (`iql.maxmin_iql`) builds it.
 
 A scaling f stands outside the minimum in the first, f(min_u r_u), and is each group's own in the second, f(r_u).
@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.hard_em import (
     Clustering,
     HardEM,
@@ -37,7 +39,7 @@ from pluralbench.reward_learning.hard_em import (
     predictive_log_likelihood,
 )
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import LearnerError, RewardNetwork, initialise
+from pluralbench.reward_learning.networks import RewardNetwork, initialise
 from pluralbench.reward_learning.preference_losses import (
     bradley_terry_loss,
     bradley_terry_nll,
@@ -45,13 +47,12 @@ from pluralbench.reward_learning.preference_losses import (
     preference_logits,
     segment_returns,
 )
-from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.reward_model import Posterior, RewardFunction, broadcast_over_latents
 from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,
     PreferenceBatches,
-    Progress,
     context_and_targets,
     split_users,
     train,
@@ -65,7 +66,7 @@ class MaxMinSettings(LearnerSettings):
     """Settings of `maxmin`. `num_updates` is for the last fits, on all users, shared evenly by the groups.
 
     Attributes:
-        num_groups: K (2 in the paper); 0 chooses it by the likelihood of held-out users' answers.
+        num_groups: K (2 in the paper); 0 chooses it by the likelihood of validation users' answers.
         max_groups: the largest number that is tried then.
         num_iterations: of hard EM.
         num_restarts: starts of hard EM, the best of which goes on.
@@ -109,8 +110,8 @@ class MaxMinNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class GroupReward:
-    """One group's normalised reward as a model of its own.
+class GroupReward(RewardFunction):
+    """One group's normalised reward.
 
     Attributes:
         learner: fitted.
@@ -124,15 +125,15 @@ class GroupReward:
         """(r_u - mean_u) / std_u (...) of observations (..., S); latents (..., 0) lend their leading shape."""
         network = self.learner.network
         raw = network.groups[self.group](self.learner.check_observations(observations)).squeeze(-1)
-        rewards = (raw - network.mean[self.group]) / network.std[self.group]
-        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+        return broadcast_over_latents((raw - network.mean[self.group]) / network.std[self.group], latents)
 
 
 class MaxMin(NetworkLearner):
-    """Hard EM over K BTL rewards, and the least of them, normalised, as everybody's reward."""
+    """Hard EM over K BTL rewards, and the minimum of them, normalised, as all users' reward."""
 
     name: ClassVar[str] = "maxmin"
-    settings_type: ClassVar[type[LearnerSettings]] = MaxMinSettings
+    settings_type: ClassVar[type] = MaxMinSettings
+    grouped: ClassVar[bool] = True
     settings: MaxMinSettings
 
     @property
@@ -154,7 +155,7 @@ class MaxMin(NetworkLearner):
             their `group`.
         """
         clustering = self._cluster(preferences, seed)
-        # a group that nobody belongs to must not have a say in the minimum
+        # a group without users must not count in the minimum
         kept = [index for index, weight in enumerate(clustering.weights.tolist()) if weight > 0]
         network = self.start(preferences, seed, num_groups=len(kept))
         network.weights.copy_(clustering.weights[kept])
@@ -181,22 +182,20 @@ class MaxMin(NetworkLearner):
         return history
 
     def infer(self, context: PreferenceDataset) -> Posterior:
-        """The empty posterior (U, 0): everybody is served alike."""
-        empty = torch.zeros(context.num_users, 0, device=self.device)
-        return Posterior(empty, empty)
+        """The empty posterior (U, 0): all users are served alike."""
+        return Posterior.empty(context.num_users, self.device)
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """The pointwise-min reward (...) of observations (..., S); latents (..., 0) lend their leading shape."""
-        rewards = self.group_rewards(observations).amin(0)
-        return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))
+        return broadcast_over_latents(self.group_rewards(observations).amin(0), latents)
 
     def group_rewards(self, observations: Tensor) -> Tensor:
         """Every group's normalised reward (K, ...) of observations (..., S)."""
-        nobody = observations.new_zeros(0)
-        return torch.stack([group.reward(observations, nobody) for group in self.group_models()])
+        no_latent = observations.new_zeros(0)
+        return torch.stack([group.reward(observations, no_latent) for group in self.groups()])
 
-    def group_models(self) -> list[GroupReward]:
-        """The K groups' normalised rewards, each as a model of its own, for the max-min policy."""
+    def groups(self) -> list[GroupReward]:
+        """The K groups' normalised rewards, for the max-min policy."""
         return [GroupReward(self, group) for group in range(len(self.network.groups))]
 
     @torch.no_grad()
@@ -217,22 +216,22 @@ class MaxMin(NetworkLearner):
         return self._choose(users, seed)
 
     def _choose(self, users: PreferenceDataset, seed: int) -> Clustering[RewardNetwork]:
-        """One group more as long as held-out users' further answers become clearly more likely by it."""
+        """One group more as long as validation users' further answers become clearly more likely by it."""
         settings = self.settings
-        known_rows, held_out_rows = split_users(users.num_users, 0.2, seed)
-        if len(held_out_rows) < 2:
+        known_rows, validation_rows = split_users(users.num_users, 0.2, seed)
+        if len(validation_rows) < 2:
             raise LearnerError(
-                f"{users.num_users} users are too few to choose num_groups by held-out users; give a number"
+                f"{users.num_users} users are too few to choose num_groups by validation users; give a number"
             )
-        known, held_out = users.take_users(known_rows), users.take_users(held_out_rows)
-        context, targets = context_and_targets(torch.from_numpy(np.array(held_out.mask)))
+        known, validation = users.take_users(known_rows), users.take_users(validation_rows)
+        context, targets = context_and_targets(torch.from_numpy(np.array(validation.mask)))
         em = self._hard_em(known, seed)
         chosen, best = None, None
         for number in range(1, settings.max_groups + 1):
             clustering = em.run(number, settings.num_iterations, settings.num_restarts)
             groups = self._refined(clustering, known, seed)
             known_part, further_part = (
-                torch.stack([self._log_likelihood(group, held_out, mask) for group in groups], 1)
+                torch.stack([self._log_likelihood(group, validation, mask) for group in groups], 1)
                 for mask in (context, targets)
             )
             scores = predictive_log_likelihood(known_part, further_part, clustering.weights)

@@ -1,4 +1,4 @@
-"""The networks that the reward learners share: features of observations, rewards, and encoders of answers.
+"""The networks that the reward learners share: rewards, and encoders of answers.
 
 Every module takes observations in their own units and normalises them itself, so that a saved model needs nothing else.
 Shapes: U users, K comparisons per user, T steps per segment, S observation size, F features, H hidden units, Z latent.
@@ -7,20 +7,18 @@ Shapes: U users, K comparisons per user, T steps per segment, S observation size
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pluralbench.feature_map import FeatureMap
+from pluralbench.reward_learning.errors import LearnerError
+
 NEGATIVE_SLOPE = 0.2
 """Of every LeakyReLU, as in VPL's released code."""
 CONDITIONINGS = ("concat", "film")
 POOLINGS = ("mean", "attention")
-
-
-class LearnerError(ValueError):
-    """A reward learner asked for something it cannot do; the message says what is wrong and what would be right."""
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -51,54 +49,6 @@ def mlp(input_size: int, hidden_size: int, num_layers: int, output_size: int) ->
     return nn.Sequential(*layers, nn.Linear(hidden_size, output_size))
 
 
-class ObservationFeatures(nn.Module):
-    """Normalised observations, and the sines and cosines of chosen columns.
-
-    Fourier features let a network follow a utility that jumps, as a maze's value does from one side of a wall to the
-    other; an MLP on raw coordinates smooths such jumps away.
-
-    Args:
-        observation_size: S.
-        fourier_columns: columns of the observation that also enter as sines and cosines.
-        fourier_wavelengths: the wavelengths of these, in the columns' units.
-    """
-
-    mean: Tensor
-    std: Tensor
-    columns: Tensor
-    wavelengths: Tensor
-
-    def __init__(
-        self, observation_size: int, fourier_columns: Sequence[int] = (), fourier_wavelengths: Sequence[float] = ()
-    ) -> None:
-        super().__init__()
-        if any(not 0 <= column < observation_size for column in fourier_columns):
-            raise LearnerError(f"fourier_columns must lie in 0..{observation_size - 1}, are {list(fourier_columns)}")
-        if any(wavelength <= 0 for wavelength in fourier_wavelengths):
-            raise LearnerError(f"fourier_wavelengths must be positive, are {list(fourier_wavelengths)}")
-        self.observation_size = observation_size
-        self.output_size = observation_size + 2 * len(fourier_columns) * len(fourier_wavelengths)
-        self.register_buffer("mean", torch.zeros(observation_size))
-        self.register_buffer("std", torch.ones(observation_size))
-        self.register_buffer("columns", torch.tensor(list(fourier_columns), dtype=torch.long), persistent=False)
-        self.register_buffer("wavelengths", torch.tensor(list(fourier_wavelengths)), persistent=False)
-
-    @torch.no_grad()
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Sets what observations are normalised by, each (S,); columns that never vary are left unscaled."""
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Features (..., F) of observations (..., S)."""
-        normalised = (observations - self.mean) / self.std
-        if self.output_size == self.observation_size:
-            return normalised
-        angles = 2 * math.pi * observations[..., self.columns, None] / self.wavelengths
-        angles = angles.flatten(-2)
-        return torch.cat([normalised, angles.sin(), angles.cos()], dim=-1)
-
-
 class RewardNetwork(nn.Module):
     """r(s, z): an MLP on an observation's features and a latent.
 
@@ -108,7 +58,7 @@ class RewardNetwork(nn.Module):
 
     Args:
         features: of the observations.
-        latent_size: Z; 0 for one reward for everybody.
+        latent_size: Z; 0 for one reward for all users.
         hidden_size: H.
         num_layers: hidden layers.
         num_outputs: numbers per observation; 1 is a reward.
@@ -119,7 +69,7 @@ class RewardNetwork(nn.Module):
 
     def __init__(
         self,
-        features: ObservationFeatures,
+        features: FeatureMap,
         latent_size: int,
         hidden_size: int,
         num_layers: int,
@@ -134,7 +84,7 @@ class RewardNetwork(nn.Module):
         self.latent_size = latent_size
         self.conditioning = conditioning
         self.output_scale = output_scale
-        sizes = [features.output_size] + [hidden_size] * (num_layers - 1)
+        sizes = [features.size] + [hidden_size] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.Linear(size, hidden_size) for size in sizes)
         self.output = nn.Linear(hidden_size, num_outputs)
         self.latent_layers = nn.ModuleList()
@@ -178,14 +128,12 @@ class SetEncoder(nn.Module):
         pooling: `mean`, or `attention`: one layer of self-attention among the answers before the mean.
     """
 
-    def __init__(
-        self, features: ObservationFeatures, hidden_size: int, latent_size: int, pooling: str = "mean"
-    ) -> None:
+    def __init__(self, features: FeatureMap, hidden_size: int, latent_size: int, pooling: str = "mean") -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise LearnerError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
         self.features = features
-        self.step = nn.Linear(features.output_size, hidden_size)
+        self.step = nn.Linear(features.size, hidden_size)
         self.pair = nn.Sequential(
             nn.Linear(2 * hidden_size + 1, hidden_size),
             nn.LeakyReLU(NEGATIVE_SLOPE),
@@ -247,7 +195,7 @@ class FlatEncoder(nn.Module):
 
     def __init__(
         self,
-        features: ObservationFeatures,
+        features: FeatureMap,
         num_comparisons: int,
         segment_length: int,
         hidden_size: int,
@@ -258,7 +206,7 @@ class FlatEncoder(nn.Module):
         self.features = features
         self.num_comparisons = num_comparisons
         self.segment_length = segment_length
-        size = num_comparisons * (2 * segment_length * features.output_size + 1)
+        size = num_comparisons * (2 * segment_length * features.size + 1)
         self.network = mlp(size, hidden_size, num_layers, 2 * latent_size)
 
     def forward(self, segments: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

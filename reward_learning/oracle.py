@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +12,9 @@ from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from pluralbench.reward_learning.network_learner import parse_settings
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.reward_model import Posterior
-from pluralbench.reward_learning.training import Progress
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class OracleSettings:
             raise LearnerError(f"rationality must be positive, is {self.rationality}")
 
 
-class Oracle:
+class Oracle(RewardModel):
     """Latents are goals, rewards are utilities; nothing is learned and answers are not read.
 
     Args:
@@ -47,20 +43,16 @@ class Oracle:
     """
 
     name: ClassVar[str] = "oracle"
-    settings_type: ClassVar[type[OracleSettings]] = OracleSettings
+    settings_type: ClassVar[type] = OracleSettings
+    knows_truth: ClassVar[bool] = True
+    task: MultiGoalTask
+    settings: OracleSettings
 
     def __init__(
-        self,
-        settings: Mapping[str, Any] | OracleSettings | None = None,
-        device: str = "cpu",
-        task: MultiGoalTask | None = None,
+        self, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
     ) -> None:
-        if task is None:
-            raise LearnerError("oracle needs the environment's task: pass task=environment.make_task()")
-        self.settings = parse_settings(OracleSettings, settings, self.name)
-        self.device = torch.device(device)
-        self.task = task
-        self.latent_size = task.goal_size
+        super().__init__(settings, device, task)
+        self.latent_size = self.task.goal_size
 
     def fit(
         self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
@@ -70,17 +62,12 @@ class Oracle:
 
     def infer(self, context: PreferenceDataset) -> Posterior:
         """The users' goals, exactly: mean (U, G) and log-variance -inf."""
-        goals = torch.as_tensor(np.asarray(context.goals), dtype=torch.float32, device=self.device)
-        return Posterior(goals, torch.full_like(goals, -torch.inf))
+        return Posterior.exactly(torch.as_tensor(np.asarray(context.goals), dtype=torch.float32, device=self.device))
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """Utility (...) of observations (..., S) for goals (..., G), leading axes broadcast."""
         utility = self.task.utility(observations.cpu().numpy(), latents.cpu().numpy().astype(np.float64))
         return torch.as_tensor(np.asarray(utility, dtype=np.float32), device=self.device)
-
-    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
-        """What `preference_probability` compares: the utility, (..., 1)."""
-        return self.reward(observations, latents)[..., None]
 
     def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
         """Probability (...) that the first is preferred, from two `preference_outputs` that broadcast."""
@@ -89,34 +76,10 @@ class Oracle:
             return 0.5 * (1 + difference.sign())
         return (self.settings.rationality * difference).sigmoid()
 
-    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
-        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred for goals (U, G)."""
-        returns = self.reward(segments, latents[:, None, None, None, :]).sum(-1, keepdim=True)  # (U, K, 2, 1)
-        return self.preference_probability(returns[:, :, 0], returns[:, :, 1])
-
-    def save(self, folder: Path) -> None:
-        """Writes the settings, and the goal's size to recognise another task's file."""
-        settings = dataclasses.asdict(self.settings)
-        if np.isinf(self.settings.rationality):
-            settings["rationality"] = "inf"  # JSON has no infinity
-        save_model_file(folder, ModelFile(self.name, settings, {"goal_size": self.latent_size}, {}))
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu", task: MultiGoalTask | None = None) -> Oracle:
-        """Reads what `save` wrote; needs the task, which files do not hold.
-
-        Raises:
-            ModelFileError: anything else's file, or one for a task with goals of another size.
-        """
-        file = read_model_file(folder, cls.name)
-        try:
-            settings = {name: float(value) for name, value in file.settings.items()}
-        except (TypeError, ValueError) as error:
-            raise ModelFileError(f"{folder} does not fit the learner 'oracle': {error}") from error
-        oracle = cls(settings, device, task)
-        if file.sizes.get("goal_size") != oracle.latent_size:
-            raise ModelFileError(
-                f"{folder} is an oracle for goals of {file.sizes.get('goal_size')} numbers, "
-                f"the task {oracle.task.name} has {oracle.latent_size}"
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Refuses a file for a task with goals of another size; files hold no task."""
+        if self.latent_size != self.task.goal_size:
+            raise LearnerError(
+                f"an oracle for goals of {self.latent_size} numbers, "
+                f"the task {self.task.name} has {self.task.goal_size}"
             )
-        return oracle

@@ -9,29 +9,27 @@ T steps train it on the sum of the logits of the steps taken in pairs, first aga
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from pluralbench.feature_map import FeatureMap
+from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
-from pluralbench.reward_learning.network_learner import observation_statistics, parse_settings
-from pluralbench.reward_learning.networks import ObservationFeatures, initialise, mlp
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.network_learner import normalise_features
+from pluralbench.reward_learning.networks import initialise, mlp
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss
 from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 from pluralbench.reward_learning.training import (
     Batch,
     Metrics,
     Prediction,
-    Progress,
     TrainingSettings,
     context_and_targets,
     train,
 )
-
-NAME = "pair-classifier"
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class PairNetwork(nn.Module):
 
     def __init__(self, observation_size: int, latent_size: int, hidden_size: int, num_layers: int) -> None:
         super().__init__()
-        self.features = ObservationFeatures(observation_size)
+        self.features = FeatureMap(InputFeatures(), observation_size)
         self.score = mlp(2 * observation_size + latent_size, hidden_size, num_layers, 1)
 
     def forward(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
@@ -65,39 +63,15 @@ class PairNetwork(nn.Module):
         return (one_way - other_way).squeeze(-1)
 
 
+@dataclass(frozen=True)
 class PairClassifier:
-    """A learned p(a preferred to b | z) for the scaling `spo-pairs`.
+    """A learned p(a preferred to b | z) for the scaling `spo-pairs`; `network` is trained."""
 
-    Args:
-        network: trained.
-        settings: it was trained with.
-        sizes: observation_size and latent_size.
-    """
-
-    def __init__(self, network: PairNetwork, settings: PairClassifierSettings, sizes: dict[str, int]) -> None:
-        self.network = network
-        self.settings = settings
-        self.sizes = sizes
+    network: PairNetwork
 
     def preference_probability(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
         """Probability (...) that the first (..., S) is preferred to the second (..., S) under (..., Z)."""
         return self.network(first, second, latents).sigmoid()
-
-    def save(self, folder: Path) -> None:
-        """Writes `model.safetensors` and `model.json`."""
-        save_model_file(folder, ModelFile(NAME, asdict(self.settings), self.sizes, dict(self.network.state_dict())))
-
-    @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> PairClassifier:
-        """Reads what `save` wrote; ModelFileError for anything else."""
-        file = read_model_file(folder, NAME)
-        try:
-            settings = parse_settings(PairClassifierSettings, file.settings, NAME)
-            network = _network(file.sizes, settings)
-            network.load_state_dict(file.tensors)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ModelFileError(f"{folder} does not fit a pair classifier: {str(error).splitlines()[0]}") from error
-        return cls(network.to(device), settings, file.sizes)
 
 
 def fit_pair_classifier(
@@ -126,10 +100,10 @@ def fit_pair_classifier(
     posterior = Posterior(posterior.mean.to(device), posterior.log_var.to(device))
     # the checkpoint is chosen on answers that the latents were not inferred from
     half = model.infer(preferences.take_queries(slice(0, max(1, preferences.num_comparisons // 2)))).mean.to(device)
-    sizes = {"observation_size": preferences.observation_size, "latent_size": int(posterior.mean.shape[1])}
-    network = _network(sizes, settings)
+    latent_size = int(posterior.mean.shape[1])
+    network = PairNetwork(preferences.observation_size, latent_size, settings.hidden_size, settings.num_layers)
     initialise(network, torch.Generator().manual_seed(seed))
-    network.features.set_statistics(*observation_statistics(preferences))
+    normalise_features(network, preferences)
     network.to(device)
 
     def logits(batch: Batch, latents: Tensor) -> Tensor:
@@ -145,8 +119,4 @@ def fit_pair_classifier(
         return Prediction(logits(batch, half[batch.rows]).sigmoid(), targets)
 
     history = train(network, preferences, loss, predict, settings, seed, device, progress)
-    return PairClassifier(network, settings, sizes), history
-
-
-def _network(sizes: dict[str, int], settings: PairClassifierSettings) -> PairNetwork:
-    return PairNetwork(sizes["observation_size"], sizes["latent_size"], settings.hidden_size, settings.num_layers)
+    return PairClassifier(network), history

@@ -47,7 +47,7 @@ def bradley_terry_loss(logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Te
 def probability_nll(probability: Tensor, labels: Tensor) -> Tensor:
     """Negative log likelihood of each answer, (...), from P(first preferred) itself.
 
-    Probabilities are kept 1e-6 away from 0 and 1, so that one certain mistake costs 13.8 and not infinity.
+    Probabilities are kept 1e-6 away from 0 and 1, so that one certain error costs 13.8 and not infinity.
     """
     probability = probability.clamp(1e-6, 1 - 1e-6)
     return -(labels * probability.log() + (1 - labels) * torch.log1p(-probability))

@@ -1,6 +1,6 @@
 """From a reward model to a dataset's rewards: the single seam between preferences and control.
 
-Each trajectory is seen through the eyes of one person: a latent is drawn for it, and all its transitions get their
+Each trajectory is seen through the eyes of one user: a latent is drawn for it, and all its transitions get their
 reward under that latent. A transition's reward is that of the state it arrives at, `next_observations`, the state that
 the action brought about; a policy that is rewarded for where it already was learns one step late.
 """
@@ -13,22 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pluralbench.envs.transitions import TransitionDataset
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
 from pluralbench.reward_learning.scaling import PairProbability, fit_scaling
-from pluralbench.reward_learning.training import Progress
 
 
 def draw_latents(
     posterior: Posterior, dataset: TransitionDataset, generator: torch.Generator, num_latents: int = 512
 ) -> tuple[Tensor, NDArray[np.int64]]:
-    """One latent for each trajectory, from the posteriors of the train users.
-
-    The paper draws from the prior p(z), which `VPL.prior` gives; draws from the posteriors of people who exist follow
-    them even where a single Gaussian prior fits them badly.
+    """One latent for each trajectory.
 
     Args:
-        posterior: of U users.
+        posterior: of U users, from one of `latent_draws.LATENT_DRAWS`.
         dataset: its episodes are the trajectories.
         generator: draws users, latents and who gets which.
         num_latents: how many users lend a latent, each one once before any a second time. A few hundred stand for
@@ -51,6 +48,12 @@ def draw_latents(
     return latents, position.cpu()[owner].numpy()[episodes].astype(np.int64)
 
 
+def draw_comparison_states(dataset: TransitionDataset, num_states: int, generator: torch.Generator) -> Tensor:
+    """The states (C, S) that a scaling compares with, drawn evenly from those that the dataset arrives at."""
+    chosen = torch.randint(len(dataset), (num_states,), generator=generator).numpy()
+    return torch.from_numpy(dataset.next_observations[chosen])
+
+
 @torch.no_grad()
 def relabel(
     dataset: TransitionDataset,
@@ -58,8 +61,7 @@ def relabel(
     latents: Tensor,
     latent_index: NDArray[np.int64],
     scaling: str,
-    generator: torch.Generator,
-    num_comparison_states: int = 256,
+    comparison_states: Tensor,
     batch_size: int = 65_536,
     progress: Progress | None = None,
     pair_classifier: PairProbability | None = None,
@@ -72,8 +74,7 @@ def relabel(
         latents: (M, Z), from `draw_latents`.
         latent_index: (N,), which latent each transition is seen under.
         scaling: one of `scaling.SCALINGS`.
-        generator: draws the comparison states.
-        num_comparison_states: C, drawn evenly from the states that the dataset arrives at.
+        comparison_states: (C, S), from `draw_comparison_states`; one draw serves all groups and all methods alike.
         batch_size: transitions between two calls of `progress`; memory stays bounded whatever N is.
         progress: called with (transitions done, transitions in all).
         pair_classifier: for `spo-pairs`.
@@ -89,9 +90,7 @@ def relabel(
     if latent_index.min() < 0 or latent_index.max() >= len(latents):
         raise LearnerError(f"latent_index must point into the {len(latents)} latents")
     arrived = dataset.next_observations
-    chosen = torch.randint(len(dataset), (num_comparison_states,), generator=generator).numpy()
-    states = torch.from_numpy(arrived[chosen]).to(latents.device)
-    scaled = fit_scaling(scaling, model, latents, states, pair_classifier)
+    scaled = fit_scaling(scaling, model, latents, comparison_states.to(latents.device), pair_classifier)
     rewards = np.empty(len(dataset), dtype=np.float32)
     for start in range(0, len(dataset), batch_size):
         part = slice(start, start + batch_size)

@@ -1,24 +1,53 @@
-"""What every reward learner promises, and the posterior over a user's latent."""
+"""What every reward learner is: the base class `RewardModel`, with a default for everything optional.
+
+A learner of your own is a subclass, in this folder or in a file anywhere, used as `path/to/file.py:Name`. It must give
+
+    name             its name on the command line
+    fit              learn from the train users' answers
+    infer            what a few answers tell about each user: a posterior over latents
+    reward           of observations under latents; leading axes broadcast
+
+and may give, where the default does not suit it,
+
+    settings_type    a frozen dataclass of its settings                        default: no settings
+    version          a new number when the same seed gives other numbers       1
+    latent_size      Z, known after `fit`                                      0: one reward for all users
+    prior, has_prior the posterior of users about whom nothing is known        none: `prior` raises LearnerError
+    posterior_for_policy     the latents that a policy learns from             `infer`
+    preference_outputs, preference_probability     of single observations      sigmoid of the difference in reward
+    answer_probability       of answers about segments                         the same, outputs summed over the steps
+    groups, grouped  one reward per group of users, for the policy `maxmin`    none
+    assign           the group that each user belongs to                       None: it has no groups
+    knows_truth      whether it reads goals and `task`, as the oracle does     False
+    state, restore   the learned tensors, for `save` and `load`                every attribute that is a tensor
+
+Shapes: U users, K comparisons of each, T steps in a segment, S observation size, Z latent size.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.model_files import ModelDescription, ModelFileError, read_model_file, save_model_file
+from pluralbench.settings import as_json, settings_from
 
-Progress = Callable[[int, int], None]
+M = TypeVar("M", bound="RewardModel")
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Diagonal Gaussian over the latents of U users; Z = 0 for a learner that knows no users.
+    """Diagonal Gaussian over the latents of U users; Z = 0 for a learner that has no latents.
 
     Attributes:
         mean: (U, Z).
@@ -32,77 +61,171 @@ class Posterior:
         if self.mean.ndim != 2 or self.mean.shape != self.log_var.shape:
             raise ValueError(f"mean and log_var must both be (U, Z), are {self.mean.shape} and {self.log_var.shape}")
 
+    @classmethod
+    def exactly(cls, latents: Tensor) -> Posterior:
+        """Latents (U, Z) that are known exactly."""
+        return cls(latents, torch.full_like(latents, -torch.inf))
+
+    @classmethod
+    def empty(cls, num_users: int, device: torch.device | str = "cpu") -> Posterior:
+        """Of a learner without latents: (U, 0)."""
+        nothing = torch.zeros(num_users, 0, device=device)
+        return cls(nothing, nothing)
+
     def sample(self, generator: torch.Generator) -> Tensor:
         """One latent per user, (U, Z)."""
         noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + (0.5 * self.log_var).exp() * noise
 
 
-class RewardFunction(Protocol):
-    """What a scaling and relabelling ask of a reward model."""
+class RewardFunction(ABC):
+    """What a scaling and relabelling ask: a reward, and how probably one observation is preferred to another."""
 
+    @abstractmethod
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
-        """Reward of each observation for each latent: (..., S) and (..., Z) of equal leading shape give (...)."""
-        ...
+        """Reward (...) of observations (..., S) for latents (..., Z).
+
+        Leading axes broadcast as in NumPy: (1, C, S) and (M, 1, Z) give (M, C), each of C observations under each of
+        M latents. With Z = 0 the latents (..., 0) only lend their leading shape (`broadcast_over_latents`).
+        """
+
+    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """What `preference_probability` compares, (..., O), of observations (..., S) for latents (..., Z)."""
+        return self.reward(observations, latents)[..., None]
+
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Probability (...) that the first is preferred, from two `preference_outputs` (..., O) that broadcast.
+
+        One's own must be antisymmetric: p(a, b) + p(b, a) = 1.
+        """
+        return (first - second).squeeze(-1).sigmoid_()
 
 
-@runtime_checkable
-class GroupedRewardModel(Protocol):
-    """A reward model of K groups of users, from which one policy can serve the worst off (`learner@maxmin`)."""
-
-    def group_models(self) -> Sequence[RewardFunction]:
-        """The K groups' rewards, on scales that can be compared. K is known after `fit`."""
-        ...
+@dataclass(frozen=True)
+class NoSettings:
+    """Of a learner that has none."""
 
 
-@runtime_checkable
-class PosteriorSampler(Protocol):
-    """A reward model whose posterior is not the diagonal Gaussian that `infer` gives, only has its moments."""
+class RewardModel(RewardFunction):
+    """A learner of rewards from preferences; the module's page says what a subclass must give and what it may.
 
-    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
-        """A latent of each of the U users of `context`, (U, Z), from what the model really holds of them."""
-        ...
+    Args:
+        settings: a mapping of JSON values, or the learner's settings; None for the defaults.
+        device: where tensors live.
+        task: what can be wanted; needed by learners that know the truth.
 
-
-def latents_of(model: RewardModel, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
-    """The posterior of `infer`, or for a `PosteriorSampler` a sample of its own, known exactly."""
-    if not isinstance(model, PosteriorSampler):
-        return model.infer(context)
-    drawn = model.sample_posterior(context, generator)
-    return Posterior(drawn, torch.full_like(drawn, -torch.inf))
-
-
-@runtime_checkable
-class RewardModel(Protocol):
-    """A learner of rewards from preferences.
+    Raises:
+        SettingsError: a setting that the learner does not have (the nearest is offered), or an impossible value.
+        LearnerError: a learner that knows the truth was given no task.
 
     Attributes:
-        name: its name on the command line, `vpl` say.
-        latent_size: Z; 0 where one reward serves everybody. Known after `fit`.
+        settings: an instance of `settings_type`.
+        sizes: whole numbers that a file must keep beside settings and tensors.
     """
 
-    name: ClassVar[str]
-    latent_size: int
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    settings_type: ClassVar[type] = NoSettings
+    grouped: ClassVar[bool] = False
+    knows_truth: ClassVar[bool] = False
+    has_prior: ClassVar[bool] = False
+    latent_size: int = 0
 
+    def __init__(
+        self, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
+    ) -> None:
+        if self.knows_truth and task is None:
+            raise LearnerError(f"{self.name} needs the environment's task: pass task=environment.make_task()")
+        given = isinstance(settings, self.settings_type)
+        self.settings: Any = settings if given else settings_from(self.settings_type, settings or {}, self.name)
+        self.device = torch.device(device)
+        self.task = task
+        self.sizes: dict[str, int] = {}
+
+    @abstractmethod
     def fit(
         self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
     ) -> list[dict[str, float]]:
-        """Learns from the train users' answers; returns one row of metrics per logged epoch."""
-        ...
+        """Learns from the train users' answers; `seed` decides all that is drawn.
 
+        Returns:
+            One row of metrics per logged epoch.
+        """
+
+    @abstractmethod
     def infer(self, context: PreferenceDataset) -> Posterior:
-        """What the answers in `context` tell about each of its U users."""
-        ...
+        """What the answers in `context`, any number of them in any order, tell about each of its U users."""
 
-    def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
-        """Reward of each observation for each latent: (..., S) and (..., Z) of equal leading shape give (...)."""
-        ...
+    def prior(self, num_users: int) -> Posterior:
+        """p(z), once for each of `num_users` users about whom nothing is known; only where `has_prior`."""
+        raise LearnerError(f"{self.name} has no prior over latents: infer them from answers")
+
+    def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
+        """The posterior from which the latents are drawn under which a policy is trained.
+
+        A learner whose posterior is no diagonal Gaussian draws one latent of each user from what it really holds, and
+        gives it as known exactly (`Posterior.exactly`).
+        """
+        return self.infer(context)
+
+    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred for latents (U, Z).
+
+        Segments (1, K, 2, T, S) are the same questions for all U latents.
+        """
+        outputs = self.preference_outputs(segments, latents[:, None, None, None]).sum(-2)  # (U, K, 2, O)
+        return self.preference_probability(outputs[:, :, 0], outputs[:, :, 1])
+
+    def groups(self) -> Sequence[RewardFunction]:
+        """The rewards of the K groups of users that it found, on one scale, known after `fit`; only where `grouped`."""
+        return ()
+
+    def assign(self, preferences: PreferenceDataset) -> Tensor | None:
+        """The group (U,) int64 to which each user's answers most probably belong; None where it has no groups."""
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """What `fit` learned."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over what `state` gave; `latent_size` and `sizes` are set already."""
+        for name, value in state.items():
+            if name in dir(type(self)):
+                raise LearnerError(f"a tensor {name!r} would replace the learner's own {name}")
+            setattr(self, name, value.to(self.device))
 
     def save(self, folder: Path) -> None:
         """Writes `model.safetensors` and `model.json`."""
-        ...
+        settings = as_json(self.settings)
+        description = ModelDescription(self.name, self.version, int(self.latent_size), settings, self.sizes)
+        save_model_file(folder, description, self.state())
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu", task: MultiGoalTask | None = None) -> RewardModel:
-        """Reads what `save` wrote, without running code from it; ModelFileError for another learner's or version's."""
-        ...
+    def load(cls: type[M], folder: Path, device: str = "cpu", task: MultiGoalTask | None = None) -> M:
+        """Reads what `save` wrote, without running code from it.
+
+        Raises:
+            ModelFileError: missing, damaged or foreign files, another learner or another version of it.
+        """
+        found, tensors = read_model_file(folder)
+        if found.learner != cls.name:
+            raise ModelFileError(f"{folder} holds a {found.learner!r} model, expected {cls.name!r}")
+        if found.version != cls.version:
+            raise ModelFileError(
+                f"{folder} holds version {found.version} of {cls.name!r}, this program has version {cls.version}: "
+                "fit it again"
+            )
+        try:
+            model = cls(found.settings, device, task)
+            model.latent_size, model.sizes = found.latent_size, found.sizes
+            model.restore(tensors)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelFileError(f"{folder} does not fit the learner {cls.name!r}: {reason}") from error
+        return model
+
+
+def broadcast_over_latents(rewards: Tensor, latents: Tensor) -> Tensor:
+    """Rewards (...) that are the same for all latents (..., Z), in the shape that both have together."""
+    return rewards.expand(torch.broadcast_shapes(rewards.shape, latents.shape[:-1]))

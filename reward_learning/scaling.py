@@ -10,23 +10,22 @@ from the dataset, each scaling is a function of one observation s and one latent
     spo        mean over s' of p(s preferred to s' | z)    (VPL, 4.1) in [0, 1] for every z
     spo-pairs  the same with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper
 
-p(s preferred to s' | z) is sigmoid(r(s, z) - r(s', z)), so that p(s, s') + p(s', s) = 1 by construction, unless the
-learner has a preference probability of its own (`DistributionalModel`).
+p(s preferred to s' | z) is the model's `preference_probability`: sigmoid(r(s, z) - r(s', z)), so that
+p(s, s') + p(s', s) = 1 by construction, unless the learner has one of its own (dpl, and the oracle that never errs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pluralbench.registry import unknown_name
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.reward_model import RewardFunction
-
-SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
+from pluralbench.reward_learning.scalings import SCALINGS
 
 CHUNK = 1024
 """Observations scaled at once on a CPU: with 256 units or comparison states each, the work stays in its cache."""
@@ -35,19 +34,6 @@ DEVICE_CHUNK = 65_536
 
 ScaledReward = Callable[[Tensor, Tensor], Tensor]
 """Observations (B, S) and, for each, which latent it is seen under, (B,) int64, to scaled rewards (B,)."""
-
-
-@runtime_checkable
-class DistributionalModel(Protocol):
-    """A reward model whose preference probability is not sigmoid(r - r'): dpl, or the oracle that makes no mistakes."""
-
-    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
-        """What the probability is computed from, (..., O), for observations (..., S) and latents (..., Z)."""
-        ...
-
-    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
-        """Probability (...) that the first is preferred, from two outputs (..., O) that broadcast."""
-        ...
 
 
 class PairProbability(Protocol):
@@ -99,11 +85,6 @@ def fit_scaling(
     return _chunked(scaled)
 
 
-def expected_preference(rewards: Tensor, comparison_rewards: Tensor) -> Tensor:
-    """SPO of rewards (B,) against those of comparison states (B, C) under the same latents: (B,) in [0, 1]."""
-    return (rewards[:, None] - comparison_rewards).sigmoid_().mean(1)
-
-
 def _raw_reward(model: RewardFunction, latents: Tensor) -> ScaledReward:
     return lambda observations, index: model.reward(observations, latents[index])
 
@@ -115,22 +96,13 @@ def _divided(model: RewardFunction, latents: Tensor, scale: Tensor) -> ScaledRew
 
 
 def _expected_preference(model: RewardFunction, latents: Tensor, states: Tensor) -> ScaledReward:
-    if not isinstance(model, DistributionalModel):
-        table = _table(model.reward, latents, states)  # (M, C)
+    table = _table(model.preference_outputs, latents, states)  # (M, C, O)
 
-        def scaled(observations: Tensor, index: Tensor) -> Tensor:
-            rewards = model.reward(observations, latents[index])
-            return expected_preference(rewards, table.index_select(0, index))
+    def scaled(observations: Tensor, index: Tensor) -> Tensor:
+        own = model.preference_outputs(observations, latents[index])  # (B, O)
+        return model.preference_probability(own[:, None], table.index_select(0, index)).mean(1)
 
-        return scaled
-    distributional: DistributionalModel = model
-    outputs = _table(distributional.preference_outputs, latents, states)  # (M, C, O)
-
-    def scaled_by_its_own(observations: Tensor, index: Tensor) -> Tensor:
-        own = distributional.preference_outputs(observations, latents[index])  # (B, O)
-        return distributional.preference_probability(own[:, None], outputs[index]).mean(1)
-
-    return scaled_by_its_own
+    return scaled
 
 
 def _classified_preference(classifier: PairProbability, latents: Tensor, states: Tensor) -> ScaledReward:

@@ -20,15 +20,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import POOLINGS, LearnerError, RewardNetwork, SetEncoder
+from pluralbench.reward_learning.networks import RewardNetwork, SetEncoder
 from pluralbench.reward_learning.preference_losses import (
     bradley_terry_nll,
     cosine_cyclic_weight,
@@ -44,7 +46,6 @@ from pluralbench.reward_learning.training import (
     Metrics,
     Prediction,
     PreferenceBatches,
-    Progress,
     context_and_targets,
     train,
 )
@@ -93,7 +94,7 @@ class SPLSettings(LearnerSettings):
     """
 
     latent_size: int = 8
-    pooling: str = "mean"
+    pooling: Literal["mean", "attention"] = "mean"
     kl_weight: float = 1.0
     annealing_cycles: int = 4
     free_nats: float = 1.0
@@ -104,8 +105,6 @@ class SPLSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pooling not in POOLINGS:
-            raise LearnerError(f"pooling must be one of {', '.join(POOLINGS)}, is {self.pooling!r}")
         for name in ("latent_size", "flow_hidden_size"):
             if getattr(self, name) < 1:
                 raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
@@ -185,7 +184,8 @@ class SPL(NetworkLearner):
     """VPL's interface with a latent that swapped answers turn into its opposite."""
 
     name: ClassVar[str] = "spl"
-    settings_type: ClassVar[type[LearnerSettings]] = SPLSettings
+    settings_type: ClassVar[type] = SPLSettings
+    has_prior: ClassVar[bool] = True
     settings: SPLSettings
 
     def build(self) -> SPLNetwork:
@@ -218,18 +218,18 @@ class SPL(NetworkLearner):
         return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
 
     @torch.no_grad()
-    def sample_posterior(self, context: PreferenceDataset, generator: torch.Generator) -> Tensor:
-        """Latents (U, Z) from q(z | answers) after the flow, whose dimensions depend on one another."""
+    def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
+        """A latent of each user from q(z | answers) after the flow, whose dimensions depend on one another."""
         batches = PreferenceBatches(context, self.device)
         parts = []
         for start in range(0, batches.num_users, CHUNK_USERS):
             base = self.network.base(batches.take_range(start, start + CHUNK_USERS))
             noise = torch.randn(base.mean.shape, generator=generator).to(base.mean)
             parts.append(self.network.transport(base, noise)[0])
-        return torch.cat(parts) if parts else self.prior(0).mean
+        return Posterior.exactly(torch.cat(parts)) if parts else self.prior(0)
 
     def prior(self, num_users: int) -> Posterior:
-        """N(0, I), once for each of `num_users` people about whom nothing is known."""
+        """N(0, I), once for each of `num_users` users about whom nothing is known."""
         mean = torch.zeros(num_users, self.latent_size, device=self.device)
         return Posterior(mean, mean.clone())
 

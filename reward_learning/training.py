@@ -1,15 +1,15 @@
 """The minibatch loop over users that every learner shares: which checkpoint is kept, and what is logged.
 
 A learner hands in two functions: a loss on a batch of users, and a prediction of answers on a batch of users whose
-target answers its encoder did not see. The second decides which checkpoint is kept, so no annealed weight of a loss has
-a say in that.
+target answers its encoder did not see. The second alone decides which checkpoint is kept: no annealed weight of a loss
+does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.preference_losses import preference_accuracy, probability_nll
 
-Progress = Callable[[int, int], None]
 Metrics = dict[str, Tensor]
 
 MEMORY_BYTES = 2**29
 """Preferences up to this size are moved to the device once; larger ones are read batch by batch."""
 MAX_VALIDATION_USERS = 1000
-SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class TrainingSettings:
     num_updates: int = 1500
     batch_users: int = 64
     learning_rate: float = 1e-3
-    schedule: str = "constant"
+    schedule: Literal["cosine", "constant"] = "constant"
     weight_decay: float = 0.0
     max_grad_norm: float = 10.0
     validation_fraction: float = 0.1
@@ -59,10 +58,11 @@ class TrainingSettings:
                 raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
         if not 0 <= self.validation_fraction < 1:
             raise LearnerError(f"validation_fraction must lie in [0, 1), is {self.validation_fraction}")
-        if self.learning_rate <= 0:
-            raise LearnerError(f"learning_rate must be positive, is {self.learning_rate}")
-        if self.schedule not in SCHEDULES:
-            raise LearnerError(f"schedule must be one of {', '.join(SCHEDULES)}, is {self.schedule!r}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if getattr(self, name) <= 0:
+                raise LearnerError(f"{name} must be positive, is {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise LearnerError(f"weight_decay must not be negative, is {self.weight_decay}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about answers that it has not seen.
+    """What a model predicts of answers that it has not seen.
 
     Attributes:
         probability: (U, K) of the first segment being preferred.
@@ -111,7 +111,7 @@ class PreferenceBatches:
     """Batches of users from a dataset in memory or on disk.
 
     Args:
-        preferences: its arrays may be anything that NumPy-style row indexing reads, an HDF5 dataset say.
+        preferences: its arrays may be anything that NumPy-style row indexing reads, for example an HDF5 dataset.
         device: where batches go.
     """
 
@@ -196,9 +196,7 @@ def train(
     train_rows, validation_rows = (users[part] for part in split_users(len(users), settings.validation_fraction, seed))
     shuffle = np.random.default_rng([seed, 91])
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    least = 0.0 if settings.schedule == "cosine" else settings.learning_rate
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_updates, eta_min=least)
+    optimizer, schedule = _optimizer(network, settings)
     stops = set(np.linspace(0, settings.num_updates, settings.num_validations + 1).astype(int)[1:].tolist())
     history: list[dict[str, float]] = []
     window: list[Metrics] = []
@@ -229,6 +227,14 @@ def train(
     for row in history:
         row["kept"] = float(row is history[best_row])
     return history
+
+
+def _optimizer(
+    network: nn.Module, settings: TrainingSettings
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    minimum = 0.0 if settings.schedule == "cosine" else settings.learning_rate
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_updates, eta_min=minimum)
 
 
 @torch.no_grad()

@@ -12,21 +12,16 @@ Poddar et al., NeurIPS 2024, arXiv 2408.10075, section 4. What differs from the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import (
-    CONDITIONINGS,
-    POOLINGS,
-    FlatEncoder,
-    LearnerError,
-    RewardNetwork,
-    SetEncoder,
-)
+from pluralbench.reward_learning.networks import FlatEncoder, RewardNetwork, SetEncoder
 from pluralbench.reward_learning.preference_losses import (
     bradley_terry_nll,
     cosine_cyclic_weight,
@@ -43,7 +38,6 @@ from pluralbench.reward_learning.training import (
     Metrics,
     Prediction,
     PreferenceBatches,
-    Progress,
     context_and_targets,
     train,
 )
@@ -66,9 +60,9 @@ class VPLSettings(LearnerSettings):
     """
 
     latent_size: int = 8
-    encoder: str = "set"
-    pooling: str = "mean"
-    conditioning: str = "concat"
+    encoder: Literal["set", "flat"] = "set"
+    pooling: Literal["mean", "attention"] = "mean"
+    conditioning: Literal["concat", "film"] = "concat"
     kl_weight: float = 1.0
     annealing_cycles: int = 4
     free_bits: float = 0.0
@@ -77,10 +71,6 @@ class VPLSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choices = {"encoder": ("set", "flat"), "pooling": POOLINGS, "conditioning": CONDITIONINGS}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise LearnerError(f"{name} must be one of {', '.join(known)}, is {getattr(self, name)!r}")
         if self.latent_size < 1:
             raise LearnerError(f"latent_size must be at least 1, is {self.latent_size}")
         for name in ("kl_weight", "annealing_cycles", "free_bits"):
@@ -121,11 +111,13 @@ class VPL(NetworkLearner):
     """p(A preferred to B | z) = sigmoid(r(A, z) - r(B, z)), with z inferred from the user's answers."""
 
     name: ClassVar[str] = "vpl"
-    settings_type: ClassVar[type[LearnerSettings]] = VPLSettings
+    settings_type: ClassVar[type] = VPLSettings
+    has_prior: ClassVar[bool] = True
+    settings: VPLSettings
 
     def build(self) -> VPLNetwork:
         """The untrained network."""
-        settings: VPLSettings = self.settings
+        settings = self.settings
         self.latent_size = settings.latent_size
         encoder: nn.Module
         if settings.encoder == "set":
@@ -164,7 +156,7 @@ class VPL(NetworkLearner):
         return Posterior(torch.cat(means), torch.cat(log_vars))
 
     def prior(self, num_users: int) -> Posterior:
-        """p(z), once for each of `num_users` people about whom nothing is known."""
+        """p(z), once for each of `num_users` users about whom nothing is known."""
         network = self.network
         shape = (num_users, self.latent_size)
         return Posterior(network.prior_mean.detach().expand(shape), network.prior_log_var.detach().expand(shape))

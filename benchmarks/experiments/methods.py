@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.registry import Registry, unknown_name
 from pluralbench.reward_learning.learners import learners
-from pluralbench.reward_learning.scaling import SCALINGS
+from pluralbench.reward_learning.scalings import SCALINGS
 
 policies: Registry[Any] = Registry("policy", "pluralbench.policies")
-"""Classes that follow `stages.policies.PolicyStage`."""
-policies.register_lazily("iql", "pluralbench.benchmarks.stages.iql_policy:IQLPolicy")
-policies.register_lazily("maxmin", "pluralbench.benchmarks.stages.iql_policy:MaxMinPolicy")
-policies.register_lazily("greedy", "pluralbench.benchmarks.stages.greedy_policy:GreedyPolicy")
+"""Subclasses of `stages.policies.PolicyStage`."""
+policies.register_lazily(
+    "iql",
+    "pluralbench.benchmarks.stages.iql_policy:IQLPolicy",
+    "implicit Q-learning of observation and latent on the relabelled dataset",
+)
+policies.register_lazily(
+    "maxmin",
+    "pluralbench.benchmarks.stages.iql_policy:MaxMinPolicy",
+    "one IQL policy for a learner's K groups of users: the most that the worst-off group can get",
+)
+policies.register_lazily(
+    "greedy",
+    "pluralbench.benchmarks.stages.greedy_policy:GreedyPolicy",
+    "one step to the highest reward, where the environment has a one-step outcome model",
+)
+
+_PATTERN = re.compile(r"(?P<learner>(?:.*?\.py:)??[^+@/]+)(?:\+(?P<scaling>[^+@/:]+))?(?:@(?P<policy>.+))?")
 
 ALL_METHODS = (
     "oracle", "btl", "btl+spo", "dpl-meanvar", "dpl-categorical", "maxmin", "maxmin+spo@maxmin", "lore+spo", "spl+spo",
@@ -52,14 +67,19 @@ class Method:
             UnknownNameError: no such learner or policy.
             ExperimentError: no such scaling, or a policy that the learner does not suit.
         """
-        path, colon, rest = text.rpartition(":")  # a learner's file may have any name
-        rest, _, policy = rest.partition("@")
-        name, _, scaling = rest.partition("+")
-        learner, scaling, policy = path + colon + name, scaling or "none", policy or default_policy
+        found = _PATTERN.fullmatch(text)
+        if found is None:
+            raise ExperimentError(f"a method is written learner[+scaling][@policy], got {text!r}")
+        learner, scaling, policy = found["learner"], found["scaling"] or "none", found["policy"] or default_policy
         if scaling not in SCALINGS:
             raise ExperimentError(unknown_name("scaling", scaling, sorted(SCALINGS)))
-        model = learners.get(learner)
-        own = (f"+{scaling}" if scaling != "none" else "") + (f"@{policy}" if policy != default_policy else "")
-        method = cls(learner, scaling, policy, model.name + own)
-        policies.get(policy).check_method(method, model)
-        return method
+        model, stage = learners.get(learner), policies.get(policy)
+        if stage.serves_groups and not model.grouped:
+            grouped = ", ".join(name for name in learners.names() if learners.get(name).grouped)
+            raise ExperimentError(
+                f"{text}: the policy {stage.name} needs a learner of groups ({grouped}); {model.name} has none"
+            )
+        if stage.serves_groups and scaling == "spo-pairs":
+            raise ExperimentError(f"{text}: the classifier of spo-pairs knows no groups; use another scaling: spo")
+        name = model.name + (f"+{scaling}" if scaling != "none" else "")
+        return cls(learner, scaling, policy, name + (f"@{stage.name}" if policy != default_policy else ""))

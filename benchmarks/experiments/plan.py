@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.methods import Method, policies
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.envs import Environment, MultiGoalTask, environments
+from pluralbench.envs.dataset_files import dataset_file
 from pluralbench.iql.training import fastest_precision
 from pluralbench.preference_oracles.populations import get_population
 from pluralbench.preference_oracles.teacher_populations import with_teacher
@@ -62,6 +62,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         UnknownNameError: a name that nothing goes by.
         ExperimentError: settings that do not go together.
         SettingsError: a setting of a learner that it does not have, or an impossible value.
+        DatasetError: no such dataset.
         PopulationError: the population does not suit the environment.
     """
     environment = environments.get(experiment.environment)
@@ -71,10 +72,9 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     if len(set(names)) != len(names):
         raise ExperimentError(f"a method is named twice: {' '.join(names)}")
     for method in methods:
-        if method.policy == "greedy" and environment.outcomes is None:
-            raise ExperimentError(f"{environment.name} has no one-step outcome model: use --policy iql")
-    if experiment.dataset and not Path(experiment.dataset).expanduser().is_file():
-        raise ExperimentError(f"no file {experiment.dataset} to take the dataset from")
+        policies.get(method.policy).check(environment, method)
+    if experiment.dataset:
+        dataset_file(experiment.dataset)
     population = get_population(experiment.population)
     if experiment.preferences.teacher is not None:
         population = with_teacher(population, experiment.preferences.teacher)
@@ -82,7 +82,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     population.test_users(task, 1, np.random.default_rng(0))
     iql = experiment.iql
     if iql.precision == "auto":
-        iql = replace(iql, precision=fastest_precision(device))
+        iql = replace(iql, precision=fastest_precision(device, iql.implementation))
     if "maxmin" in {method.policy for method in methods} and iql.implementation == "reference":
         raise ExperimentError("the policy maxmin has no reference implementation: use iql.implementation=fast")
     used = tuple(dict.fromkeys(method.learner for method in methods))

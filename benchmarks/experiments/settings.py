@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pluralbench.errors import InputError
-from pluralbench.iql.maxmin_iql import GroupWeightSettings
-from pluralbench.iql.settings import IQLSettings
+from pluralbench.iql.settings import GroupWeightSettings, IQLSettings
 from pluralbench.preference_oracles.queries import STRATEGIES
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
@@ -115,7 +114,7 @@ class Experiment:
     num_transitions: int
     """Size of the offline dataset."""
     dataset: str = ""
-    """HDF5 file of transitions to learn from, D4RL's own included; empty for the behaviour policy's."""
+    """HDF5 file of transitions to learn from, or `d4rl:NAME`; empty for the behaviour policy's data."""
     data_seed: int = 0
     """Seed of the offline dataset, which all seeds share."""
     policy: str = "iql"

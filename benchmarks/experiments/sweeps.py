@@ -29,6 +29,7 @@ SWEEPS = {
     "users": Sweep("success against the number of different users", "different users"),
     "noise": Sweep("success against the share of flipped labels", "share of flipped labels"),
     "minority": Sweep("success of a minority, one in two to one in eleven", "minority : majority", worst_group=True),
+    "active": Sweep("success against the number of questions, chosen or random", "questions to the test user"),
 }
 
 

@@ -14,6 +14,7 @@ from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import MultiGoalTask, TransitionDataset
 from pluralbench.envs.collection import load_or_collect
+from pluralbench.envs.dataset_files import dataset_file
 from pluralbench.envs.transition_files import load_transitions
 from pluralbench.preference_oracles.fingerprints import users_fingerprint
 from pluralbench.preference_oracles.labelling import collect_preferences
@@ -97,7 +98,7 @@ def prepare(plan: Plan, session: Session) -> Prepared:
     """Loads or collects the dataset and holds some of its episodes out."""
     experiment = plan.experiment
     if experiment.dataset:
-        dataset = _read_dataset(Path(experiment.dataset).expanduser(), plan.task)
+        dataset = _read_dataset(dataset_file(experiment.dataset), plan.task)
     else:
         with session.reporter.stage(f"{plan.environment.name}: data of the behaviour policy") as progress:
             dataset = load_or_collect(
@@ -130,10 +131,10 @@ def draw_users(plan: Plan, seed: int) -> tuple[Users, Users]:
     """One seed's train and test users."""
     experiment = plan.experiment
     per_group = max(experiment.preferences.diagnostic_users_per_group, experiment.evaluation.users_per_group)
-    train = plan.population.train_users(
-        plan.task, experiment.preferences.num_users, generator_for(seed, "train users")
-    )
-    return train, plan.population.test_users(plan.task, per_group, generator_for(seed, "held-out users"))
+    train = plan.population.train_users(plan.task, experiment.preferences.num_users, generator_for(seed, "train users"))
+    return train, plan.population.test_users(
+        plan.task, per_group, generator_for(seed, "held-out users")
+    )  # the stream's name, older than the word "test users"
 
 
 def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:

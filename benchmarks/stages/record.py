@@ -13,7 +13,7 @@ from pluralbench.files import write_json
 
 
 def check_folder(suite_folder: Path, environment: str, identity: Identity) -> None:
-    """Raises ExperimentError where the folder holds another experiment than this identity, or nobody can tell which."""
+    """Raises ExperimentError where the folder holds another experiment than this identity, or does not say which."""
     record = results.read_record(suite_folder, environment)
     if record:
         check_same(record.get("identity") or {}, identity, suite_folder / environment)
@@ -41,8 +41,7 @@ def write_record(suite_folder: Path, plan: Plan, draws: list[SeedDraws], identit
             "methods": list(methods),
             "seeds": sorted({*before.get("seeds", []), *plan.experiment.seeds}),
             "groups": [
-                {"name": name, "taught": taught}
-                for name, taught in zip(users.group_names, users.taught, strict=True)
+                {"name": name, "taught": taught} for name, taught in zip(users.group_names, users.taught, strict=True)
             ],
             "identity": joined(before.get("identity", {}), identity),
         },

@@ -37,6 +37,7 @@ REARRANGE = Environment(
     sweeps=REARRANGE_SWEEPS,
     state_grid=RearrangeTask().state_grid,
     outcomes=RearrangeTask().outcomes,
+    max_parallel_episodes=4096,
 )
 TIDY = Environment(
     name="habitat-tidy",
@@ -49,5 +50,6 @@ TIDY = Environment(
     sweeps=TIDY_SWEEPS,
     state_grid=TidyTask().state_grid,
     outcomes=TidyTask().outcomes,
+    max_parallel_episodes=4096,
     reported_infos=("share_right", "right_agreed", "num_agreed", "right_disputed", "num_disputed"),
 )

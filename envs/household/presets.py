@@ -69,4 +69,5 @@ TIDY_SWEEPS: dict[str, dict[str, Settings]] = {
         label: {"methods": ("oracle", "btl", "maxmin", "vpl"), "population": population}
         for label, population in _RATIOS.items()
     },
+    "active": {"questions": {"methods": ("vpl",)}},
 }

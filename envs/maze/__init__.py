@@ -28,4 +28,6 @@ MAZE = Environment(
     variants=VARIANTS,
     features=InputFeatures(sinusoid_columns=(0, 1), wavelengths=(8.0, 4.0, 2.0)),
     state_grid=lambda: MazeTask().state_grid(),
+    max_parallel_episodes=4096,
+    peer_gym_id="gymnasium_robotics:PointMaze_Large-v3",
 )

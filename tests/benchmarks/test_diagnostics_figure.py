@@ -2,8 +2,11 @@
 
 import pytest
 
-from pluralbench.benchmarks.diagnostics_figure import diagnostics_figure, diagnostics_table, learner_diagnostics
-from pluralbench.benchmarks.results import write_json
+from pluralbench.benchmarks.figures.diagnostics import diagnostics_figure, diagnostics_table, learner_diagnostics
+from pluralbench.benchmarks.figures.suite import SuiteResults
+from pluralbench.files import write_json
+
+METHODS = ("vpl", "vpl+spo", "maxmin+spo@maxmin", "btl")
 
 
 def diagnostics(accuracy, recovery=None):
@@ -26,35 +29,37 @@ def suite(tmp_path):
         for seed, accuracy in enumerate(accuracies):
             model = diagnostics(accuracy, 1.0 if method.startswith("maxmin") else None)
             write_json(tmp_path / "maze" / method / f"seed_{seed}" / "summary.json", {"reward_model": model})
-    return tmp_path
+    return SuiteResults(tmp_path, "maze", (), METHODS, (0, 1))
 
 
-METHODS = ["vpl", "vpl+spo", "maxmin+spo@maxmin", "btl"]
+@pytest.fixture
+def empty(tmp_path):
+    return SuiteResults(tmp_path, "ravens", (), METHODS, (0, 1))
 
 
-def test_methods_of_one_learner_are_one_line_and_missing_ones_none(suite):
-    found = learner_diagnostics(suite, "maze", METHODS)
+def test_methods_of_one_learner_are_one_line_and_missing_ones_none(suite, empty):
+    found = learner_diagnostics(suite)
     assert {learner: len(seeds) for learner, seeds in found.items()} == {"vpl": 2, "maxmin": 1}
-    assert learner_diagnostics(suite, "ravens", METHODS) == {}
+    assert learner_diagnostics(empty) == {}
 
 
-def test_the_table_has_means_over_seeds_and_blanks_where_nothing_applies(suite):
-    header, _, vpl, maxmin = diagnostics_table(suite, "maze", METHODS).splitlines()
+def test_the_table_has_means_over_seeds_and_blanks_where_nothing_applies(suite, empty):
+    header, _, vpl, maxmin = diagnostics_table(suite).splitlines()
     columns = [cell.strip() for cell in header.strip("|").split("|")]
     cells = dict(zip(columns, (cell.strip() for cell in vpl.strip("|").split("|")), strict=True))
     assert cells["learner"] == "vpl"
     assert cells["accuracy"] == "0.8"
     assert cells["on conflicting pairs"] == cells["groups found"] == ""
     assert maxmin.endswith("| 1 |")
-    assert diagnostics_table(suite, "ravens", METHODS) == ""
+    assert diagnostics_table(empty) == ""
 
 
-def test_the_figure_shows_accuracy_by_answers_and_reliability(suite):
-    figure = diagnostics_figure(suite, "maze", METHODS)
+def test_the_figure_shows_accuracy_by_answers_and_reliability(suite, empty):
+    figure = diagnostics_figure(suite)
     assert figure is not None
     by_answers, reliability = figure.axes
     assert {line.get_label(): list(line.get_ydata()) for line in by_answers.lines}["vpl"] == pytest.approx([0.6, 0.8])
     drawn = {line.get_label(): line for line in reliability.lines}
     assert list(drawn["vpl"].get_xdata()) == pytest.approx([0.8])
     assert list(drawn["vpl"].get_ydata()) == pytest.approx([0.8])
-    assert diagnostics_figure(suite, "ravens", METHODS) is None
+    assert diagnostics_figure(empty) is None

@@ -42,12 +42,12 @@ def test_hidden_context_is_borda_to_btl_and_spread_to_dpl(ran):
 def test_files_say_what_made_them_and_stay_small(ran):
     out, summary, steps = ran
     written = json.loads((out / "didactic.json").read_text())
-    assert written["command"] == "python -m benchmarks didactic --seed 0"
+    assert written["command"] == "pluralbench didactic --seed 0"
     assert written["settings"] == dataclasses.asdict(SMALL)
     assert {"commit", "packages"} <= set(written)
     assert written["four_gaussians"] == summary["four_gaussians"]
     assert 10_000 < (out / "didactic.png").stat().st_size < 300_000
-    assert (out / "didactic.svg").stat().st_size > 10_000
+    assert (out / "didactic.pdf").stat().st_size > 10_000
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from pluralbench.benchmarks.evaluation import Outcome, run_episodes
+from pluralbench.benchmarks.stages.evaluate import Outcome, run_episodes
 from pluralbench.envs.environments import Environment
 
 
@@ -44,7 +44,7 @@ class CountingVector(gym.vector.VectorEnv):
 @pytest.fixture
 def environment():
     gym.register("pluralbench-test/Counting-v0", entry_point="unused:Unused", vector_entry_point=CountingVector)
-    yield Environment("counting", "pluralbench-test/Counting-v0", None, None, 1, "none", max_parallel_episodes=4)
+    yield Environment("counting", "pluralbench-test/Counting-v0", None, max_parallel_episodes=4)
     del gym.registry["pluralbench-test/Counting-v0"]
     CountingVector.made.clear()
 

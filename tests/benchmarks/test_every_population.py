@@ -4,9 +4,8 @@ import csv
 
 import pytest
 
-import pluralbench.envs  # noqa: F401
-from pluralbench.benchmarks.cli import main
-from pluralbench.envs.environments import environments
+from pluralbench.benchmarks.commands.cli import main
+from pluralbench.envs import environments
 from pluralbench.preference_oracles.populations import get_population, populations
 from pluralbench.preference_oracles.users import PopulationError
 
@@ -44,4 +43,4 @@ def test_the_maze_benchmark_runs_with_the_population(name, tmp_path, capsys, tmp
     output = capsys.readouterr().out
     assert "worst group" in output
     assert any(group[:10] in output for group in groups)
-    assert (tmp_path / "own" / "maze-success.svg").exists()
+    assert (tmp_path / "own" / "maze-success.pdf").exists()

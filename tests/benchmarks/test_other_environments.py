@@ -5,10 +5,6 @@ import json
 
 import pytest
 
-from pluralbench.benchmarks.cli import main
-from pluralbench.benchmarks.pipeline import run_experiment
-from pluralbench.benchmarks.progress import Reporter
-from pluralbench.benchmarks.suites import experiment_for
 
 
 def _rows(path):
@@ -19,53 +15,45 @@ def _rows(path):
 @pytest.mark.parametrize(
     ("environment", "figures"),
     [
-        ("habitat-rearrange", ("success", "answers", "reward-maps", "latents", "episodes")),
-        pytest.param("habitat-tidy", ("success", "answers", "reward-maps", "episodes"), marks=pytest.mark.slow),
-        pytest.param("ravens", ("success", "curves", "reward-maps", "episodes"), marks=pytest.mark.slow),
+        ("habitat-rearrange", ("success", "answers", "reward-maps", "latents", "rollouts")),
+        pytest.param("habitat-tidy", ("success", "answers", "reward-maps", "rollouts"), marks=pytest.mark.slow),
+        pytest.param("ravens", ("success", "curves", "reward-maps", "rollouts"), marks=pytest.mark.slow),
     ],
 )
-def test_the_smoke_benchmark_runs_and_draws(environment, figures, tmp_path):
-    arguments = [environment, "--preset", "smoke", "--out", str(tmp_path / "results"), "--data-dir", str(tmp_path)]
-    assert main(arguments) == 0
-    suite = tmp_path / "results" / "smoke"
+def test_the_smoke_benchmark_runs_and_draws(environment, figures, run, tmp_path):
+    assert run(environment, "--preset", "smoke") == 0
+    suite = tmp_path / "smoke"
     assert {row["environment"] for row in _rows(suite / "success_rates.csv")} == {environment}
     for figure in figures:
         assert 2_000 < (suite / f"{environment}-{figure}.png").stat().st_size < 300_000
-    assert (suite / f"{environment}-episodes.gif").stat().st_size > 2_000
+    assert (suite / f"{environment}-rollouts.gif").stat().st_size > 2_000
     if environment != "ravens":  # the true utility, one greedy step: physics alone can fail it
         assert all(
             float(row["success_rate"]) > 0.9 for row in _rows(suite / "success_rates.csv") if row["method"] == "oracle"
         )
 
 
-def test_tidy_reports_agreed_and_disputed_objects_apart(tmp_path):
-    from dataclasses import replace
-
-    experiment = replace(experiment_for("habitat-tidy", "smoke"), methods=("oracle",))
-    suite = run_experiment(experiment, tmp_path, data_dir=tmp_path, reporter=Reporter(quiet=True))
-    summary = json.loads((suite / "habitat-tidy" / "oracle" / "seed_0" / "summary.json").read_text())
+def test_tidy_reports_agreed_and_disputed_objects_apart(run, tmp_path):
+    assert run("habitat-tidy", "--preset", "smoke", "--methods", "oracle") == 0
+    summary = json.loads((tmp_path / "smoke" / "habitat-tidy" / "oracle" / "seed_0" / "summary.json").read_text())
     for user in summary["users"]:
         assert user["num_agreed"] + user["num_disputed"] == 4
         assert user["share_right"] == pytest.approx((user["right_agreed"] + user["right_disputed"]) / 4)
 
 
-def test_discrete_iql_is_the_alternative_to_the_greedy_step(tmp_path):
-    arguments = ["habitat-rearrange", "--preset", "smoke", "--policy", "iql", "--methods", "oracle"]
-    assert main([*arguments, "--out", str(tmp_path / "results"), "--data-dir", str(tmp_path)]) == 0
-    assert _rows(tmp_path / "results" / "smoke-iql" / "success_rates.csv")
+def test_discrete_iql_is_the_alternative_to_the_greedy_step(run, tmp_path):
+    assert run("habitat-rearrange", "--preset", "smoke", "--policy", "iql", "--methods", "oracle") == 0
+    assert _rows(tmp_path / "smoke-iql" / "success_rates.csv")
 
 
-def test_a_maze_does_not_foresee_its_outcomes(tmp_path, capsys):
-    arguments = [
-        "maze",
-        "--preset",
-        "smoke",
-        "--policy",
-        "greedy",
-        "--methods",
-        "oracle",
-        "--out",
-        str(tmp_path / "results"),
-    ]
-    assert main([*arguments, "--data-dir", str(tmp_path)]) == 2
+def test_a_maze_has_no_one_step_outcome_model(run, capsys):
+    assert run("maze", "--preset", "smoke", "--policy", "greedy", "--methods", "oracle") == 2
     assert "--policy iql" in capsys.readouterr().err
+
+
+def test_four_zones_are_an_environment_like_any_other(run, tmp_path):
+    """Formerly it stood in `list` and ended in "invalid choice"."""
+    assert run("run", "ravens-four-zones", "--preset", "smoke", "--methods", "oracle", "--set", "evaluation.episodes=1",
+               "evaluation.curve_episodes=1") == 0  # fmt: skip
+    (suite,) = tmp_path.iterdir()
+    assert len({row["group"] for row in _rows(suite / "success_rates.csv")}) == 4

@@ -16,7 +16,7 @@ METHODS = ("oracle", "btl", "vpl+spo")
 def _start(out: Path, data: Path, *more: str) -> subprocess.Popen[bytes]:
     arguments = ["maze", "--preset", "smoke", "--methods", *METHODS, "--out", str(out), "--data-dir", str(data), *more]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", "pluralbench", *arguments],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ import csv
 import re
 from pathlib import Path
 
-from pluralbench.benchmarks.cli import main
+from pluralbench.benchmarks.commands.cli import main
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -12,7 +12,7 @@ README = Path(__file__).parents[2] / "README.md"
 def test_the_readmes_population_runs_through_the_whole_benchmark_by_its_path(tmp_path, monkeypatch, capsys):
     section = README.read_text().partition("<!-- tutorial")[2]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
-    command = re.search(r"```sh\npython -m benchmarks (.*?)\n```", section, re.DOTALL).group(1)
+    command = re.search(r"```sh\npluralbench (.*?)\n```", section, re.DOTALL).group(1)
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "corners.py").write_text(code)
     monkeypatch.chdir(tmp_path)

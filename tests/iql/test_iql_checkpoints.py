@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_iql_learner import SETTINGS, make_data
@@ -26,7 +28,7 @@ result = long_run(Path(sys.argv[1]), resume=True)
 
 
 def long_run(folder: Path | None, resume: bool = False):
-    settings = IQLSettings(**{**SETTINGS.__dict__, "num_updates": 3000})
+    settings = replace(SETTINGS, num_updates=3000)
     return train(
         make_data(2),
         settings,
@@ -88,9 +90,19 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "nowhere") is None
 
 
-def test_resume_in_the_middle_gives_the_same_numbers(tmp_path: Path) -> None:
+def test_metrics_of_a_run_that_diverged_are_kept(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, Checkpoint(1, {}, {}, {"metrics": [{"value_loss": [float("nan")]}]}))
+    stored = load_checkpoint(tmp_path)
+    assert stored is not None
+    assert np.isnan(stored.history["metrics"][0]["value_loss"][0])
+
+
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, replace(SETTINGS, implementation="reference")], ids=["fast", "reference"]
+)
+def test_resume_in_the_middle_gives_the_same_numbers(settings: IQLSettings, tmp_path: Path) -> None:
     options = {"log_every": 7, "checkpoint_folder": tmp_path, "checkpoint_every": 9}
-    undisturbed = train(make_data(), SETTINGS, [1, 2], log_every=7)
+    undisturbed = train(make_data(), settings, [1, 2], log_every=7)
 
     class InterruptedRunError(Exception):
         pass
@@ -100,11 +112,11 @@ def test_resume_in_the_middle_gives_the_same_numbers(tmp_path: Path) -> None:
             raise InterruptedRunError
 
     with pytest.raises(InterruptedRunError):
-        train(make_data(), SETTINGS, [1, 2], progress=stop, **options)
-    resumed = train(make_data(), SETTINGS, [1, 2], resume=True, **options)
+        train(make_data(), settings, [1, 2], progress=stop, **options)
+    resumed = train(make_data(), settings, [1, 2], resume=True, **options)
     assert torch.equal(resumed.policy.actors, undisturbed.policy.actors)
     assert resumed.metrics == undisturbed.metrics
-    finished = train(make_data(), SETTINGS, [1, 2], resume=True, **options)  # nothing left to do
+    finished = train(make_data(), settings, [1, 2], resume=True, **options)  # nothing left to do
     assert torch.equal(finished.policy.actors, undisturbed.policy.actors)
     assert finished.metrics == undisturbed.metrics
 
@@ -115,7 +127,13 @@ def test_another_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IQLError, match="another seeds"):
         train(make_data(), SETTINGS, [1, 3], **options)
     with pytest.raises(IQLError, match="another temperature"):
-        train(make_data(), IQLSettings(**{**SETTINGS.__dict__, "temperature": 1.0}), [1, 2], **options)
+        train(make_data(), replace(SETTINGS, temperature=1.0), [1, 2], **options)
+    with pytest.raises(IQLError, match="another implementation"):
+        train(make_data(), replace(SETTINGS, implementation="reference"), [1, 2], **options)
+    with pytest.raises(IQLError, match=r"another features.wavelengths"):
+        train(
+            make_data(), replace(SETTINGS, features=replace(SETTINGS.features, wavelengths=(5.0,))), [1, 2], **options
+        )
     with pytest.raises(IQLError, match="another data"):
         train(make_data(num=401), SETTINGS, [1, 2], **options)
 

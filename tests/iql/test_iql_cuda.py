@@ -8,6 +8,7 @@ from test_iql_learner import SETTINGS, make_data
 
 from pluralbench.iql import train
 from pluralbench.iql.learner import Learner
+from pluralbench.iql.reference import ReferenceLearner
 from pluralbench.iql.runner import Runner
 
 pytestmark = [
@@ -42,6 +43,14 @@ def test_a_failed_capture_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     runner.run(0, 40)
     assert not runner.captured
     assert torch.allclose(learner.parameters, run(False, False).parameters)
+
+
+def test_the_reference_is_not_captured_and_gives_the_same() -> None:
+    reference = ReferenceLearner(make_data().to("cuda"), SETTINGS, [1, 2])
+    runner = Runner(reference, [1, 2])
+    runner.run(0, 40)
+    assert not runner.captured
+    assert torch.allclose(reference.actor(), run(False, False).actor(), atol=1e-4)
 
 
 def test_training_on_the_gpu_resumes(tmp_path) -> None:

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pluralbench.iql import InputFeatures, IQLError, IQLSettings, ReplayData
+from pluralbench.iql import IQLError, ReplayData
 from pluralbench.iql.data import draw_indices, fold_rewards
-from pluralbench.iql.networks import FeatureMap
 
 
 def by_hand(rewards, terminals, timeouts, n_step, discount):
@@ -53,16 +52,6 @@ def test_batches_of_a_run_do_not_depend_on_its_neighbours() -> None:
     assert together.max() < 1000
 
 
-def test_feature_map() -> None:
-    observations = torch.tensor([[0.0, 10.0, 3.0], [2.0, 30.0, 3.0]])
-    features = InputFeatures(sinusoid_columns=(0,), wavelengths=(8.0, 4.0), differences=(((0, 1), (2, 0)),))
-    mapped = FeatureMap.fit(features, observations)(observations)
-    assert mapped.shape == (2, 9)
-    # normalised columns, then column 0 - column 2 and column 1 - column 0, also normalised; column 2 never changes
-    assert torch.allclose(mapped[:, :5], torch.tensor([[-1.0, -1, 0, -1, -1], [1, 1, 0, 1, 1]]))
-    assert torch.allclose(mapped[1, 5:], torch.tensor([1.0, 0, 0, -1]), atol=1e-6)  # sines, then cosines, of 2
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,28 +75,3 @@ def test_data_that_do_not_fit_are_named(change: dict, message: str) -> None:
     }
     with pytest.raises(IQLError, match=message):
         ReplayData.from_arrays(**{**arrays, **change})
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"expectile": 1.0}, "expectile must lie between 0 and 1"),
-        ({"num_updates": 0}, "num_updates must be at least 1"),
-        ({"polyak": 0.0}, r"polyak must lie in \(0, 1\]"),
-        ({"schedule": "linear"}, "schedule must be one of constant, cosine-actor, cosine"),
-        ({"temprature": 3.0}, "unknown IQL setting 'temprature'"),
-        ({"hidden_sizes": ()}, "hidden_sizes"),
-    ],
-)
-def test_settings_that_make_no_sense_are_named(values: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        IQLSettings.from_dict(values)
-
-
-def test_features_that_make_no_sense_are_named() -> None:
-    with pytest.raises(IQLError, match="give both or neither"):
-        InputFeatures(sinusoid_columns=(0,))
-    with pytest.raises(IQLError, match="column groups of equal length"):
-        InputFeatures(differences=(((0, 1), (2,)),))
-    with pytest.raises(IQLError, match="columns 0 to 2"):
-        FeatureMap.fit(InputFeatures(differences=(((0,), (3,)),)), torch.zeros(5, 3))

@@ -44,9 +44,9 @@ def value_of(policy, worth: np.ndarray) -> np.ndarray:
 def test_maxmin_mixes_where_the_pointwise_minimum_settles_for_little() -> None:
     data, _ = bandit(WORTH)
     mixed = value_of(train_maxmin(data, SETTINGS, [0]).policy, WORTH)
-    least = replace(data, rewards=data.rewards.amin(1))
+    minimum = replace(data, rewards=data.rewards.amin(1))
     plain = IQLSettings(**{name: getattr(SETTINGS, name) for name in IQLSettings.__dataclass_fields__})
-    pointwise = value_of(train(least, plain, [0]).policy, WORTH)
+    pointwise = value_of(train(minimum, plain, [0]).policy, WORTH)
     assert mixed.min() > 0.42  # the best of all policies gives 0.5 to both
     assert pointwise.min() < 0.36
     assert pointwise.max() < 0.45
@@ -108,5 +108,21 @@ def test_wrong_rewards_are_named() -> None:
         train(data, IQLSettings(num_updates=1, discrete_actions=True), [0])
     with pytest.raises(IQLError, match=r"needs rewards \(E, K, N\)"):
         train_maxmin(replace(data, rewards=data.rewards[:, 0]), SETTINGS, [0])
-    with pytest.raises(IQLError, match="rate must not be negative"):
-        GroupWeightSettings(rate=-1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": -1.0}, "rate must not be negative"),
+        ({"rate": float("nan")}, "rate must be a finite number"),
+        ({"min_weight": 0.5}, r"min_weight must lie in \[0, 0.5\)"),
+    ],
+)
+def test_group_weights_that_make_no_sense_are_named(values: dict, message: str) -> None:
+    with pytest.raises(IQLError, match=message):
+        GroupWeightSettings(**values)
+
+
+def test_there_is_no_reference_of_maxmin() -> None:
+    with pytest.raises(IQLError, match=r"no reference implementation: use iql\.implementation=fast"):
+        MaxMinSettings(implementation="reference")

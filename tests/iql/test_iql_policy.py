@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from pluralbench.iql import InputFeatures, IQLError, Policy, UserPolicy
-from pluralbench.iql.networks import FeatureMap, num_parameters
+from pluralbench.errors import InputError
+from pluralbench.feature_map import FeatureMap
+from pluralbench.features import InputFeatures
+from pluralbench.iql import IQLError, Policy, UserPolicy
+from pluralbench.iql.networks import num_parameters
+from pluralbench.tensor_files import TensorFileError
 
 
 def make_policy(num_runs: int = 2, latent_size: int = 2, discrete: bool = False, observation_size: int = 3) -> Policy:
     generator = torch.Generator().manual_seed(0)
     features = InputFeatures(sinusoid_columns=(0,), wavelengths=(4.0,))
-    mapping = FeatureMap.fit(features, torch.randn(100, observation_size, generator=generator))
+    mapping = FeatureMap(features, observation_size)
+    mapping.normalize_by(torch.randn(100, observation_size, generator=generator))
     widths = (mapping.size + latent_size + 2, 16, 16, 2)
     actors = torch.randn(num_runs, num_parameters(widths) + 2, generator=generator)
     return Policy(actors, widths, mapping, latent_size, discrete)
@@ -93,23 +98,32 @@ def test_save_and_load_give_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(IQLError, match=r"no file .*policy.safetensors"):
+    with pytest.raises(TensorFileError, match=r"policy.json cannot be read"):
         Policy.load(tmp_path)
     make_policy().save(tmp_path)
     whole = (tmp_path / "policy.safetensors").read_bytes()
     (tmp_path / "policy.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(IQLError, match=r"policy.safetensors is damaged"):
+    with pytest.raises(TensorFileError, match=r"policy.safetensors is damaged"):
         Policy.load(tmp_path)
     (tmp_path / "policy.safetensors").write_bytes(whole)
     description = json.loads((tmp_path / "policy.json").read_text())
-    (tmp_path / "policy.json").write_text(json.dumps({**description, "widths": [3, 4, 2]}))
-    with pytest.raises(IQLError, match="does not fit the layer widths"):
+    for change, message in (
+        ({"widths": [3, 4, 2]}, "does not fit the layer widths"),
+        ({"features": {**description["features"], "wavelengths": [4.0, 2.0]}}, "features in policy.json do not fit"),
+        ({"features": {"colums": [1]}}, "features.colums"),
+    ):
+        (tmp_path / "policy.json").write_text(json.dumps({**description, **change}))
+        with pytest.raises(InputError, match=message):
+            Policy.load(tmp_path)
+    del description["widths"]
+    (tmp_path / "policy.json").write_text(json.dumps(description))
+    with pytest.raises(IQLError, match="lacks 'widths'"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(IQLError, match="describes something else"):
+    with pytest.raises(TensorFileError, match="expected the format 'pluralbench-iql-policy-1', found 'other'"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text("policy")
-    with pytest.raises(IQLError, match="no JSON"):
+    with pytest.raises(TensorFileError, match="no JSON"):
         Policy.load(tmp_path)
 
 

@@ -1,6 +1,9 @@
 """Problems with known answers that IQL must solve in seconds."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from pluralbench.iql import IQLSettings, ReplayData, train
@@ -16,7 +19,8 @@ SMALL = IQLSettings(
 )
 
 
-def test_bandit_of_two_users() -> None:
+@pytest.mark.parametrize("implementation", ["fast", "reference"])
+def test_bandit_of_two_users(implementation: str) -> None:
     """One step, reward 1 - |a - goal|; the goal is the user's, told by the latent: +0.5 or -0.5."""
     rng = np.random.default_rng(0)
     num = 4000
@@ -29,7 +33,7 @@ def test_bandit_of_two_users() -> None:
     data = ReplayData.from_arrays(
         observations, actions, observations, ends, ~ends, rewards, goals.reshape(1, 2, 1), users
     )
-    policy = train(data, SMALL, [0]).policy
+    policy = train(data, replace(SMALL, implementation=implementation), [0]).policy
     for goal in goals:
         acts = policy.act(rng.normal(size=(1, 50, 2)), np.full((1, 50, 1), goal))
         assert np.abs(acts - goal).max() < 0.25
@@ -53,10 +57,11 @@ def chain(num_states: int = 6, num_episodes: int = 400) -> ReplayData:
     return ReplayData.from_arrays(eye[states], np.eye(2)[actions], eye[afters], ends, cuts & ~ends, 1.0 * ends)
 
 
-def test_chain_of_discrete_actions() -> None:
+@pytest.mark.parametrize("implementation", ["fast", pytest.param("reference", marks=pytest.mark.slow)])
+def test_chain_of_discrete_actions(implementation: str) -> None:
     """The greedy policy walks right everywhere, although right is worth only a little more far from the end."""
     data = chain()
-    settings = IQLSettings(**{**SMALL.__dict__, "discrete_actions": True, "discount": 0.9, "num_updates": 1500})
+    settings = replace(SMALL, discrete_actions=True, discount=0.9, num_updates=1500, implementation=implementation)
     result = train(data, settings, [0])
     eye = np.eye(6)[None, :5]
     choices = result.policy.act(eye)

@@ -11,7 +11,7 @@ from pluralbench.envs.ravens.task import RavensTask
 from pluralbench.envs.transitions import TransitionDataset
 
 
-class LineWorld:
+class LineWorld(MultiGoalTask):
     """Goals are (row, column, sign); utility is the nearness of the observation to row + column / 10 in [0, 1]."""
 
     name = "line"
@@ -20,6 +20,7 @@ class LineWorld:
     goal_size = 3
     observation_names = ("x (m)", "y (m)", "z (m)")
     max_episode_steps = 20
+    goal_sets = {"two-goals": ((7, 1), (7, 10))}  # noqa: RUF012
 
     def goal(self, value: ArrayLike) -> FloatArray:
         array = np.asarray(value)
@@ -48,7 +49,7 @@ class LineWorld:
         return text if goal[2] > 0 else f"not {text}"
 
 
-class RankingWorld:
+class RankingWorld(MultiGoalTask):
     """Goals are rankings of five places, the favourite first; an observation is one-hot in the place."""
 
     name = "ranking"
@@ -81,7 +82,7 @@ class RankingWorld:
         return " > ".join(f"{place:g}" for place in goal)
 
 
-class AttributeWorld:
+class AttributeWorld(MultiGoalTask):
     """Goals weigh five attributes; an observation is a thing's attributes (+1, -1) and the side that it lies on."""
 
     name = "attribute"

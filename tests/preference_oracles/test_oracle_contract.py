@@ -10,7 +10,7 @@ from small_worlds import all_tasks, random_data
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
-from pluralbench.preference_oracles.group_populations import HELD_OUT_IDS_FROM
+from pluralbench.preference_oracles.group_populations import TEST_IDS_FROM
 from pluralbench.preference_oracles.labelling import answer_queries, collect_preferences, resolve_thresholds
 from pluralbench.preference_oracles.populations import get_population, populations
 from pluralbench.preference_oracles.preferences import PreferenceDataset
@@ -70,8 +70,8 @@ def test_population_with_teacher(population_name: str, teacher_name: str) -> Non
     decided = answers.mask & (answers.labels != 0.5)
     p_first = ((p - 0.5 * equal) / np.where(equal < 1, 1 - equal, 1))[decided]
     assert_rate((answers.labels == 1)[decided], p_first)
-    assert_rate(answers.mistaken[decided], np.full(decided.sum(), teacher.mistake_rate))
-    assert not answers.mistaken[~decided].any()
+    assert_rate(answers.flipped[decided], np.full(decided.sum(), teacher.mistake_rate))
+    assert not answers.flipped[~decided].any()
     assert (answers.labels[~answers.mask] == 0.5).all()
 
     order = np.random.default_rng(5).permutation(len(users))
@@ -98,16 +98,18 @@ def test_population_draws_users(name: str) -> None:
     for goal in np.unique(users.goals, axis=0)[:20]:
         np.testing.assert_array_equal(task.goal(goal), goal)
 
-    held_out = population.held_out_users(task, 3, np.random.default_rng(1))
-    assert held_out.group_names[: len(users.group_names)] == users.group_names
-    assert all(group.startswith("held-out") for group in held_out.group_names[len(users.group_names) :])
-    assert not set(held_out.ids) & set(users.ids)
-    assert held_out.ids.min() >= HELD_OUT_IDS_FROM
-    assert (np.bincount(held_out.group_index, minlength=len(held_out.group_names)) == 3).all()
+    test = population.test_users(task, 3, np.random.default_rng(1))
+    num_train = len(users.group_names)
+    assert test.group_names[:num_train] == users.group_names
+    assert users.taught == (True,) * num_train
+    assert test.taught == (True,) * num_train + (False,) * (len(test.group_names) - num_train)
+    assert not any(group.startswith("held-out") for group in test.group_names)
+    assert not set(test.ids) & set(users.ids)
+    assert test.ids.min() >= TEST_IDS_FROM
+    assert (np.bincount(test.group_index, minlength=len(test.group_names)) == 3).all()
     trained = set(users.group_index)
-    for index, group in enumerate(held_out.group_names):
-        assert group.startswith("held-out") == (index not in trained)
-    assert len(set(held_out.group_names)) == len(held_out.group_names)
+    assert test.taught == tuple(index in trained for index in range(len(test.group_names)))
+    assert len(set(test.group_names)) == len(test.group_names)
 
 
 @pytest.mark.parametrize("name", populations.names())

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from small_worlds import LineWorld, as_dataset, line_data
 
-from pluralbench.preference_oracles.queries import NUM_STRATA, QueryError, sample_queries, segment_pool
+from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.preference_oracles.queries import NUM_STRATA, QueryError, draw_pairs, rate_segments, segment_pool
 
 TASK = LineWorld()
 DATA = line_data(num_episodes=7, length=20)
 GOALS = np.stack([TASK.goal((0, 0)), TASK.goal((11, 9))])
+
+
+def sample_queries(
+    data: TransitionDataset,
+    num_queries: int,
+    length: int,
+    generator: np.random.Generator,
+    episodes: ArrayLike | None = None,
+    strategy: str = "random",
+    goals: np.ndarray | None = None,
+) -> np.ndarray:
+    pool = segment_pool(data, length, episodes)
+    rated = None if goals is None else rate_segments(TASK, data, pool, goals, generator)
+    return draw_pairs(pool, num_queries, generator, strategy, rated)
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 20])
@@ -34,12 +50,12 @@ def test_episodes_that_are_too_short_give_nothing() -> None:
 @pytest.mark.parametrize("length", [1, 4])
 def test_queries_stay_within_episodes(strategy: str, length: int) -> None:
     generator = np.random.default_rng(0)
-    pairs = sample_queries(DATA, 500, length, generator, np.arange(3, 6), strategy, TASK, GOALS)
+    pairs = sample_queries(DATA, 500, length, generator, np.arange(3, 6), strategy, GOALS)
     assert pairs.shape == (500, 2)
     assert pairs.dtype == np.int64
     np.testing.assert_array_equal(pairs // 20, (pairs + length - 1) // 20)
     assert set(np.unique(pairs // 20)) <= {3, 4, 5}
-    again = sample_queries(DATA, 500, length, np.random.default_rng(0), np.arange(3, 6), strategy, TASK, GOALS)
+    again = sample_queries(DATA, 500, length, np.random.default_rng(0), np.arange(3, 6), strategy, GOALS)
     np.testing.assert_array_equal(pairs, again)
 
 
@@ -61,7 +77,7 @@ def test_near_ties_are_nearer_and_no_ties() -> None:
     data = line_data(200)
     gaps = {}
     for strategy in ("random", "near-tie"):
-        pairs = sample_queries(data, 2000, 1, np.random.default_rng(0), None, strategy, TASK, GOALS[:1])
+        pairs = sample_queries(data, 2000, 1, np.random.default_rng(0), None, strategy, GOALS[:1])
         utilities = TASK.utility(data.observations[pairs], GOALS[0])
         gaps[strategy] = np.abs(utilities[:, 0] - utilities[:, 1])
     assert np.median(gaps["near-tie"]) < 0.2 * np.median(gaps["random"])
@@ -72,7 +88,7 @@ def test_near_tie_avoids_exact_ties_where_others_exist() -> None:
     positions = np.zeros((1000, 3))
     positions[::2, 0] = 0.5  # half of the pairs tie exactly
     data = as_dataset(positions, 10)
-    pairs = sample_queries(data, 1000, 1, np.random.default_rng(0), None, "near-tie", TASK, GOALS[:1])
+    pairs = sample_queries(data, 1000, 1, np.random.default_rng(0), None, "near-tie", GOALS[:1])
     x = positions[pairs, 0]
     assert (x[:, 0] != x[:, 1]).mean() > 0.98
 
@@ -85,7 +101,7 @@ def test_strata_bring_rare_outcomes_forward() -> None:
     goal = TASK.goal((11, 4))[None]
     shares = {}
     for strategy in ("random", "stratified"):
-        pairs = sample_queries(data, 4000, 1, np.random.default_rng(0), None, strategy, TASK, goal)
+        pairs = sample_queries(data, 4000, 1, np.random.default_rng(0), None, strategy, goal)
         shares[strategy] = (positions[pairs, 0] > 0.9).any(1).mean()
         if strategy == "stratified":
             utilities = TASK.utility(data.observations, goal[0])
@@ -108,5 +124,5 @@ def test_what_cannot_be_asked_is_refused() -> None:
         sample_queries(DATA, 5, 1, generator, episodes=[7])
     with pytest.raises(QueryError, match=r"unknown strategy 'best' \(known: random"):
         sample_queries(DATA, 5, 1, generator, strategy="best")
-    with pytest.raises(QueryError, match="near-tie needs a task and reference goals"):
+    with pytest.raises(QueryError, match="near-tie needs segments rated by reference goals"):
         sample_queries(DATA, 5, 1, generator, strategy="near-tie")

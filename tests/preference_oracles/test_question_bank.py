@@ -1,4 +1,4 @@
-"""The same questions for everybody, each answered by that person's own utility."""
+"""The same questions for all users, each answered by the user's own utility."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TASK = LineWorld()
 DATA = line_data(num_episodes=60, length=20)
 
 
-def test_everybody_answers_the_same_questions_by_their_own_utility() -> None:
+def test_all_users_answer_the_same_questions_by_their_own_utility() -> None:
     people = with_teacher(get_population("two-goals"), "rational").train_users(TASK, 30, np.random.default_rng(0))
     bank = question_bank(TASK, DATA, people, 40, 3, seed=2)
     assert bank.segments.shape[:4] == (30, 40, 2, 3)

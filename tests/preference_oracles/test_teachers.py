@@ -59,7 +59,7 @@ def test_ties_are_half_and_not_a_loss() -> None:
         answers = teacher.answer(a, a, np.random.default_rng(0))
         assert (answers.labels == 0.5).all()
         assert answers.mask.all()
-        assert not answers.mistaken.any()
+        assert not answers.flipped.any()
 
 
 def test_a_finite_rationality_tosses_a_coin_over_a_tie() -> None:
@@ -70,15 +70,15 @@ def test_a_finite_rationality_tosses_a_coin_over_a_tie() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.25, 1.0])
-def test_mistakes_happen_once_per_answer_at_their_rate(rate: float) -> None:
+def test_label_flips_happen_once_per_answer_at_their_rate(rate: float) -> None:
     a, b = utilities(0), utilities(1)
     meant = Teacher().answer(a, b, np.random.default_rng(7)).labels
     answers = Teacher(mistake_rate=rate).answer(a, b, np.random.default_rng(7))
-    np.testing.assert_array_equal(answers.labels != meant, answers.mistaken)
-    assert rate_close(answers.mistaken.mean(), rate, NUM)
+    np.testing.assert_array_equal(answers.labels != meant, answers.flipped)
+    assert rate_close(answers.flipped.mean(), rate, NUM)
     # single answers are exchanged, never whole rows of a user's
     rows = Teacher(mistake_rate=rate).answer(a.reshape(200, -1, 4), b.reshape(200, -1, 4), np.random.default_rng(7))
-    assert np.abs(rows.mistaken.mean(1) - rate).max() < 0.25
+    assert np.abs(rows.flipped.mean(1) - rate).max() < 0.25
 
 
 def test_return_thresholds_are_fractions_of_the_mean_sum() -> None:
@@ -166,7 +166,7 @@ def test_teachers_by_name_and_by_path(tmp_path: Path) -> None:
         get_teacher("boltzman")
     path = tmp_path / "mine.py"
     path.write_text(
-        "from preference_oracles import Teacher\n"
+        "from pluralbench.preference_oracles import Teacher\n"
         "HASTY = Teacher(mistake_rate=0.4)\n"
         "def sleepy():\n    return Teacher(skip_fraction=0.4)\n"
         "def wrong():\n    return 3\n"
@@ -174,9 +174,10 @@ def test_teachers_by_name_and_by_path(tmp_path: Path) -> None:
     )
     assert get_teacher(f"{path}:HASTY").mistake_rate == 0.4
     assert get_teacher(f"{path}:sleepy").skip_fraction == 0.4
-    for name in ("wrong", "NUMBER"):
-        with pytest.raises(TeacherError, match="is no teacher"):
-            get_teacher(f"{path}:{name}")
+    with pytest.raises(TeacherError, match="is no teacher"):
+        get_teacher(f"{path}:wrong")
+    with pytest.raises(UnknownNameError, match="is no teacher"):
+        get_teacher(f"{path}:NUMBER")
 
 
 def test_summary_is_json_and_tells_ranges() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 
@@ -11,8 +12,8 @@ from pluralbench.preference_oracles.preferences import PreferenceDataset
 torch.set_num_threads(1)
 
 
-class LineTask:
-    """Observations are (position in [-1, 1], something irrelevant); a goal is the position somebody likes best."""
+class LineTask(MultiGoalTask):
+    """Observations are (position in [-1, 1], something irrelevant); a goal is the position that a user likes best."""
 
     name = "line"
     observation_size = 2
@@ -49,7 +50,7 @@ class Line:
         )
 
     def transitions(self, num_episodes=20, length=10, seed=0):
-        """Random walks; where one arrives differs from where one started."""
+        """Random walks; where a step arrives differs from where it started."""
         rng = np.random.default_rng(seed)
         num = num_episodes * length
         timeouts = np.zeros(num, dtype=bool)

@@ -13,9 +13,10 @@ from pluralbench.reward_learning.active_queries import (
     information_gain,
     mixture_samples,
 )
-from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
-FOUR = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # (S, Q): two bits that tell four people apart
+FOUR = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # (S, Q): two bits that tell four users apart
 
 
 def test_certain_answers_tell_as_much_as_they_split():
@@ -52,7 +53,7 @@ def test_more_questions_never_tell_less_and_never_more_than_there_is():
     assert (gains.diff(dim=0) >= -1e-9).all()
     assert (gains <= math.log(8) + 1e-9).all()
     assert gains.shape == (6, 20)
-    with pytest.raises(ValueError, match="at most 12"):
+    with pytest.raises(LearnerError, match="at most 12"):
         information_gain(torch.rand(2, 13))
 
 
@@ -65,8 +66,16 @@ def test_a_set_holds_different_bits_and_the_next_question_an_unasked_one():
     assert best_next(table, torch.tensor([6, 8])) == 7
 
 
-class Linear:
+class Linear(RewardModel):
     """r(s, z) = s . z"""
+
+    name = "linear"
+
+    def fit(self, preferences, seed, progress=None):
+        return []
+
+    def infer(self, context):
+        return Posterior.empty(context.num_users)
 
     def reward(self, observations, latents):
         return (observations * latents).sum(-1)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pluralbench.reward_learning.didactic import hidden_context_preferences
-from pluralbench.reward_learning.dpl import (
-    DPLCategorical,
-    DPLMeanVariance,
+from pluralbench.reward_learning.dpl_categorical import DPLCategorical
+from pluralbench.reward_learning.dpl_meanvar import DPLMeanVariance
+from pluralbench.reward_learning.training import PreferenceBatches
+from pluralbench.reward_learning.utility_distributions import (
     batch_entropy,
     categorical_moments,
     categorical_probability,
@@ -19,8 +20,7 @@ from pluralbench.reward_learning.dpl import (
     mean_variance_probability,
     sum_distribution,
 )
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.training import PreferenceBatches
+from pluralbench.settings import SettingsError
 
 LEARNERS = (DPLMeanVariance, DPLCategorical)
 SMALL = {"hidden_size": 32, "num_layers": 2, "num_updates": 300, "batch_users": 64, "learning_rate": 3e-3}
@@ -140,8 +140,8 @@ def test_a_hidden_circumstance_shows_as_spread_where_it_acts(fitted):
 def test_risk_aversion_shuns_what_is_uncertain(fitted):
     cautious = type(fitted)({**SMALL, "risk_quantile": 0.01})
     cautious.sizes, cautious._network = fitted.sizes, fitted.network
-    observations, nobody = torch.tensor([[0.3], [0.95]]), torch.zeros(2, 0)
-    expected, worst = fitted.reward(observations, nobody), cautious.reward(observations, nobody)
+    observations, no_latent = torch.tensor([[0.3], [0.95]]), torch.zeros(2, 0)
+    expected, worst = fitted.reward(observations, no_latent), cautious.reward(observations, no_latent)
     assert expected[1] > expected[0]
     assert worst[1] < worst[0]
     assert (worst < expected).all()
@@ -159,8 +159,10 @@ def test_rewards_index_outputs_and_not_users(fitted):
 def test_files_keep_the_numbers(fitted, tmp_path):
     fitted.save(tmp_path)
     loaded = type(fitted).load(tmp_path)
-    observations, nobody = torch.rand(7, 1, generator=generator()), torch.zeros(7, 0)
-    torch.testing.assert_close(loaded.reward(observations, nobody), fitted.reward(observations, nobody), rtol=0, atol=0)
+    observations, no_latent = torch.rand(7, 1, generator=generator()), torch.zeros(7, 0)
+    torch.testing.assert_close(
+        loaded.reward(observations, no_latent), fitted.reward(observations, no_latent), rtol=0, atol=0
+    )
 
 
 def test_segments_of_several_steps_train():
@@ -186,9 +188,9 @@ def test_both_links_give_a_loss_that_is_minus_the_log_of_the_probability(link):
 
 
 def test_settings_out_of_range_are_named():
-    with pytest.raises(LearnerError, match="risk_quantile"):
+    with pytest.raises(SettingsError, match="risk_quantile"):
         DPLMeanVariance({"risk_quantile": 1.0})
-    with pytest.raises(LearnerError, match=r"unknown link 'cauchit' \(known: logistic, probit\)"):
+    with pytest.raises(SettingsError, match=r"dpl-meanvar.link: Input should be 'logistic' or 'probit', got 'cauchit'"):
         DPLMeanVariance({"link": "cauchit"})
-    with pytest.raises(LearnerError, match="num_atoms"):
+    with pytest.raises(SettingsError, match="num_atoms"):
         DPLCategorical({"num_atoms": 1})

@@ -6,8 +6,7 @@ import torch
 
 from pluralbench.reward_learning.didactic import gaussian_preferences
 from pluralbench.reward_learning.lore import LoRe, blend, fit_weights, log_posterior
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.reward_model import latents_of
+from pluralbench.settings import SettingsError
 
 PRIOR_MEAN = torch.tensor([0.5, -0.2, 0.0], dtype=torch.float64)
 
@@ -87,8 +86,8 @@ def test_new_users_get_their_own_rewards(fitted):
     further = torch.from_numpy(users.segments[:, 8:, :, 0, :])
     rewards = fitted.reward(further, latents[:, None, None, :])
     right = (rewards[..., 0] > rewards[..., 1]) == torch.from_numpy(users.labels[:, 8:] == 1)
-    everybody = fitted.reward(further, fitted.prior(200).mean[:, None, None, :])
-    averaged = (everybody[..., 0] > everybody[..., 1]) == torch.from_numpy(users.labels[:, 8:] == 1)
+    shared = fitted.reward(further, fitted.prior(200).mean[:, None, None, :])
+    averaged = (shared[..., 0] > shared[..., 1]) == torch.from_numpy(users.labels[:, 8:] == 1)
     assert right.float().mean() > 0.74
     assert right.float().mean() > averaged.float().mean() + 0.08
 
@@ -105,7 +104,7 @@ def test_posteriors_start_from_the_prior_and_sharpen(fitted):
 
 def test_policies_learn_from_the_fitted_weights_themselves(fitted):
     users = gaussian_preferences(10, 8, np.random.default_rng(7))
-    known = latents_of(fitted, users, torch.Generator().manual_seed(0))
+    known = fitted.posterior_for_policy(users, torch.Generator().manual_seed(0))
     torch.testing.assert_close(known.mean, fitted.infer(users).mean)
     assert (known.log_var == -torch.inf).all()
 
@@ -129,7 +128,7 @@ def test_files_keep_the_numbers(fitted, tmp_path):
 
 
 def test_impossible_settings_are_named():
-    with pytest.raises(LearnerError, match="prior_std must be positive"):
+    with pytest.raises(SettingsError, match="prior_std must be positive"):
         LoRe({"prior_std": 0.0})
-    with pytest.raises(LearnerError, match="num_bases must be at least 1"):
+    with pytest.raises(SettingsError, match="num_bases must be at least 1"):
         LoRe({"num_bases": 0})

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pluralbench.reward_learning.didactic import CENTRES, gaussian_preferences
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.hard_em import (
     HardEM,
     assign_users,
@@ -15,7 +16,7 @@ from pluralbench.reward_learning.hard_em import (
     predictive_log_likelihood,
 )
 from pluralbench.reward_learning.maxmin import MaxMin
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.settings import SettingsError
 
 
 class LinearProblem:
@@ -127,9 +128,9 @@ SMALL = {"hidden_size": 32, "num_layers": 2, "num_updates": 200, "learning_rate"
 
 def two_groups(first, second, seed=0):
     """Users of the first and of the third of the didactic groups, so many of each."""
-    everybody = gaussian_preferences(5 * (first + second), 16, np.random.default_rng(seed))
-    rows = [np.flatnonzero(everybody.group_index == group)[:size] for group, size in ((0, first), (2, second))]
-    return everybody.take_users(np.sort(np.concatenate(rows)))
+    all_users = gaussian_preferences(5 * (first + second), 16, np.random.default_rng(seed))
+    rows = [np.flatnonzero(all_users.group_index == group)[:size] for group, size in ((0, first), (2, second))]
+    return all_users.take_users(np.sort(np.concatenate(rows)))
 
 
 @pytest.mark.parametrize(("first", "second"), [(100, 100), (200, 20)])
@@ -182,5 +183,5 @@ def test_files_keep_the_groups(chosen, tmp_path):
 def test_too_few_users_to_choose_from_are_named():
     with pytest.raises(LearnerError, match="too few to choose num_groups"):
         MaxMin(SMALL).fit(two_groups(1, 1), seed=0)
-    with pytest.raises(LearnerError, match="num_groups"):
+    with pytest.raises(SettingsError, match="num_groups"):
         MaxMin({"num_groups": -1})

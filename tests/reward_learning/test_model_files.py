@@ -3,10 +3,12 @@ import json
 import pytest
 import torch
 
+from pluralbench.registry import UnknownNameError
 from pluralbench.reward_learning.learners import load_model
-from pluralbench.reward_learning.model_files import ModelFile, ModelFileError, read_model_file, save_model_file
+from pluralbench.reward_learning.model_files import ModelDescription, ModelFileError, read_model_file, save_model_file
 
-MODEL = ModelFile("btl", {"hidden_size": 8}, {"observation_size": 2}, {"weight": torch.arange(6.0).reshape(2, 3)})
+MODEL = ModelDescription("btl", 1, 0, {"hidden_size": 8}, {"observation_size": 2})
+TENSORS = {"weight": torch.arange(6.0).reshape(2, 3)}
 
 
 def edit(folder, **changes):
@@ -15,35 +17,32 @@ def edit(folder, **changes):
 
 
 def test_what_is_saved_is_read_again(tmp_path):
-    save_model_file(tmp_path / "new" / "folder", MODEL)
-    read = read_model_file(tmp_path / "new" / "folder", "btl")
-    assert (read.learner, read.settings, read.sizes) == (MODEL.learner, MODEL.settings, MODEL.sizes)
-    assert torch.equal(read.tensors["weight"], MODEL.tensors["weight"])
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["model.json", "model.safetensors"]
-
-
-def test_another_learner_is_refused_by_name(tmp_path):
-    save_model_file(tmp_path, MODEL)
-    with pytest.raises(ModelFileError, match="holds a 'btl' model, expected 'vpl'"):
-        read_model_file(tmp_path, "vpl")
+    folder = tmp_path / "new" / "folder"
+    save_model_file(folder, MODEL, TENSORS)
+    description, tensors = read_model_file(folder)
+    assert description == MODEL
+    assert torch.equal(tensors["weight"], TENSORS["weight"])
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: edit(folder, version=2), "has version 2; this program reads version 1"),
-        (lambda folder: edit(folder, format="something"), "describes no reward model"),
+        (lambda folder: edit(folder, version=2), "holds version 2 of 'btl', this program has version 1"),
+        (lambda folder: edit(folder, format="something"), "expected the format"),
         (lambda folder: edit(folder, sizes=[1]), "lacks or garbles sizes"),
+        (lambda folder: edit(folder, sizes={"observation_size": "2"}), "lacks or garbles sizes"),
+        (lambda folder: edit(folder, settings={"hiden_size": 8}), "does not fit the learner 'btl': unknown setting"),
         (lambda folder: (folder / "model.json").write_text("{"), "is no JSON"),
-        (lambda folder: (folder / "model.json").write_text("[]"), "describes no reward model"),
-        (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\x00"), "is no JSON text"),
+        (lambda folder: (folder / "model.json").write_text("[]"), "expected the format"),
+        (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\x00"), "is no JSON"),
         (lambda folder: (folder / "model.json").unlink(), "model.json cannot be read"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors cannot be read"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"text"), "is damaged or of another model"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"text"), "is damaged or of another pair"),
     ],
 )
 def test_damaged_and_foreign_files_are_named(tmp_path, spoil, message):
-    save_model_file(tmp_path, MODEL)
+    save_model_file(tmp_path, MODEL, TENSORS)
     spoil(tmp_path)
     with pytest.raises(ModelFileError, match=message) as caught:
         load_model(tmp_path)
@@ -52,7 +51,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path, spoil, message):
 
 
 def test_a_flipped_bit_in_the_tensors_is_noticed(tmp_path):
-    save_model_file(tmp_path, MODEL)
+    save_model_file(tmp_path, MODEL, TENSORS)
     path = tmp_path / "model.safetensors"
     payload = bytearray(path.read_bytes())
     payload[-3] ^= 1
@@ -62,6 +61,21 @@ def test_a_flipped_bit_in_the_tensors_is_noticed(tmp_path):
 
 
 def test_tensors_that_do_not_fit_the_learner_are_refused(tmp_path):
-    save_model_file(tmp_path, ModelFile("btl", {}, {"observation_size": 2}, {"weight": torch.zeros(3)}))
+    save_model_file(tmp_path, MODEL, {"weight": torch.zeros(3)})
     with pytest.raises(ModelFileError, match="does not fit the learner 'btl'"):
         load_model(tmp_path)
+
+
+def test_an_oracle_for_goals_of_another_size_is_refused(tmp_path, line):
+    save_model_file(tmp_path, ModelDescription("oracle", 1, 3, {"rationality": "inf"}, {}), {})
+    with pytest.raises(ModelFileError, match="an oracle for goals of 3 numbers, the task line has 1"):
+        load_model(tmp_path, task=line.task)
+
+
+def test_a_file_never_decides_what_code_is_run(tmp_path):
+    plugin = tmp_path / "evil.py"
+    plugin.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    save_model_file(tmp_path, ModelDescription(f"{plugin}:Evil", 1, 0, {}, {}), {})
+    with pytest.raises(UnknownNameError, match="unknown learner"):
+        load_model(tmp_path)
+    assert not (tmp_path / "ran").exists()

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.relabelling import draw_latents, relabel
-from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
+from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents, relabel
+from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
 from pluralbench.reward_learning.scaling import SCALINGS
 
+NO_STATES = torch.zeros(0, 2)
 
-class Product:
+
+class Product(RewardFunction):
     """r(s, z) = z (s_0 + 10 s_1)."""
-
-    name = "product"
-    latent_size = 1
 
     def reward(self, observations, latents):
         return latents[..., 0] * (observations[..., 0] + 10 * observations[..., 1])
@@ -69,7 +70,7 @@ def test_without_personal_latents_there_is_one_empty_latent(line):
 def test_rewards_are_those_of_the_states_arrived_at(line):
     data = line.transitions()
     latents, index = draw_latents(certain(1.0, -2.0, 3.0), data, seeded())
-    rewards = relabel(data, Product(), latents, index, "none", seeded())
+    rewards = relabel(data, Product(), latents, index, "none", NO_STATES)
     arrived = data.next_observations
     expected = latents[:, 0].numpy()[index] * (arrived[:, 0] + 10 * arrived[:, 1])
     np.testing.assert_allclose(rewards, expected, rtol=1e-5)
@@ -79,7 +80,7 @@ def test_rewards_are_those_of_the_states_arrived_at(line):
 def test_spo_equals_a_loop_over_transitions(line):
     data = line.transitions()
     latents, index = draw_latents(certain(0.3, -2.0), data, seeded())
-    rewards = relabel(data, Product(), latents, index, "spo", seeded(4), num_comparison_states=17)
+    rewards = relabel(data, Product(), latents, index, "spo", draw_comparison_states(data, 17, seeded(4)))
     chosen = torch.randint(len(data), (17,), generator=seeded(4)).numpy()
 
     def value(row, z):
@@ -95,10 +96,11 @@ def test_spo_equals_a_loop_over_transitions(line):
 def test_batches_do_not_show_and_progress_is_told(scaling, line):
     data = line.transitions()
     latents, index = draw_latents(certain(0.3, -2.0), data, seeded())
-    whole = relabel(data, Product(), latents, index, scaling, seeded())
+    states = draw_comparison_states(data, 256, seeded())
+    whole = relabel(data, Product(), latents, index, scaling, states)
     calls = []
     pieces = relabel(
-        data, Product(), latents, index, scaling, seeded(), batch_size=64, progress=lambda *done: calls.append(done)
+        data, Product(), latents, index, scaling, states, batch_size=64, progress=lambda *done: calls.append(done)
     )
     np.testing.assert_allclose(whole, pieces, rtol=1e-5)
     assert calls == [(64, 200), (128, 200), (192, 200), (200, 200)]
@@ -108,10 +110,54 @@ def test_what_does_not_fit_is_refused(line):
     data = line.transitions()
     latents, index = draw_latents(certain(1.0), data, seeded())
     with pytest.raises(LearnerError, match=r"latent_index must be \(200,\)"):
-        relabel(data, Product(), latents, index[:5], "none", seeded())
+        relabel(data, Product(), latents, index[:5], "none", NO_STATES)
     with pytest.raises(LearnerError, match="must point into the 1 latents"):
-        relabel(data, Product(), latents, index + 1, "none", seeded())
+        relabel(data, Product(), latents, index + 1, "none", NO_STATES)
     with pytest.raises(LearnerError, match="spo needs at least one comparison state"):
-        relabel(data, Product(), latents, index, "spo", seeded(), num_comparison_states=0)
+        relabel(data, Product(), latents, index, "spo", draw_comparison_states(data, 0, seeded()))
     with pytest.raises(LearnerError, match="0 latents from 1 users"):
         draw_latents(certain(1.0), data, seeded(), num_latents=0)
+
+
+def test_one_generator_draws_users_latents_owners_and_then_the_comparison_states(line):
+    """The order of the draws is part of every published number."""
+    data, posterior = line.transitions(), Posterior(torch.arange(3.0)[:, None], torch.zeros(3, 1))
+    generator, by_hand = seeded(7), seeded(7)
+    latents, index = draw_latents(posterior, data, generator, num_latents=5)
+    states = draw_comparison_states(data, 6, generator)
+    rows = torch.cat([torch.randperm(3, generator=by_hand) for _ in range(2)])[:5]
+    expected, place = torch.unique(rows[:, None] + torch.randn(5, 1, generator=by_hand), dim=0, return_inverse=True)
+    owner = torch.randint(5, (20,), generator=by_hand)
+    chosen = torch.randint(200, (6,), generator=by_hand)
+    assert torch.equal(latents, expected)
+    assert index.tolist() == place[owner].repeat_interleave(10).tolist()
+    assert torch.equal(states, torch.from_numpy(data.next_observations)[chosen])
+    rewards = relabel(data, Product(), latents, index, "maxnorm", states)
+    values = Product().reward(states[None], latents[:, None]).abs().amax(1)
+    own = Product().reward(torch.from_numpy(data.next_observations), latents[torch.from_numpy(index)])
+    assert np.array_equal(rewards, (own / values[torch.from_numpy(index)]).numpy())
+
+
+SMALL = {"num_updates": 5, "hidden_size": 8, "num_layers": 1, "num_validations": 1}
+
+
+@pytest.mark.parametrize("name", ["vpl", "spl", "lore"])
+def test_latents_for_relabelling_come_from_the_users_or_from_the_prior(name, line):
+    model, context = make_learner(name, SMALL), line.preferences(20, 6)
+    model.fit(context, seed=0)
+    drawn = LATENT_DRAWS["posterior"](model, context, seeded(1))
+    expected = model.posterior_for_policy(context, seeded(1))
+    assert torch.equal(drawn.mean, expected.mean)
+    assert bool((drawn.log_var == -torch.inf).all()) is (name != "vpl")
+    prior = LATENT_DRAWS["prior"](model, context, seeded(1))
+    assert torch.equal(prior.mean, model.prior(20).mean)
+    assert torch.equal(prior.log_var, model.prior(20).log_var)
+
+
+def test_a_model_without_latents_needs_no_prior_and_one_with_latents_says_what_to_do(line):
+    btl, context = make_learner("btl", SMALL), line.preferences(20, 6)
+    btl.fit(context, seed=0)
+    assert LATENT_DRAWS["prior"](btl, context, seeded()).mean.shape == (20, 0)
+    oracle = make_learner("oracle", task=line.task)
+    with pytest.raises(LearnerError, match=r"oracle has no prior .*; set relabel.latents to posterior"):
+        LATENT_DRAWS["prior"](oracle, context, seeded())

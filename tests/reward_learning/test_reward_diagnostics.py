@@ -15,9 +15,9 @@ from pluralbench.reward_learning.diagnostic_measures import (
     rank_correlation,
 )
 from pluralbench.reward_learning.diagnostics import diagnose
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.learners import make_learner
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.reward_model import Posterior
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 
 def test_calibration_by_hand():
@@ -74,11 +74,15 @@ def test_cluster_recovery_is_free_to_name_the_clusters():
     assert cluster_recovery(np.zeros(8, dtype=int), groups) == pytest.approx(3 / 8)
 
 
-class Half:
-    """Is told where everybody wants to be, and knows it of the first group only; KL and clusters in closed form."""
+class Half(RewardModel):
+    """Is told where all users want to be, and knows it of the first group only; KL and clusters in closed form."""
 
     name = "half"
+    has_prior = True
     latent_size = 2
+
+    def fit(self, preferences, seed, progress=None):
+        return []
 
     def infer(self, context):
         mean = torch.tensor([[-1.0, 0.0]]).expand(len(context.user_ids), 2).clone()
@@ -99,7 +103,7 @@ def split(preferences, at):
     return preferences.take_queries(slice(0, at)), preferences.take_queries(slice(at, None))
 
 
-def test_every_number_of_a_model_that_is_right_for_half_of_the_people(line):
+def test_every_number_of_a_model_that_is_right_for_half_of_the_users(line):
     context, targets = split(line.preferences(40, 28), 8)
     report = diagnose(Half(), context, targets, line.task)
     json.dumps(report, allow_nan=False)
@@ -124,7 +128,7 @@ def test_the_oracle_is_right_about_everything(line):
     assert report["latents"]["kl"] is None
 
 
-def test_people_who_agree_have_no_conflicting_pairs(line):
+def test_users_who_agree_have_no_conflicting_pairs(line):
     context, targets = split(line.preferences(20, 16, goals=(1.0,)), 8)
     report = diagnose(make_learner("oracle", task=line.task), context, targets, line.task)
     assert report["conflicting_share"] == 0.0

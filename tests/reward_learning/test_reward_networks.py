@@ -3,17 +3,22 @@ import math
 import pytest
 import torch
 
+from pluralbench.feature_map import FeatureMap
+from pluralbench.features import InputFeatures
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.networks import (
     NEGATIVE_SLOPE,
     FlatEncoder,
-    LearnerError,
-    ObservationFeatures,
     RewardNetwork,
     SetEncoder,
     initialise,
 )
 
 U, K, T, S, Z = 5, 6, 3, 2, 4
+
+
+def feature_map(observation_size):
+    return FeatureMap(InputFeatures(), observation_size)
 
 
 def answers(seed=0, length=T):
@@ -26,7 +31,7 @@ def answers(seed=0, length=T):
 
 
 def set_encoder(pooling):
-    encoder = SetEncoder(ObservationFeatures(S), hidden_size=16, latent_size=Z, pooling=pooling)
+    encoder = SetEncoder(feature_map(S), hidden_size=16, latent_size=Z, pooling=pooling)
     initialise(encoder, torch.Generator().manual_seed(1))
     return encoder.double()
 
@@ -94,7 +99,7 @@ def test_set_encoder_knows_how_many_answers_there_were():
 def test_flat_encoder_takes_fewer_answers_as_skips_and_refuses_more():
     segments, labels, _ = answers()
     mask = torch.ones(U, K, dtype=torch.bool)
-    encoder = FlatEncoder(ObservationFeatures(S), K, T, hidden_size=16, num_layers=2, latent_size=Z)
+    encoder = FlatEncoder(feature_map(S), K, T, hidden_size=16, num_layers=2, latent_size=Z)
     initialise(encoder, torch.Generator().manual_seed(1))
     mean, _ = encoder(segments, labels, mask)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
@@ -107,7 +112,7 @@ def test_flat_encoder_takes_fewer_answers_as_skips_and_refuses_more():
 
 
 def test_first_layer_equals_one_on_the_concatenation():
-    network = RewardNetwork(ObservationFeatures(S), Z, hidden_size=8, num_layers=1)
+    network = RewardNetwork(feature_map(S), Z, hidden_size=8, num_layers=1)
     observations, latents = torch.randn(7, S), torch.randn(7, Z)
     weight = torch.cat([network.layers[0].weight, network.latent_layers[0].weight], dim=1)
     hidden = torch.cat([observations, latents], dim=1) @ weight.T + network.layers[0].bias
@@ -117,7 +122,7 @@ def test_first_layer_equals_one_on_the_concatenation():
 
 @pytest.mark.parametrize("conditioning", ["concat", "film"])
 def test_many_latents_can_be_asked_about_many_observations(conditioning):
-    network = RewardNetwork(ObservationFeatures(S), Z, hidden_size=8, num_layers=3, conditioning=conditioning)
+    network = RewardNetwork(feature_map(S), Z, hidden_size=8, num_layers=3, conditioning=conditioning)
     observations, latents = torch.randn(9, S), torch.randn(4, Z)
     table = network(observations[None], latents[:, None])
     assert table.shape == (4, 9, 1)
@@ -126,21 +131,11 @@ def test_many_latents_can_be_asked_about_many_observations(conditioning):
     assert (table[0] - table[1]).abs().max() > 1e-4
 
 
-def test_features_normalise_and_add_waves():
-    features = ObservationFeatures(3, fourier_columns=(1,), fourier_wavelengths=(4.0, 2.0))
-    features.set_statistics(torch.tensor([1.0, 0.0, 5.0]), torch.tensor([2.0, 1.0, 0.0]))
-    assert features.output_size == 7
-    out = features(torch.tensor([3.0, 0.5, 6.0]))
-    angles = [2 * math.pi * 0.5 / 4, 2 * math.pi * 0.5 / 2]
-    expected = [1.0, 0.5, 1.0, *map(math.sin, angles), *map(math.cos, angles)]
-    torch.testing.assert_close(out, torch.tensor(expected))
-
-
 def test_weights_come_from_the_generator_alone():
     networks = []
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
-        network = RewardNetwork(ObservationFeatures(S), Z, hidden_size=8, num_layers=2, output_scale=0.01)
+        network = RewardNetwork(feature_map(S), Z, hidden_size=8, num_layers=2, output_scale=0.01)
         initialise(network, torch.Generator().manual_seed(3))
         networks.append(network.state_dict())
     for name, tensor in networks[0].items():
@@ -151,10 +146,8 @@ def test_weights_come_from_the_generator_alone():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ObservationFeatures(2, fourier_columns=(2,)), r"fourier_columns must lie in 0..1, are \[2\]"),
-        (lambda: ObservationFeatures(2, (0,), (0.0,)), "fourier_wavelengths must be positive"),
-        (lambda: SetEncoder(ObservationFeatures(2), 8, 2, pooling="max"), "unknown pooling 'max'"),
-        (lambda: RewardNetwork(ObservationFeatures(2), 2, 8, 2, conditioning="sum"), "unknown conditioning 'sum'"),
+        (lambda: SetEncoder(feature_map(2), 8, 2, pooling="max"), "unknown pooling 'max'"),
+        (lambda: RewardNetwork(feature_map(2), 2, 8, 2, conditioning="sum"), "unknown conditioning 'sum'"),
     ],
 )
 def test_impossible_networks_are_refused(build, message):

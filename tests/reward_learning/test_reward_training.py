@@ -5,7 +5,7 @@ from torch import nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.reward_learning import training
-from pluralbench.reward_learning.networks import LearnerError
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.training import (
     Prediction,
     PreferenceBatches,
@@ -31,7 +31,7 @@ def downhill(network):
 SETTINGS = TrainingSettings(num_updates=20, batch_users=4, learning_rate=0.1, num_validations=20)
 
 
-def test_the_checkpoint_is_chosen_by_held_out_answers_not_by_the_loss(line):
+def test_the_checkpoint_is_chosen_by_unseen_answers_not_by_the_loss(line):
     network = Counter()
 
     def predict(batch):
@@ -56,7 +56,7 @@ def test_without_validation_the_last_checkpoint_is_kept(line):
         network,
         line.preferences(20),
         downhill(network),
-        lambda batch: pytest.fail("nobody to predict"),
+        lambda batch: pytest.fail("no users to predict"),
         settings,
         0,
         "cpu",
@@ -97,7 +97,7 @@ def test_learning_and_validation_never_share_a_user_and_keep_to_the_rows_given(l
     assert len(judged) == 3
 
 
-def test_split_leaves_somebody_on_both_sides():
+def test_split_leaves_a_user_on_both_sides():
     assert [len(part) for part in split_users(2, 0.1, 0)] == [1, 1]
     assert [len(part) for part in split_users(1, 0.1, 0)] == [1, 0]
     assert [len(part) for part in split_users(100, 0.1, 0)] == [90, 10]
@@ -134,7 +134,8 @@ def test_batches_from_a_file_read_row_by_row_equal_those_in_memory(line, tmp_pat
         ({"batch_users": 0}, "batch_users must be at least 1"),
         ({"validation_fraction": 1.0}, "validation_fraction must lie in"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"schedule": "linear"}, "schedule must be one of cosine, constant"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm must be positive"),
+        ({"weight_decay": -1.0}, "weight_decay must not be negative"),
     ],
 )
 def test_impossible_settings_are_refused(values, message):
@@ -142,6 +143,6 @@ def test_impossible_settings_are_refused(values, message):
         TrainingSettings(**values)
 
 
-def test_nobody_to_learn_from(line):
+def test_no_users_to_learn_from(line):
     with pytest.raises(LearnerError, match="no users to learn from"):
         train(Counter(), line.preferences(0), downhill, lambda batch: None, SETTINGS, 0, "cpu")

@@ -4,16 +4,14 @@ import torch
 from scipy.stats import rankdata
 
 from pluralbench.reward_learning import scaling
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.learners import make_learner
-from pluralbench.reward_learning.networks import LearnerError
-from pluralbench.reward_learning.scaling import expected_preference, fit_scaling
+from pluralbench.reward_learning.reward_model import RewardFunction
+from pluralbench.reward_learning.scaling import fit_scaling
 
 
-class Linear:
+class Linear(RewardFunction):
     """r(s, z) = sharpness z s + offset: everything about it is known."""
-
-    name = "linear"
-    latent_size = 1
 
     def __init__(self, sharpness=1.0, offset=0.0):
         self.sharpness = sharpness
@@ -84,11 +82,12 @@ def test_spo_of_the_oracle_is_the_rank_of_the_utility_ties_included(line):
 
 
 def test_spo_is_antisymmetric():
-    rewards = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    states = torch.randn(50, 1, generator=torch.Generator().manual_seed(0))
+    spo = fit_scaling("spo", Linear(), LATENTS, states)
     # each state against all of them: every pair enters in both orders, so the mean is a half
-    assert expected_preference(rewards, rewards.expand(50, 50)).mean().item() == pytest.approx(0.5, abs=1e-6)
-    one, other = torch.tensor([1.3]), torch.tensor([-0.4])
-    both = expected_preference(one, other[:, None]) + expected_preference(other, one[:, None])
+    assert spo(states, torch.zeros(50, dtype=torch.long)).mean().item() == pytest.approx(0.5, abs=1e-6)
+    one, other = torch.tensor([[1.3]]), torch.tensor([[-0.4]])
+    both = Linear().preference_probability(one, other) + Linear().preference_probability(other, one)
     assert both.item() == pytest.approx(1.0)
 
 

@@ -22,19 +22,19 @@ def opposed(line):
     return model
 
 
-def held_out_accuracy(model, context, targets):
+def accuracy_on_unseen(model, context, targets):
     probability = answer_probabilities(model, targets, model.infer(context).mean)
     return float(np.mean((probability > 0.5) == (targets.labels > 0.5)))
 
 
-def held_out(line, num_users=60, **options):
+def new_users(line, num_users=60, **options):
     users = line.preferences(num_users, 28, seed=9, **options)
     return users.take_queries(slice(0, 8)), users.take_queries(slice(8, 28))
 
 
 def test_opposed_users_separate_in_latent_space_while_one_reward_stays_at_chance(line, opposed):
-    context, targets = held_out(line)
-    assert held_out_accuracy(opposed, context, targets) > 0.95
+    context, targets = new_users(line)
+    assert accuracy_on_unseen(opposed, context, targets) > 0.95
     means = opposed.infer(context).mean
     left, right = means[context.group_index == 0], means[context.group_index == 1]
     direction = right.mean(0) - left.mean(0)
@@ -42,19 +42,19 @@ def test_opposed_users_separate_in_latent_space_while_one_reward_stays_at_chance
 
     btl = make_learner("btl", {key: SMALL[key] for key in ("hidden_size", "num_layers", "num_updates")})
     btl.fit(line.preferences(200, 12), seed=0)
-    assert 0.4 < held_out_accuracy(btl, context, targets) < 0.6
+    assert 0.4 < accuracy_on_unseen(btl, context, targets) < 0.6
 
 
-def test_btl_learns_what_people_agree_on(line):
+def test_btl_learns_what_users_agree_on(line):
     btl = make_learner("btl", {key: SMALL[key] for key in ("hidden_size", "num_layers", "num_updates")})
     history = btl.fit(line.preferences(100, 12, goals=(1.0,)), seed=0)
-    context, targets = held_out(line, goals=(1.0,))
-    assert held_out_accuracy(btl, context, targets) > 0.95
+    context, targets = new_users(line, goals=(1.0,))
+    assert accuracy_on_unseen(btl, context, targets) > 0.95
     assert next(row for row in history if row["kept"])["validation_accuracy"] > 0.9
 
 
 def test_rewards_turn_over_with_the_user(line, opposed):
-    context, _ = held_out(line, num_users=2)
+    context, _ = new_users(line, num_users=2)
     means = opposed.infer(context).mean
     places = torch.stack([torch.linspace(-1, 1, 21), torch.zeros(21)], dim=1)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_posterior_sharpens_as_answers_come_in(line, opposed):
     assert entropy[0] > entropy[1] > entropy[2]
 
 
-def test_nobody_who_answered_nothing_is_told_from_the_prior(line, opposed):
+def test_who_answered_nothing_has_the_prior(line, opposed):
     context = line.preferences(3, 4, seed=9)
     mask = context.mask.copy()
     mask[1] = False
@@ -89,7 +89,7 @@ def test_loss_is_the_negative_evidence_lower_bound(line):
     posterior = model.infer(preferences)
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(5))
     std = (0.5 * posterior.log_var).exp()
-    latents = (posterior.mean + std * noise)[:, None, None, None].expand(10, 6, 2, 3, -1)
+    latents = (posterior.mean + std * noise)[:, None, None, None]
     returns = model.reward(batch.segments, latents).sum(-1)
     nll = bradley_terry_nll(returns[..., 0] - returns[..., 1], batch.labels).sum(1).mean()
     kl = kl_divergence(Normal(posterior.mean, std), Normal(0.0, 1.0)).sum(1).mean()
@@ -113,16 +113,17 @@ def test_the_prior_is_learned_unless_it_is_not_to_be(line):
         {"conditioning": "film"},
         {"free_bits": 0.1},
         {"encoder": "flat", "vary_context": False, "num_updates": 400},
-        {"fourier_columns": [0], "fourier_wavelengths": [2.0]},
+        {"features": {"sinusoid_columns": [0], "wavelengths": [2.0]}},
+        {"features": {"differences": [[[0], [1]]]}},
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
 def test_every_option_learns_and_survives_its_file(options, line, tmp_path):
     model = make_learner("vpl", {**SMALL, **options})
-    # the flat encoder learns anew for each place of an answer and needs more people for it
+    # the flat encoder learns anew for each place of an answer and needs more users for it
     model.fit(line.preferences(3000 if "encoder" in options else 200, 8), seed=0)
-    context, targets = held_out(line)
-    assert held_out_accuracy(model, context, targets) > 0.9
+    context, targets = new_users(line)
+    assert accuracy_on_unseen(model, context, targets) > 0.9
     model.save(tmp_path)
     assert torch.equal(type(model).load(tmp_path).infer(context).mean, model.infer(context).mean)
 

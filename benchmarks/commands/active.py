@@ -1,0 +1,33 @@
+"""`pluralbench active`: success against the number of questions to a test user."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
+from pluralbench.benchmarks.experiments.plan import make_plan
+from pluralbench.benchmarks.experiments.presets import experiment_for
+from pluralbench.benchmarks.experiments.sweeps import sweep_points
+from pluralbench.benchmarks.figures.active import draw_active
+from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.stages import active
+from pluralbench.benchmarks.stages.greedy_policy import GreedyPolicy
+from pluralbench.benchmarks.stages.session import Session
+
+
+def run_active(options: argparse.Namespace) -> None:
+    """Runs the experiment and draws its figure."""
+    default, points = sweep_points("active", None)
+    changes = changes_of(options)
+    experiment = experiment_for(options.environment or default, options.preset, *points.values(), changes)
+    plan = make_plan(experiment, device_for(options.device))
+    GreedyPolicy.check(plan.environment, plan.methods[0])
+    folder = options.out / f"active-{suite_name(options, changes.get('population') and plan.population.name)}"
+    check_folder_is_writable(folder)
+    session = Session(folder, options.resume, options.data_dir, Reporter())
+    found = active.run_active(plan, session)
+    name = plan.environment.name
+    points_found = [asdict(point) for point in found]
+    figure = draw_active(points_found, folder / f"{name}-active", name, plan.methods[0].name)
+    session.reporter.line(f"figure: {figure}")

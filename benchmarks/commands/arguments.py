@@ -1,0 +1,124 @@
+"""Arguments that several commands share, and the errors of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pluralbench.errors import InputError
+from pluralbench.settings import from_assignments, merged
+
+_MAX_SUITE_NAME = 80
+
+
+class UsageError(InputError):
+    """Arguments that the command line does not understand."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises instead of printing the usage."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Where to compute, write and keep data."""
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of results (%(default)s)")
+    parser.add_argument("--data-dir", type=Path, help="where datasets are kept (the user's cache folder)")
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """What of a preset to change, and how to go on."""
+    parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin",
+    )
+    parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
+    parser.add_argument(
+        "--teacher", metavar="NAME", help="how all users answer: a name, file.py:Name, or mistake_rate=0.25,..."
+    )
+    parser.add_argument("--dataset", metavar="FILE", help="learn from this HDF5 file of transitions, or d4rl:NAME")
+    parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seeds", type=int, metavar="N", help="how many seeds: 0 to N - 1")
+    seeds.add_argument("--seed-list", type=int, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
+    )
+    parser.add_argument("--suite", metavar="NAME", help="name of the folder under --out (preset and changes)")
+    parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
+
+
+def changes_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The experiment's settings that `add_experiment`'s options name, nested."""
+    changes: dict[str, Any] = {}
+    for name in ("population", "policy", "dataset"):
+        if getattr(options, name) is not None:
+            changes[name] = getattr(options, name)
+    if options.methods is not None:
+        changes["methods"] = tuple(options.methods)
+    if options.teacher is not None:
+        changes["preferences"] = {"teacher": options.teacher}
+    if options.seeds is not None:
+        if options.seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, is {options.seeds}")
+        changes["seeds"] = tuple(range(options.seeds))
+    if options.seed_list is not None:
+        changes["seeds"] = tuple(options.seed_list)
+    return merged(from_assignments(options.set), changes)
+
+
+def suite_name(options: argparse.Namespace, population: str | None) -> str:
+    """The folder of results: `--suite`, or the preset and whatever of its numbers' meaning the options change.
+
+    Methods and seeds are no part of it: more of them join the same experiment.
+
+    Args:
+        options: parsed.
+        population: the population's own name where the options name one.
+    """
+    if options.suite is not None:
+        return str(options.suite)
+    parts = [options.preset, population, options.policy, options.teacher, options.dataset, *sorted(options.set)]
+    named = "-".join(re.sub(r"[^\w.=,+]+", "_", part).strip("_") for part in parts if part)
+    if len(named) <= _MAX_SUITE_NAME and not options.dataset:
+        return named
+    from pluralbench.benchmarks.experiments.identity import digest
+
+    return f"{named[:_MAX_SUITE_NAME]}-{digest(parts)[:8]}"
+
+
+def check_folder_is_writable(folder: Path) -> None:
+    """Makes the folder; raises UsageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
+
+
+def device_for(name: str) -> str:
+    """The torch device of `--device`; UsageError where there is no such device here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu or cuda") from error
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported; use auto, cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device here; use --device cpu or --device auto")
+    return name

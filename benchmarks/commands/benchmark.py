@@ -1,0 +1,47 @@
+"""`pluralbench maze|...|run|all`: experiments from settings to table and figures."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
+from pluralbench.benchmarks.experiments.plan import Plan, make_plan
+from pluralbench.benchmarks.experiments.presets import experiment_for
+from pluralbench.benchmarks.figures import draw_all
+from pluralbench.benchmarks.reference import compare_with_reference
+from pluralbench.benchmarks.report import terminal_table
+from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.stages.pipeline import run_experiment
+from pluralbench.benchmarks.stages.prepare import identity_before_work
+from pluralbench.benchmarks.stages.record import check_folder
+from pluralbench.benchmarks.stages.session import Session
+
+
+def run_benchmarks(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Checks all experiments, then runs one after the other."""
+    changes, device = changes_of(options), device_for(options.device)
+    plans = [make_plan(experiment_for(name, options.preset, changes), device) for name in names]
+    folders = [options.out / suite_name(options, changes.get("population") and plan.population.name) for plan in plans]
+    for folder in folders:
+        check_folder_is_writable(folder)
+    for plan, folder in zip(plans, folders, strict=True):
+        check_folder(folder, plan.environment.name, identity_before_work(plan))
+    for plan, folder in zip(plans, folders, strict=True):
+        run_and_show(plan, Session(folder, options.resume, options.data_dir, Reporter()))
+
+
+def run_and_show(plan: Plan, session: Session) -> Path:
+    """Runs one experiment and shows its table, how it compares with the reference, and where its figures are."""
+    reporter, start = session.reporter, time.perf_counter()
+    folder = run_experiment(plan, session)
+    figures = draw_all(folder)
+    reporter.console.print(terminal_table(folder, plan.environment.name))
+    for line in compare_with_reference(folder):
+        reporter.line(line)
+    reporter.line(f"{time.perf_counter() - start:.0f} s in all; results in {folder}, figures:")
+    for figure in figures:
+        reporter.line(f"  {figure}")
+    return folder

@@ -1,0 +1,176 @@
+"""The command line: `pluralbench`, `python -m pluralbench`, in the checkout also `python -m benchmarks`.
+
+Wrong input ends with exit code 2 and one line that says what is wrong and what would be right. Whatever takes long to
+import is imported when a command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pluralbench import __version__
+from pluralbench.benchmarks.commands.arguments import Parser, add_experiment, add_place
+from pluralbench.envs import environments
+from pluralbench.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 2 for wrong input, 130 after Ctrl-C."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except InputError as error:  # what a user can put right; anything else is a defect of ours and shows its traceback
+        print(f"pluralbench: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="pluralbench",
+        description="Offline-RL robotics benchmarks for robots that serve many different people.",
+    )
+    parser.add_argument("--version", action="version", version=f"pluralbench {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    _add_benchmarks(commands)
+    _add_sweeps(commands)
+    didactic = commands.add_parser("didactic", help="rewards on a line: what each learner makes of disagreement")
+    didactic.add_argument("--seed", type=int, default=0)
+    add_place(didactic)
+    didactic.set_defaults(run=_didactic)
+    for name, run, what in (
+        ("plot", _plot, "draw the figures of a folder of results again"),
+        ("report", _report, "write report.md for a folder of results and print its tables"),
+    ):
+        viewer = commands.add_parser(name, help=what)
+        viewer.add_argument("folder", type=Path, help="a suite's folder: results/quick for example")
+        viewer.set_defaults(run=run)
+    speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
+    speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
+    add_place(speed)
+    speed.set_defaults(run=_speed)
+    commands.add_parser("list", help="what can be named").set_defaults(run=_list)
+    _add_data(commands)
+    return parser
+
+
+def _add_benchmarks(commands: Any) -> None:
+    names = environments.names()
+    for name in (*names, "all", "run"):
+        if name == "run":
+            what = "the benchmark of any environment: a name, or file.py:NAME, which runs that file"
+        else:
+            what = "every environment's benchmark" if name == "all" else f"the {name} benchmark"
+        parser = commands.add_parser(name, help=what, description=f"Runs {what}.")
+        if name == "run":
+            parser.add_argument("environment", metavar="ENVIRONMENT", help=f"{', '.join(names)}, or file.py:NAME")
+            parser.set_defaults(run=_benchmark)
+        else:
+            parser.set_defaults(run=_benchmark, environment=name)
+        add_experiment(parser)
+        add_place(parser)
+
+
+def _add_sweeps(commands: Any) -> None:
+    from pluralbench.benchmarks.experiments.sweeps import SWEEPS
+
+    for name, sweep in SWEEPS.items():
+        parser = commands.add_parser(name, help=sweep.description)
+        parser.add_argument("--environment", metavar="NAME", help="where (the first environment that has this sweep)")
+        add_experiment(parser)
+        add_place(parser)
+        parser.set_defaults(run=_active if name == "active" else _sweep, sweep=name)
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="generate, inspect and convert datasets and preference data")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    generate = actions.add_parser("generate", help="write an environment's dataset to a file")
+    generate.add_argument("environment", help="a name, or file.py:NAME")
+    generate.add_argument("path", type=Path)
+    generate.add_argument("--transitions", type=int, default=1_000_000)
+    generate.add_argument("--seed", type=int, default=0)
+    generate.set_defaults(run=_data_generate)
+    inspect = actions.add_parser("inspect", help="print what a dataset or a preference file holds")
+    inspect.add_argument("path", type=Path)
+    inspect.set_defaults(run=_data_inspect)
+    convert = actions.add_parser("convert", help="rewrite a file in the format that the target's ending names")
+    convert.add_argument("source", type=Path)
+    convert.add_argument("target", type=Path, help=".hdf5, .npz, or .pairs.npz for one row per pair")
+    convert.set_defaults(run=_data_convert)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.benchmark import run_benchmarks
+
+    run_benchmarks(options, environments.names() if options.environment == "all" else [options.environment])
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.sweep import run_sweep
+
+    run_sweep(options)
+
+
+def _active(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.active import run_active
+
+    run_active(options)
+
+
+def _didactic(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.views import run_didactic
+
+    run_didactic(options)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.views import plot
+
+    plot(options.folder)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.views import report
+
+    report(options.folder)
+
+
+def _speed(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.arguments import device_for
+    from pluralbench.benchmarks.speed import run_speed
+
+    run_speed(options.out / "speed", device_for(options.device), options.only)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.listing import listing
+
+    print(listing())
+
+
+def _data_generate(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.data import generate
+
+    generate(options.environment, options.path, options.transitions, options.seed)
+
+
+def _data_inspect(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.data import inspect
+
+    print(inspect(options.path))
+
+
+def _data_convert(options: argparse.Namespace) -> None:
+    from pluralbench.benchmarks.commands.data import convert
+
+    convert(options.source, options.target)

@@ -1,0 +1,33 @@
+"""`pluralbench list`: everything that the command line can be given by name."""
+
+from __future__ import annotations
+
+from pluralbench.benchmarks.experiments.methods import policies
+from pluralbench.benchmarks.experiments.presets import PRESETS
+from pluralbench.benchmarks.experiments.sweeps import SWEEPS
+from pluralbench.envs import environments
+from pluralbench.preference_oracles.populations import get_population, populations
+from pluralbench.preference_oracles.teachers import teachers
+from pluralbench.reward_learning.learners import learners
+from pluralbench.reward_learning.scalings import SCALINGS
+
+
+def listing() -> str:
+    """Names by kind, with a description where one line says more than the name."""
+    lines = ["environments"]
+    lines += [f"  {name:<22} {environments.get(name).gym_id}" for name in environments]
+    lines.append("populations")
+    lines += [f"  {name:<22} {get_population(name).description}" for name in populations]
+    lines.append("policies")
+    lines += [f"  {name:<22} {policies.descriptions.get(name, '')}".rstrip() for name in policies]
+    lines.append("sweeps")
+    lines += [f"  {name:<22} {sweep.description}" for name, sweep in SWEEPS.items()]
+    for title, names in (
+        ("learners", learners.names()),
+        ("scalings", sorted(SCALINGS)),
+        ("teachers", teachers.names()),
+        ("presets", list(PRESETS)),
+    ):
+        lines += [title, "  " + " ".join(names)]
+    lines.append("A method is learner[+scaling][@policy]; any of these may also be a thing in a file: file.py:Name.")
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""`pluralbench users|noise|minority`: the benchmark once for each point, and success over the points."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
+from pluralbench.benchmarks.experiments.plan import make_plan
+from pluralbench.benchmarks.experiments.presets import experiment_for
+from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
+from pluralbench.benchmarks.figures.sweep import draw_sweep
+from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.stages.pipeline import run_experiment
+from pluralbench.benchmarks.stages.session import Session
+
+
+def run_sweep(options: argparse.Namespace) -> None:
+    """Checks all points, runs one after the other, and draws the figure."""
+    sweep, (environment, points) = SWEEPS[options.sweep], sweep_points(options.sweep, options.environment)
+    changes, device = changes_of(options), device_for(options.device)
+    plans = {
+        label: make_plan(experiment_for(environment, options.preset, point, changes), device)
+        for label, point in points.items()
+    }
+    name = next(iter(plans.values())).environment.name
+    folder = options.out / f"{options.sweep}-{suite_name(options, changes.get('population'))}"
+    check_folder_is_writable(folder)
+    session = Session(folder, options.resume, options.data_dir, Reporter())
+    folders = {}
+    for label, plan in plans.items():
+        session.reporter.line(f"{sweep.x_label}: {label}")
+        folders[label] = run_experiment(plan, replace(session, folder=folder / label.replace(":", "-")))
+    figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
+    session.reporter.line(f"figure: {figure}")

@@ -1,0 +1,109 @@
+"""What a suite's reward models know of test users: accuracy by answers, calibration, and the numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style
+from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of
+from pluralbench.files import read_json
+
+MEASURES = (
+    ("accuracy", ("accuracy",)),
+    ("on conflicting pairs", ("accuracy_conflicting",)),
+    ("NLL", ("nll",)),
+    ("ECE", ("calibration", "ece")),
+    ("rank correlation", ("rank_correlation", "mean")),
+    ("of the worst group", ("rank_correlation", "worst_group")),
+    ("KL", ("latents", "kl")),
+    ("active units", ("latents", "active_units")),
+    ("probe", ("latents", "probe")),
+    ("groups found", ("latents", "cluster_recovery")),
+)
+"""Columns of the table: title, and where summary.json's `reward_model` has the number."""
+
+
+def learner_diagnostics(suite: SuiteResults) -> dict[str, list[dict[str, Any]]]:
+    """The diagnostics of every learner, one per seed; methods that differ in scaling or policy alone share them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for method in suite.methods:
+        paths = [suite.seed_file(method, seed, "summary.json") for seed in suite.seeds]
+        seeds = [read_json(path).get("reward_model") for path in paths if path.exists()]
+        found.setdefault(learner_of(method), [])
+        found[learner_of(method)] = found[learner_of(method)] or [seed for seed in seeds if seed]
+    return {learner: seeds for learner, seeds in found.items() if seeds}
+
+
+def diagnostics_figure(suite: SuiteResults) -> Figure | None:
+    """Accuracy on further answers against the number of answers, and the reliability diagram, a line per learner."""
+    diagnostics = learner_diagnostics(suite)
+    if not diagnostics:
+        return None
+    figure = Figure(figsize=(8.0, 3.0))
+    by_answers, reliability = figure.subplots(1, 2)
+    for position, (learner, seeds) in enumerate(diagnostics.items()):
+        _accuracy_line(by_answers, seeds, position, learner)
+        _reliability_line(reliability, seeds, position, learner)
+    by_answers.set_xscale("log", base=2)
+    by_answers.xaxis.set_major_formatter("{x:.0f}")
+    by_answers.set_xlabel("answers of the test user")
+    by_answers.set_ylabel("accuracy on further answers")
+    by_answers.set_ylim(0.45, 1.02)
+    by_answers.set_title(f"{suite.environment}: mean over seeds and test users", loc="left", fontsize=TITLE_SIZE)
+    reliability.plot([0.5, 1], [0.5, 1], color="#9AA3AB", linewidth=0.8, zorder=0)
+    reliability.set_xlabel("confidence")
+    reliability.set_ylabel("accuracy")
+    reliability.set_ylim(-0.02, 1.02)
+    reliability.set_title("reliability; larger dots: more answers", loc="left", fontsize=TITLE_SIZE)
+    legend_beside(reliability)
+    figure.subplots_adjust(wspace=0.3)
+    return figure
+
+
+def _accuracy_line(axes: Axes, seeds: Sequence[dict[str, Any]], position: int, learner: str) -> None:
+    sizes = [int(size) for size in seeds[0]["accuracy_by_answers"]]
+    values = [[seed["accuracy_by_answers"][str(size)] for seed in seeds] for size in sizes]
+    axes.plot(sizes, np.mean(values, axis=1), marker="o", markersize=3, label=learner, **line_style(position))
+
+
+def _reliability_line(axes: Axes, seeds: Sequence[dict[str, Any]], position: int, learner: str) -> None:
+    """Bins of all seeds together, each weighed by its answers."""
+    counts, confidence, accuracy = (
+        np.array([[bin_[key] or 0.0 for bin_ in seed["calibration"]["bins"]] for seed in seeds], dtype=np.float64)
+        for key in ("count", "confidence", "accuracy")
+    )
+    total = counts.sum(0)
+    kept = total > 0
+    x, y = ((counts * part).sum(0)[kept] / total[kept] for part in (confidence, accuracy))
+    style = line_style(position)
+    axes.plot(x, y, label=learner, **style)
+    axes.scatter(x, y, s=4 + 40 * total[kept] / total.sum(), color=style["color"])
+
+
+def diagnostics_table(suite: SuiteResults) -> str:
+    """`MEASURES` of every learner as a Markdown table, means over seeds; empty where nothing was diagnosed."""
+    diagnostics = learner_diagnostics(suite)
+    if not diagnostics:
+        return ""
+    titles = ("learner", *(title for title, _ in MEASURES))
+    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for learner, seeds in diagnostics.items():
+        cells = [_mean(seeds, path) for _, path in MEASURES]
+        rows.append(f"| {learner} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _mean(seeds: Sequence[dict[str, Any]], path: Sequence[str]) -> str:
+    values = []
+    for seed in seeds:
+        value: Any = seed
+        for key in path:
+            value = value[key]
+        if value is not None:
+            values.append(float(value))
+    return f"{np.mean(values):.3g}" if values else ""

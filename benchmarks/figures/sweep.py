@@ -1,0 +1,70 @@
+"""Success over the points of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, save, style, success_axis
+from pluralbench.benchmarks.figures.suite import SuiteResults, group_means, of_method, read_suites, seed_means
+from pluralbench.benchmarks.results import SuccessRate
+
+
+def draw_sweep(
+    folders: Mapping[str, Path], stem: Path, x_label: str, worst_group: bool = False, title: str = ""
+) -> Path:
+    """Draws success over a sweep into `stem`.png and `stem`.pdf; returns the former.
+
+    Args:
+        folders: the suite's folder at each point, by the point's label on the axis; each holds one environment.
+        stem: path without an ending.
+        x_label: what varies.
+        worst_group: also draw the success of the worst-off group.
+        title: in place of the environment's name.
+    """
+    points = {label: read_suites(folder)[0] for label, folder in folders.items()}
+    with style():
+        return save(sweep_figure(points, x_label, worst_group, title), stem)
+
+
+def sweep_figure(
+    points: Mapping[str, SuiteResults], x_label: str, worst_group: bool = False, title: str = ""
+) -> Figure:
+    """Success of test users as lines, the seeds' range as bands; held-out groups as diamonds, worst groups dotted."""
+    figure = Figure(figsize=(4.6, 3.0))
+    axes = figure.subplots()
+    suites = list(points.values())
+    for position, method in enumerate(dict.fromkeys(method for suite in suites for method in suite.methods)):
+        _draw_method(axes, [of_method(suite.rates, method) for suite in suites], method, position, worst_group)
+    axes.set_xticks(range(len(points)), list(points))
+    axes.set_xlabel(x_label)
+    success_axis(axes)
+    notes = [title or suites[0].environment, *(["dotted: worst group"] if worst_group else [])]
+    notes += ["diamonds: held-out groups"] if any(suite.held_out for suite in suites) else []
+    axes.set_title("; ".join(notes), loc="left", fontsize=TITLE_SIZE)
+    legend_beside(axes)
+    return figure
+
+
+def _draw_method(
+    axes: Axes, points: Sequence[Sequence[SuccessRate]], method: str, position: int, worst_group: bool
+) -> None:
+    """One method's lines over the points, each a list of its rates; held-out groups are never the worst one."""
+    look = line_style(position)
+    taught = {x: [rate for rate in point if not rate.held_out] for x, point in enumerate(points)}
+    taught = {x: rates for x, rates in taught.items() if rates}
+    means = [seed_means(rates) for rates in taught.values()]
+    places = list(taught)
+    axes.plot(places, [np.mean(seeds) for seeds in means], marker="o", markersize=4, label=method, **look)
+    low, high = [min(seeds) for seeds in means], [max(seeds) for seeds in means]
+    axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    if worst_group:
+        worst = [min(group_means(rates).values()) for rates in taught.values()]
+        axes.plot(places, worst, **{**look, "linestyle": ":"})
+    others = {x: [rate for rate in point if rate.held_out] for x, point in enumerate(points)}
+    held_out = {x: float(np.mean(seed_means(rates))) for x, rates in others.items() if rates}
+    axes.scatter(list(held_out), list(held_out.values()), marker="D", facecolor="none", edgecolor=look["color"], s=30)

@@ -1,0 +1,108 @@
+"""How a suite's numbers compare with the committed reference of the same experiment.
+
+`results/reference/<suite>/` of this repository is laid out as any suite's folder. The same experiment is one with equal
+environment and settings, and equal settings of the method's learner; the precision in which IQL computes may differ, as
+it does between machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.figures.suite import (
+    SuiteResults,
+    learner_of,
+    mean_success,
+    of_method,
+    read_suites,
+    seed_means,
+)
+from pluralbench.errors import InputError
+from pluralbench.files import read_json
+
+REFERENCE_ROOT = Path(__file__).resolve().parents[1] / "results" / "reference"
+"""In a checkout; an installed wheel has none."""
+
+
+def settings_digest(identity: Mapping[str, Any], learners: Collection[str] | None = None) -> str:
+    """A short text that the identities of one experiment share: of environment, settings and learners.
+
+    Args:
+        identity: as `experiments.identity` makes it and experiment.json keeps it.
+        learners: those that count; all by default.
+    """
+    settings = dict(identity.get("settings") or {})
+    if isinstance(settings.get("iql"), Mapping):
+        settings["iql"] = {name: value for name, value in settings["iql"].items() if name != "precision"}
+    known = identity.get("learners") or {}
+    value = {
+        "environment": identity.get("environment"),
+        "settings": settings,
+        "learners": {name: known.get(name) for name in sorted(known if learners is None else learners)},
+    }
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def compare_with_reference(suite_folder: Path, reference_root: Path | None = None) -> list[str]:
+    """A line for each method of a suite that the reference of the same experiment has as well.
+
+    Args:
+        suite_folder: of the suite.
+        reference_root: folder of reference suites; this repository's own by default.
+
+    Returns:
+        Plain text, with brackets around intervals; nothing where there is no reference.
+    """
+    root = REFERENCE_ROOT if reference_root is None else reference_root
+    folders = [path.parent for path in sorted(root.glob("*/success_rates.csv"))]
+    references, lines = [], []
+    for folder in folders:
+        if folder.resolve() != suite_folder.resolve():
+            try:
+                references += read_suites(folder)
+            except InputError as error:
+                lines.append(f"reference left out: {error}")
+    for suite in read_suites(suite_folder):
+        for reference in references:
+            if reference.environment == suite.environment:
+                lines += _compare(suite, reference)
+    return lines
+
+
+def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
+    identity, other = (
+        results.read_record(each.folder, each.environment).get("identity") for each in (suite, reference)
+    )
+    if not identity or not other:
+        return []
+    lines = []
+    for method in suite.methods:
+        learner = learner_of(method)
+        known = all(learner in each.get("learners", {}) for each in (identity, other))
+        same = known and settings_digest(identity, [learner]) == settings_digest(other, [learner])
+        if method not in reference.methods or not same:
+            continue
+        rates, expected = (
+            of_method(each.taught, method) or of_method(each.rates, method) for each in (suite, reference)
+        )
+        here, there = float(np.mean(seed_means(rates))), mean_success(expected)
+        within = round(there.low, 2) <= round(here, 2) <= round(there.high, 2)  # as printed
+        lines.append(
+            f"{suite.environment}, {method}: {here:.2f} here, {there.estimate:.2f} [{there.low:.2f}, {there.high:.2f}] "
+            f"in the reference (commit {_commit(reference, method)}): {'within' if within else 'outside'} its interval"
+        )
+    return lines
+
+
+def _commit(reference: SuiteResults, method: str) -> str:
+    """The commit that made a method's reference, short; from the first config that there is."""
+    for path in sorted((reference.folder / reference.environment / method).rglob("config.json")):
+        return str(read_json(path).get("commit"))[:7]
+    return "unknown"

@@ -1,0 +1,156 @@
+"""Success of a policy for each test user: batched episodes, every one of which counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from pluralbench.envs import Environment, make_vector
+from pluralbench.progress import Progress
+
+Act = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[Any]]
+"""(B, S) observations and (B,) rows, the row of `Jobs` each belongs to, give (B, A) actions."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the episodes of J jobs (a job is one policy acting for one user).
+
+    Attributes:
+        episodes: of each job.
+        successes: (J,) episodes in which the user's goal was reached.
+        mean_steps: (J,) mean length of an episode.
+        errors: (job, message) of every episode in which the simulator raised; it counts as a failure.
+        infos: by name, (J,) means over episodes of the environment's `reported_infos`.
+    """
+
+    episodes: int
+    successes: NDArray[np.int64]
+    mean_steps: NDArray[np.float64]
+    errors: tuple[tuple[int, str], ...] = ()
+    infos: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def success_rates(self) -> NDArray[np.float64]:
+        """(J,) successes over all episodes."""
+        return self.successes / self.episodes
+
+    def of_jobs(self, jobs: slice) -> Outcome:
+        """The outcome of some consecutive jobs."""
+        rows = range(len(self.successes))[jobs]
+        errors = tuple((job - rows.start, message) for job, message in self.errors if job in rows)
+        infos = {name: values[jobs] for name, values in self.infos.items()}
+        return Outcome(self.episodes, self.successes[jobs], self.mean_steps[jobs], errors, infos)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "episodes": self.episodes,
+            "successes": self.successes.tolist(),
+            "mean_steps": self.mean_steps.tolist(),
+            "errors": [list(error) for error in self.errors],
+            "infos": {name: values.tolist() for name, values in self.infos.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Outcome:
+        """What `as_dict` gave."""
+        return cls(
+            int(values["episodes"]),
+            np.asarray(values["successes"], dtype=np.int64),
+            np.asarray(values["mean_steps"], dtype=np.float64),
+            tuple((int(job), str(message)) for job, message in values["errors"]),
+            {name: np.asarray(means, dtype=np.float64) for name, means in values["infos"].items()},
+        )
+
+
+def run_episodes(
+    environment: Environment,
+    act: Act,
+    goals: NDArray[np.float64],
+    episodes: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Runs `episodes` episodes for each of J jobs, as many side by side as the environment takes.
+
+    Args:
+        environment: where.
+        act: the deterministic policies of all jobs in one.
+        goals: (J, G) whose success counts.
+        episodes: episodes of each job.
+        seed: of the starts; equally many jobs and episodes with the same seed get the same starts.
+        progress: told of finished episodes.
+    """
+    num_jobs = len(goals)
+    job_of = np.repeat(np.arange(num_jobs), episodes)  # (J * episodes,)
+    success = np.zeros(len(job_of), dtype=bool)
+    steps = np.zeros(len(job_of), dtype=np.int64)
+    infos = {name: np.zeros(len(job_of)) for name in environment.reported_infos}
+    errors: list[tuple[int, str]] = []
+    width = min(environment.max_parallel_episodes, len(job_of))
+    vector = make_vector(environment, width)
+    try:
+        for begin in range(0, len(job_of), width):
+            rows = np.arange(begin, begin + width) % len(job_of)  # the last round repeats some, which are not counted
+            counted = np.arange(begin, begin + width) < len(job_of)
+            done = _round(vector, act, job_of[rows], goals[job_of[rows]], seed + begin, environment.reported_infos)
+            success[rows[counted]] = done.success[counted]
+            steps[rows[counted]] = done.steps[counted]
+            for name, values in done.infos.items():
+                infos[name][rows[counted]] = values[counted]
+            errors += [(int(job_of[rows[row]]), message) for row, message in done.errors if counted[row]]
+            if progress is not None:
+                progress(min(begin + width, len(job_of)), len(job_of))
+    finally:
+        vector.close()
+    return Outcome(
+        episodes,
+        success.reshape(num_jobs, episodes).sum(1),
+        steps.reshape(num_jobs, episodes).mean(1),
+        tuple(errors),
+        {name: values.reshape(num_jobs, episodes).mean(1) for name, values in infos.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One episode of each sub-environment: success, steps, last infos, and (row, message) of what raised."""
+
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    infos: dict[str, NDArray[np.float64]]
+    errors: list[tuple[int, str]]
+
+
+def _round(
+    vector: gym.vector.VectorEnv,
+    act: Act,
+    jobs: NDArray[np.int64],
+    goals: NDArray[np.float64],
+    seed: int,
+    reported: Sequence[str],
+) -> _Round:
+    observations, _ = vector.reset(seed=seed, options={"goal": goals})
+    running = np.ones(len(jobs), dtype=bool)
+    done = _Round(running & False, np.zeros(len(jobs), np.int64), {name: np.zeros(len(jobs)) for name in reported}, [])
+    actions: NDArray[Any] = np.asarray(vector.action_space.sample()) * 0
+    while running.any():
+        rows = np.flatnonzero(running)
+        actions[rows] = act(np.asarray(observations)[rows], jobs[rows])
+        observations, _, terminated, truncated, infos = vector.step(actions)
+        done.steps[rows] += 1
+        done.success[rows] |= np.asarray(infos["success"], dtype=bool)[rows]
+        for name, values in done.infos.items():
+            values[rows] = np.asarray(infos[name])[rows]
+        running &= ~(np.asarray(terminated, dtype=bool) | np.asarray(truncated, dtype=bool))
+        if "error" in infos:  # an episode that raised is over, and a failure
+            for row in (row for row in rows if infos["error"][row]):
+                done.errors.append((int(row), str(infos["error"][row])))
+                done.success[row] = running[row] = False
+    return done

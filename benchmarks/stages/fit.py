@@ -1,0 +1,120 @@
+"""One learner's reward model of one seed, and what every method with this learner shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pluralbench.benchmarks.experiments.identity import Identity, digest
+from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, generator_for
+from pluralbench.benchmarks.stages.session import Session
+from pluralbench.files import DamagedFileError, read_json, write_json
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.diagnostics import diagnose
+from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
+from pluralbench.reward_learning.learners import learners, load_model, make_learner
+from pluralbench.reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
+from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents
+from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.tensor_files import TensorFileError
+
+
+@dataclass(frozen=True)
+class FittedLearner:
+    """A fitted reward model with all that is drawn once for it.
+
+    Policies, pictures and diagnostics use the same latents, comparison states and classifier of pairs.
+
+    Attributes:
+        draws: the seed's users and answers.
+        model: fitted on the train users' answers.
+        training: its rows of metrics.
+        seconds: that the fit took.
+        diagnostics: what it knows of test users.
+        latents: (M, Z) under which trajectories are relabelled.
+        latent_index: (N,) which of them each transition is seen under.
+        comparison_states: (C, S) with which scalings compare.
+    """
+
+    draws: SeedDraws
+    model: RewardModel
+    training: list[dict[str, float]]
+    seconds: float
+    diagnostics: Mapping[str, Any]
+    latents: Tensor
+    latent_index: NDArray[np.int64]
+    comparison_states: Tensor
+
+    @cached_property
+    def pair_classifier(self) -> PairClassifier:
+        """For the scaling `spo-pairs`; fitted when it is first asked for."""
+        return fit_pair_classifier(self.model, self.draws.train, self.draws.seed, device=str(self.latents.device))[0]
+
+    def classifier_for(self, scaling: str) -> PairClassifier | None:
+        """The classifier of pairs, where the scaling needs it."""
+        return self.pair_classifier if scaling == "spo-pairs" else None
+
+
+def fit_learner(
+    prepared: Prepared, draws: SeedDraws, learner: str, identity: Identity, session: Session
+) -> FittedLearner:
+    """Fits one learner on one seed's train answers, or reads the same model again where `session` resumes."""
+    plan, reporter = prepared.plan, session.reporter
+    name = learners.get(learner).name
+    folder = session.folder / plan.environment.name / "reward_models" / name / f"seed_{draws.seed}"
+    depends_on = digest(
+        [identity["environment"], identity["learners"][name], identity["data"], draws.seed, draws.train.fingerprint]
+    )
+    with reporter.stage(f"seed {draws.seed}: reward model {name}") as progress:
+        kept = _read(prepared, folder, learner, depends_on) if session.resume else None
+        model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
+        diagnostics = diagnose(
+            model,
+            draws.all_context(),
+            draws.targets(),
+            plan.task,
+            num_answers=plan.experiment.evaluation.num_answers,
+        )
+    reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
+    relabel = plan.experiment.relabel
+    generator = torch.Generator().manual_seed(int(generator_for(draws.seed, "relabelling").integers(2**31)))
+    context = draws.train.take_queries(np.arange(min(relabel.num_answers, draws.train.num_comparisons)))
+    draw = LATENT_DRAWS["posterior" if model.knows_truth else relabel.latents]  # the truth has no prior
+    posterior = draw(model, context, generator)
+    latents, latent_index = draw_latents(posterior, prepared.dataset, generator, num_latents=relabel.num_latents)
+    states = draw_comparison_states(prepared.dataset, relabel.num_comparison_states, generator).to(latents.device)
+    return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, latents, latent_index, states)
+
+
+def _fit(
+    prepared: Prepared, draws: SeedDraws, learner: str, depends_on: str, folder: Path, progress: Progress
+) -> tuple[RewardModel, dict[str, Any]]:
+    plan = prepared.plan
+    record = folder / "training.json"  # written last: where it is, the model is whole
+    record.unlink(missing_ok=True)
+    start = time.perf_counter()
+    model = make_learner(learner, plan.settings_of(learner), device=plan.device, task=plan.task)
+    rows = model.fit(draws.train, seed=draws.seed, progress=progress)
+    model.save(folder)
+    write_json(record, {"digest": depends_on, "rows": rows, "seconds": time.perf_counter() - start})
+    return model, read_json(record)
+
+
+def _read(prepared: Prepared, folder: Path, learner: str, depends_on: str) -> tuple[RewardModel, dict[str, Any]] | None:
+    """A kept model with its record; None where there is none, a damaged one, or one fitted on something else."""
+    try:
+        record = read_json(folder / "training.json")
+        if record.get("digest") != depends_on:
+            return None
+        return load_model(folder, prepared.plan.device, prepared.plan.task, learner=learner), record
+    except (DamagedFileError, TensorFileError):
+        return None

@@ -1,0 +1,143 @@
+"""What is finished, and how a finished run is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiments.identity import Identity, run_digest
+from pluralbench.benchmarks.provenance import provenance
+from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.benchmarks.stages.rollouts import record_rollouts
+from pluralbench.benchmarks.stages.runs import Run, TrainedRun
+from pluralbench.benchmarks.stages.session import Session
+from pluralbench.files import DamagedFileError, read_json, write_json
+from pluralbench.settings import as_json
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Writes runs into the suite's folder and knows those that are there.
+
+    Attributes:
+        prepared: plan and dataset.
+        identity: of the whole experiment.
+        session: where and how.
+        first_seed: of the folder; of it pictures are made.
+    """
+
+    prepared: Prepared
+    identity: Identity
+    session: Session
+    first_seed: int
+
+    def is_finished(self, run: Run) -> bool:
+        """Whether a run of exactly this kind is there already and the session goes on from what is there."""
+        if not self.session.resume:
+            return False
+        try:
+            return bool(read_json(self._folder(run) / "summary.json").get("digest") == self._digest(run))
+        except DamagedFileError:
+            return False
+
+    def finish(self, trained: TrainedRun) -> None:
+        """Writes config.json, metrics.csv, the rows of success_rates.csv, the policy, and summary.json last."""
+        run, folder = trained.run, self._folder(trained.run)
+        (folder / "summary.json").unlink(missing_ok=True)
+        write_json(folder / "config.json", self._config(run))
+        results.write_metrics(folder / "metrics.csv", _metrics(trained))
+        rates = self._success_rates(trained)
+        results.merge_success_rates(self.session.folder, rates)
+        if trained.save is not None:
+            trained.save(folder / "policy")
+        if self._is_shown(run):
+            with self.session.reporter.stage("pictures of rollouts"):
+                record_rollouts(self.prepared.plan, trained, self.session.folder)
+        write_json(folder / "summary.json", {"digest": self._digest(run), **self._summary(trained, rates)})
+        for message in dict.fromkeys(message for _, message in trained.outcome.errors):
+            self.session.reporter.line(
+                f"  {run.method.name} seed {run.seed}: an episode raised and counts as a failure: {message}"
+            )
+
+    def _folder(self, run: Run) -> Path:
+        plan = self.prepared.plan
+        return results.seed_folder(self.session.folder, plan.environment.name, run.method.name, run.seed)
+
+    def _digest(self, run: Run) -> str:
+        return run_digest(self.identity, run.fitted.model.name, run.method.name, run.seed)
+
+    def _is_shown(self, run: Run) -> bool:
+        """Rollouts are shown of the first seed of the method named last: in the presets the one it is about."""
+        return run.seed == self.first_seed and run.method == self.prepared.plan.methods[-1]
+
+    def _config(self, run: Run) -> dict[str, Any]:
+        plan = self.prepared.plan
+        own = replace(plan.experiment, methods=(run.method.name,), learner_settings={})
+        return {
+            "experiment": {
+                **as_json(own),
+                "learner_settings": {run.fitted.model.name: plan.settings_of(run.method.learner)},
+            },
+            "seed": run.seed,
+            "identity": self.identity | {part: _of_seed(self.identity[part], run) for part in ("users", "answers")},
+            **provenance(plan.device),
+        }
+
+    def _success_rates(self, trained: TrainedRun) -> list[results.SuccessRate]:
+        plan, run = self.prepared.plan, trained.run
+        users = run.fitted.draws.test_users.take(run.fitted.draws.acting)
+        return [
+            results.SuccessRate(
+                plan.environment.name, plan.population.name, run.method.name, run.seed,
+                int(user), users.group_names[group], trained.outcome.episodes, int(count),
+            )
+            for user, group, count in zip(users.ids, users.group_index, trained.outcome.successes, strict=True)
+        ]  # fmt: skip
+
+    def _summary(self, trained: TrainedRun, rates: Sequence[results.SuccessRate]) -> dict[str, Any]:
+        run, outcome, task = trained.run, trained.outcome, self.prepared.plan.task
+        users = [
+            {
+                "user": rate.user,
+                "group": rate.group,
+                "goal": task.goal_name(goal),
+                "success_rate": rate.success_rate,
+                "mean_steps": float(outcome.mean_steps[row]),
+                **{name: float(values[row]) for name, values in outcome.infos.items()},
+            }
+            for row, (rate, goal) in enumerate(zip(rates, run.goals, strict=True))
+        ]
+        return {
+            "success_rate": float(np.mean([rate.success_rate for rate in rates])),
+            "users": users,
+            "episodes_that_raised": [message for _, message in outcome.errors],
+            "policy": trained.metrics[-1][1] if trained.metrics else {},
+            "reward_model": run.fitted.diagnostics,
+            "seconds": {"reward_model": run.fitted.seconds, "policy": trained.seconds},
+        }
+
+
+def _of_seed(values: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    return {str(run.seed): values[str(run.seed)]}
+
+
+def _metrics(trained: TrainedRun) -> list[tuple[str, float, str, float]]:
+    """Rows of metrics.csv."""
+    run = trained.run
+    users = run.fitted.draws.test_users.ids[run.fitted.draws.acting]
+    rows = [
+        ("reward", float(row.get("update", i)), key, value)
+        for i, row in enumerate(run.fitted.training)
+        for key, value in row.items()
+        if key != "update"
+    ]
+    rows += [("policy", float(step), key, value) for step, metrics in trained.metrics for key, value in metrics.items()]
+    for step, point in trained.curve:
+        rows += [("success", float(step), f"user {u}", float(v)) for u, v in zip(users, point, strict=True)]
+        rows.append(("success", float(step), "mean", float(point.mean())))
+    return rows + [("answers", float(num), "mean", float(rates.mean())) for num, rates in trained.by_answers]

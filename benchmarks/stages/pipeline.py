@@ -1,0 +1,69 @@
+"""Runs an experiment from data to results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiments.methods import policies
+from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
+from pluralbench.benchmarks.stages.ledger import Ledger
+from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
+from pluralbench.benchmarks.stages.prepare import Prepared, draw_seed, identity_before_work, identity_of, prepare
+from pluralbench.benchmarks.stages.record import check_folder, write_record
+from pluralbench.benchmarks.stages.runs import Run
+from pluralbench.benchmarks.stages.session import Session
+
+
+def run_experiment(plan: Plan, session: Session) -> Path:
+    """Runs every method and seed of a plan and writes the results; returns the suite's folder.
+
+    Raises:
+        ExperimentError: the session's folder holds another experiment; before any work.
+    """
+    check_folder(session.folder, plan.environment.name, identity_before_work(plan))
+    session.reporter.line(
+        f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
+        f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
+    )
+    prepared = prepare(plan, session)
+    draws = [draw_seed(prepared, seed) for seed in plan.experiment.seeds]
+    identity = identity_of(prepared, draws)
+    check_folder(session.folder, plan.environment.name, identity)
+    write_record(session.folder, plan, draws, identity)
+    fitted: dict[tuple[int, str], FittedLearner] = {}
+    runs: list[Run] = []
+    for drawn in draws:
+        for method in plan.methods:
+            key = (drawn.seed, method.learner)
+            if key not in fitted:
+                fitted[key] = fit_learner(prepared, drawn, method.learner, identity, session)
+            num_answers = plan.experiment.evaluation.num_answers
+            runs.append(Run(method, fitted[key], num_answers, policies.get(method.policy).serves_groups))
+    first_seed = min(results.read_record(session.folder, plan.environment.name)["seeds"])
+    _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session.folder)
+    ledger = Ledger(prepared, identity, session, first_seed)
+    for policy in dict.fromkeys(method.policy for method in plan.methods):
+        own = [run for run in runs if run.method.policy == policy]
+        policies.get(policy)().train(prepared, own, session, ledger)
+    return session.folder
+
+
+def _write_pictures(prepared: Prepared, runs: Sequence[Run], folder: Path) -> None:
+    """What the figures of one seed's reward models draw; joins what is there of other methods."""
+    environment = prepared.plan.environment
+    latents: dict[str, dict[str, Any]] = {
+        run.fitted.model.name: latent_rows(run.fitted, run.num_answers) for run in runs if run.user_latents.shape[1] > 0
+    }
+    maps: dict[str, dict[str, Any]] = {}
+    if environment.state_grid is not None:
+        grid = environment.state_grid()
+        for run in runs:
+            maps.update(reward_maps(prepared, run, grid))
+    for name, arrays in (("latents", latents), ("reward-maps", maps)):
+        path = folder / f"{environment.name}-{name}.npz"
+        if arrays:
+            results.save_arrays(path, {**results.load_arrays(path), **arrays})

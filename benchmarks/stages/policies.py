@@ -1,0 +1,39 @@
+"""The base of the ways to make policies of rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.stages.ledger import Ledger
+from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.benchmarks.stages.runs import Run
+from pluralbench.benchmarks.stages.session import Session
+from pluralbench.envs import Environment
+
+
+class PolicyStage:
+    """One way to make policies of rewards: `policies.register(name, YourStage)`, or `learner@file.py:YourStage`.
+
+    Attributes:
+        name: what stands after `@` in a method's name.
+        serves_groups: it maximises the rewards of a model's K groups, `run.rewards`, instead of one.
+    """
+
+    name: str
+    serves_groups: bool = False
+
+    @classmethod
+    def check(cls, environment: Environment, method: Method) -> None:
+        """Raises ExperimentError where the environment does not suit it."""
+
+    def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
+        """Makes and evaluates a policy for every run, and hands each to `ledger.finish`.
+
+        Args:
+            prepared: plan and dataset.
+            runs: all runs of this policy; those that `ledger.is_finished` may be left out.
+            session: where checkpoints may go, whether to go on from them, and who is told of progress.
+            ledger: writes a finished run.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to train")

@@ -1,0 +1,59 @@
+"""Pictures of one episode each for users who want different things, from the same start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.figures.rollouts import MAX_USERS, NUM_GIF_FRAMES, show_rollouts
+from pluralbench.benchmarks.stages.evaluate import Act
+from pluralbench.benchmarks.stages.runs import TrainedRun
+
+Frame = NDArray[np.uint8]
+
+
+def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None:
+    """Writes `<env>-rollouts.png` and `.gif`, one user of each group; nothing where the environment draws nothing."""
+    env = gym.make(plan.environment.gym_id)
+    draws_pictures = "rgb_array" in env.metadata.get("render_modes", ())
+    env.close()
+    if not draws_pictures:
+        return
+    rows = trained.run.fitted.draws.first_of_each_group[:MAX_USERS]
+    goals = trained.run.goals[rows]
+    films = [
+        _frames(plan.environment.gym_id, trained.act, goal, int(row)) for goal, row in zip(goals, rows, strict=True)
+    ]
+    names = [plan.task.goal_name(goal) for goal in goals]
+    title = f"{plan.environment.name}, {trained.run.method.name}: one episode for each user, from the same start"
+    show_rollouts(films, names, suite_folder / f"{plan.environment.name}-rollouts", title)
+
+
+def _frames(gym_id: str, act: Act, goal: NDArray[np.float64], row: int) -> list[Frame]:
+    """Pictures of an episode, evenly through it: twice as far apart whenever there are many."""
+    env = gym.make(gym_id, render_mode="rgb_array")
+    try:
+        observation, _ = env.reset(seed=1, options={"goal": goal})
+        frames, ended, index = [_frame(env)], False, np.array([row])
+        steps, between = 0, 1
+        while not ended:
+            action = act(np.asarray(observation, dtype=np.float32)[None], index)[0]
+            observation, _, terminated, truncated, _ = env.step(action)
+            ended = bool(terminated or truncated)
+            steps += 1
+            if ended or steps % between == 0:
+                frames.append(_frame(env))
+            if len(frames) > 2 * NUM_GIF_FRAMES:
+                frames, between = frames[::2], 2 * between
+    finally:
+        env.close()
+    return frames
+
+
+def _frame(env: gym.Env[Any, Any]) -> Frame:
+    return np.asarray(env.render(), dtype=np.uint8)

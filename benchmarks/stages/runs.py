@@ -1,0 +1,119 @@
+"""A run: one method with one seed, its reward model fitted; and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.stages.evaluate import Act, Outcome
+from pluralbench.benchmarks.stages.fit import FittedLearner
+from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.reward_learning.relabelling import relabel
+from pluralbench.reward_learning.reward_model import RewardFunction
+
+NUM_ANSWERS = (1, 2, 4, 8, 16)
+"""Numbers of answers at which a personal method is evaluated besides the experiment's own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method and seed.
+
+    Attributes:
+        method: learner, scaling and policy.
+        fitted: the learner's reward model.
+        num_answers: by which the test users are known.
+        serves_groups: the policy maximises the rewards of the model's K groups instead of one.
+    """
+
+    method: Method
+    fitted: FittedLearner
+    num_answers: int
+    serves_groups: bool = False
+
+    @property
+    def seed(self) -> int:
+        """Of users, answers, reward model and policy."""
+        return self.fitted.draws.seed
+
+    @property
+    def goals(self) -> NDArray[np.float64]:
+        """(U, G) what the users want for whom it acts."""
+        return self.fitted.draws.goals
+
+    @cached_property
+    def user_latents(self) -> Tensor:
+        """(U, Z) posterior means of these users."""
+        draws = self.fitted.draws
+        return self.fitted.model.infer(draws.context(self.num_answers, draws.acting)).mean
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the reward depends on what a user answered."""
+        return self.user_latents.shape[1] > 0 and not self.fitted.model.knows_truth
+
+    @cached_property
+    def rewards(self) -> Mapping[str, RewardFunction]:
+        """What the policy is to maximise, by name: the model's reward, or that of each of its groups."""
+        if not self.serves_groups:
+            return {self.method.name: self.fitted.model}
+        groups = self.fitted.model.groups()
+        return {f"{self.method.name} group {group}": reward for group, reward in enumerate(groups)}
+
+    @property
+    def num_groups(self) -> int:
+        """K, the groups that the policy tells apart; 0 where it maximises one reward."""
+        return len(self.rewards) if self.serves_groups else 0
+
+    def known_by(self, num_answers: int) -> Run:
+        """The run with its users known by their first `num_answers` answers."""
+        return replace(self, num_answers=num_answers)
+
+    def relabelled(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Rewards (N,) of every transition under its trajectory's latent, or (K, N) where groups are served."""
+        fitted, scaling = self.fitted, self.method.scaling
+        rows = [
+            relabel(
+                prepared.dataset,
+                reward,
+                fitted.latents,
+                fitted.latent_index,
+                scaling,
+                fitted.comparison_states,
+                pair_classifier=fitted.classifier_for(scaling),
+            )
+            for reward in self.rewards.values()
+        ]
+        return np.stack(rows) if self.serves_groups else rows[0]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What became of a run.
+
+    Attributes:
+        run: which.
+        outcome: final success by user.
+        act: the policy, for observations (B, S) of the run's users in rows (B,).
+        curve: (updates, success rate of each user (U,)) at every evaluation, the last one included.
+        metrics: (updates, metrics of the learner) at every log interval.
+        by_answers: (answers, success rate of each user (U,)) for other numbers of answers; empty without latents.
+        seconds: that the policy took; its share where several were trained together.
+        save: writes the policy into a folder.
+    """
+
+    run: Run
+    outcome: Outcome
+    act: Act
+    curve: list[tuple[int, NDArray[np.float64]]]
+    metrics: list[tuple[int, dict[str, float]]]
+    by_answers: list[tuple[int, NDArray[np.float64]]]
+    seconds: float
+    save: Callable[[Path], None] | None = None

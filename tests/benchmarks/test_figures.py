@@ -1,0 +1,243 @@
+"""Figures out of a suite's files alone, without a display."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pluralbench.benchmarks.figures import FIGURES, draw_all
+from pluralbench.benchmarks.figures.active import active_figure, draw_active
+from pluralbench.benchmarks.figures.didactic import draw_didactic
+from pluralbench.benchmarks.figures.latents import latents_figure
+from pluralbench.benchmarks.figures.rollouts import show_rollouts
+from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND
+from pluralbench.benchmarks.figures.success import success_figure
+from pluralbench.benchmarks.figures.suite import group_means, mean_success, of_method, read_suite, read_suites
+from pluralbench.benchmarks.figures.sweep import draw_sweep, sweep_figure
+from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates, save_arrays, write_metrics
+from pluralbench.files import write_json
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "figures"
+MAY_IMPORT = (
+    "pluralbench.benchmarks.figures",
+    "pluralbench.benchmarks.results",
+    "pluralbench.benchmarks.aggregate",
+    "pluralbench.files",
+)
+GROUPS = {"held-out x": True, "north": True, "south": False}
+"""Names of groups and whether they taught; the first one's name is a trap."""
+METHODS = ("vpl+spo", "[x]", "btl")
+BINS = [{"low": 0.5, "high": 1.0, "count": 4, "confidence": 0.8, "accuracy": 0.9}]
+DIAGNOSTICS = {
+    "accuracy": 0.9,
+    "accuracy_conflicting": None,
+    "nll": 0.5,
+    "accuracy_by_answers": {"1": 0.6, "8": 0.9},
+    "calibration": {"ece": 0.1, "bins": BINS},
+    "rank_correlation": {"mean": 0.9, "worst_group": 0.8},
+    "latents": {"kl": None, "active_units": 1, "probe": None, "cluster_recovery": None},
+}
+
+
+def rates_of(method, seed, successes, episodes=10, environment="maze"):
+    return [
+        SuccessRate(environment, "points", method, seed, user, group, episodes, count)
+        for user, (group, count) in enumerate(zip(GROUPS, successes, strict=True))
+    ]
+
+
+def write_suite(folder, successes=(9, 5, 1), environment="maze"):
+    """A whole suite's folder of one environment, two seeds, and `METHODS`."""
+    merge_success_rates(
+        folder,
+        [
+            rate
+            for method in METHODS
+            for seed in (0, 1)
+            for rate in rates_of(method, seed, successes, environment=environment)
+        ],
+    )
+    groups = [{"name": name, "taught": taught} for name, taught in GROUPS.items()]
+    write_json(folder / environment / "experiment.json", {"methods": METHODS, "seeds": [0, 1], "groups": groups})
+    curve = [
+        (stage, step, "mean", 0.1 * step)
+        for stage, steps in {"success": (2, 4), "answers": (1, 8)}.items()
+        for step in steps
+    ]
+    for method in METHODS:
+        for seed in (0, 1):
+            own = folder / environment / method / f"seed_{seed}"
+            write_metrics(own / "metrics.csv", curve)
+            write_json(own / "summary.json", {"reward_model": DIAGNOSTICS})
+    random = np.random.default_rng(0)
+    picture = random.random((2, 4, 5), dtype=np.float32)
+    picture[0, 0, 0] = np.nan
+    maps = {"learned": picture, "true": picture, "users": ["a", "b"], "rows": [], "columns": []}
+    save_arrays(folder / f"{environment}-reward-maps.npz", dict.fromkeys(METHODS, maps))
+    latents = {"means": random.random((6, 3)), "groups": ["north", "south"] * 3}
+    save_arrays(folder / f"{environment}-latents.npz", {"vpl": latents})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_suite(tmp_path / "suite")
+
+
+def test_every_figure_is_drawn_as_png_and_pdf_without_a_display(folder):
+    code = "import sys; from pathlib import Path; from pluralbench.benchmarks.figures import draw_all"
+    environment = {"PATH": "", "PYTHONPATH": str(FOLDER.parents[1]), "MPLBACKEND": "TkAgg"}
+    command = [sys.executable, "-c", f"{code}; print(*(p.name for p in draw_all(Path(sys.argv[1]))))", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == [f"maze-{name}.png" for name in FIGURES]
+    for name in FIGURES:
+        with Image.open(folder / f"maze-{name}.png") as picture:
+            assert min(picture.size) > 100
+        assert (folder / f"maze-{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_files_give_the_same_bytes(folder):
+    first = {path: (path.read_bytes(), path.with_suffix(".pdf").read_bytes()) for path in draw_all(folder)}
+    assert {path: (path.read_bytes(), path.with_suffix(".pdf").read_bytes()) for path in draw_all(folder)} == first
+
+
+def test_figures_without_numbers_are_left_out(tmp_path):
+    merge_success_rates(tmp_path, rates_of("btl", 0, (1, 2, 3)))
+    assert [path.name for path in draw_all(tmp_path)] == ["maze-success.png"]
+    with pytest.raises(ResultsError, match="holds no results of ravens"):
+        read_suite(tmp_path, "ravens")
+
+
+def test_several_environments_are_read_at_once(folder):
+    write_suite(folder, environment="ravens")
+    assert [(suite.environment, suite.methods, suite.seeds) for suite in read_suites(folder)] == [
+        ("maze", METHODS, (0, 1)),
+        ("ravens", METHODS, (0, 1)),
+    ]
+
+
+def test_methods_come_in_the_experiments_order_and_unknown_ones_last(folder):
+    merge_success_rates(folder, rates_of("aaa", 0, (1, 1, 1)))
+    assert read_suite(folder, "maze").methods == (*METHODS, "aaa")
+
+
+def test_held_out_is_a_flag_and_never_a_name(folder):
+    suite = read_suite(folder, "maze")
+    assert {rate.group for rate in suite.taught} == {"held-out x", "north"}
+    assert {rate.group for rate in suite.held_out} == {"south"}
+    assert mean_success(of_method(suite.taught, "btl")).estimate == pytest.approx(0.7)
+    figure = success_figure(suite)
+    dots = {dot.get_label(): dot for dot in figure.axes[0].collections if not str(dot.get_label()).startswith("_")}
+    assert {name: len(dot.get_facecolor()) > 0 for name, dot in dots.items() if name in GROUPS or "(" in name} == {
+        "held-out x": True,
+        "north": True,
+        "south (held out)": False,
+    }
+
+
+def test_success_is_of_each_users_own_episodes(tmp_path):
+    merge_success_rates(tmp_path, rates_of("btl", 0, (1, 1, 1), 4) + rates_of("btl", 1, (7, 0, 0), 7))
+    suite = read_suite(tmp_path, "maze")
+    assert mean_success(suite.rates).estimate == pytest.approx((0.25 + 1 / 3) / 2)
+    assert group_means(suite.rates) == pytest.approx({"held-out x": 0.625, "north": 0.125, "south": 0.125})
+    assert "4 to 7 episodes each" in success_figure(suite).axes[0].get_title("left")
+
+
+def test_a_model_that_is_told_the_goals_has_no_latents_to_show(folder):
+    told = {"means": np.array([[0.0], [1.0]] * 3), "groups": ["north", "south"] * 3}
+    save_arrays(folder / "maze-latents.npz", {"oracle": told})
+    assert latents_figure(read_suite(folder, "maze")) is None
+    save_arrays(folder / "maze-latents.npz", {"oracle": told, "lore": {**told, "means": np.arange(6.0)[:, None]}})
+    figure = latents_figure(read_suite(folder, "maze"))
+    assert [axes.get_title("left").partition(":")[0] for axes in figure.axes] == ["lore"]
+
+
+@pytest.mark.parametrize("users", [["a", "b"], ["each user"]])
+def test_maps_with_named_places_show_the_names(folder, users):
+    values = np.ones((len(users), 2, 3), dtype=np.float32)
+    maps = {"learned": values, "true": values, "users": users, "rows": ["cup", "fork"], "columns": ["l", "m", "r"]}
+    save_arrays(folder / "maze-reward-maps.npz", {"vpl": maps})
+    figure = FIGURES["reward-maps"](read_suite(folder, "maze"))
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cup", "fork"]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["true utility", "vpl"]
+    assert figure.axes[0].get_ylabel() == ("" if len(users) == 1 else "wants a")
+
+
+def test_a_sweep_shows_the_worst_group_among_those_that_taught(tmp_path):
+    folders = {label: write_suite(tmp_path / label, successes) for label, successes in
+               {"few": (9, 5, 1), "many": (8, 4, 0)}.items()}  # fmt: skip
+    merge_success_rates(folders["many"], rates_of("vpl", 0, (10, 10, 10)))  # a method of one point only
+    figure = sweep_figure({label: read_suite(folder, "maze") for label, folder in folders.items()}, "users", True)
+    axes = figure.axes[0]
+    mean, worst = axes.lines[:2]
+    assert list(mean.get_ydata()) == pytest.approx([0.7, 0.6])
+    assert list(worst.get_ydata()) == pytest.approx([0.5, 0.4])
+    assert axes.get_title("left") == "maze; dotted: worst group; diamonds: held-out groups"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["few", "many"]
+    path = draw_sweep(folders, tmp_path / "users", x_label="users")
+    assert path == tmp_path / "users.png"
+    assert path.exists()
+    assert path.with_suffix(".pdf").exists()
+
+
+def test_active_shows_each_way_of_asking(tmp_path):
+    points = [
+        {"way": way, "questions": questions, "seed": seed, "accuracy": 0.9, "success_rates": [0.0, gain * questions]}
+        for way, gain in {"random": 0.1, "sequential": 0.2}.items()
+        for questions in (1, 4)
+        for seed in (0, 1)
+    ]
+    success, accuracy = active_figure(points, "tidy, vpl").axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in success.lines}
+    assert lines == {"random": pytest.approx([0.05, 0.2]), "sequential": pytest.approx([0.1, 0.4])}
+    assert list(accuracy.lines[0].get_ydata()) == pytest.approx([0.9, 0.9])
+    assert draw_active(points, tmp_path / "active", "tidy").exists()
+
+
+def test_the_didactic_figure_has_eight_panels(tmp_path):
+    points = np.linspace(0, 1, 11)
+    groups = np.tile(points, (4, 1))
+    gaussians = {
+        **dict.fromkeys(("points", "dpl_mean", "dpl_std"), points),
+        **dict.fromkeys(("utilities", "true_chance", "btl", "vpl", "vpl_users"), groups),
+        "vpl_groups": np.arange(4.0),
+    }
+    names = ("points", "mean", "std", "borda", "btl", "dpl-meanvar_mean", "dpl-meanvar_std")
+    path = draw_didactic(gaussians, {**dict.fromkeys(names, points), "atoms": np.eye(11)}, tmp_path / "didactic")
+    assert path.exists()
+    assert path.with_suffix(".pdf").exists()
+
+
+def test_rollouts_are_a_picture_and_a_video_of_three_users_at_most(tmp_path):
+    frames = [
+        [np.full((40, 60, 3), 10 * user + step, dtype=np.uint8) for step in range(length)]
+        for user, length in enumerate((30, 3, 1, 7))
+    ]
+    path = show_rollouts(frames, ["a", "b", "[c]", "d"], tmp_path / "maze-rollouts", "maze, vpl")
+    assert path.exists()
+    with Image.open(path.with_suffix(".gif")) as video:
+        assert video.n_frames == 24
+        assert video.size == (3 * 320, 213)
+
+
+def test_long_legends_are_left_out(tmp_path):
+    rates = [SuccessRate("maze", "p", "btl", 0, user, f"g{user}", 2, 1) for user in range(MAX_IN_LEGEND + 1)]
+    merge_success_rates(tmp_path, rates)
+    assert success_figure(read_suite(tmp_path, "maze")).axes[0].get_legend() is None
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_figures_know_only_the_files_of_a_suite(path):
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    ours = [name for name in names if name.startswith("pluralbench")]
+    assert not [name for name in ours if not any(f"{name}.".startswith(f"{allowed}.") for allowed in MAY_IMPORT)]
+    assert not [name for name in names if name.startswith(("matplotlib.pyplot", "torch"))]

@@ -1,0 +1,148 @@
+"""One folder holds one experiment: what is refused, what may join, what is done again."""
+
+import csv
+import json
+import sys
+
+import pytest
+
+from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.report import method_rows
+
+QUICKLY = ("evaluation.episodes=1", "evaluation.curve_episodes=1", "iql.num_updates=4")
+SMOKE = ("maze", "--preset", "smoke", "--suite", "own", "--methods", "btl", "--set", *QUICKLY)
+
+POPULATION = """
+from pluralbench.preference_oracles import Group, GroupPopulation
+
+Mine = GroupPopulation("mine", "two groups", (Group({first}, 0.5, name="a"), Group((7, 10), 0.5, name="b")))
+"""
+
+
+def rows(folder):
+    with (folder / "success_rates.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_another_setting_is_refused_in_one_line_before_any_work(run, tmp_path, capsys):
+    """Formerly the table then mixed two experiments and divided all seeds by the first row's episodes."""
+    assert run(*SMOKE, "--seeds", 2) == 0
+    before = snapshot(tmp_path / "own")
+    capsys.readouterr()
+    changed = [word.replace("num_updates=4", "num_updates=5").replace("episodes=1", "episodes=7") for word in SMOKE]
+    assert run(*changed) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert len(output.err.strip().splitlines()) == 1
+    for words in ("iql.num_updates (there 4, here 5)", "evaluation.episodes (there 1, here 7)", "--suite", "--out"):
+        assert words in output.err
+    assert snapshot(tmp_path / "own") == before
+
+
+def test_methods_and_seeds_of_the_same_experiment_may_join(run, tmp_path):
+    assert run(*SMOKE) == 0
+    alone = rows(tmp_path / "own")
+    oracle = [word if word != "btl" else "oracle" for word in SMOKE]
+    assert run(*oracle, "--seed-list", 1, 100) == 0
+    found = {(row["method"], row["seed"]) for row in rows(tmp_path / "own")}
+    assert found == {("btl", "0"), ("oracle", "1"), ("oracle", "100")}
+    assert [row for row in rows(tmp_path / "own") if row["method"] == "btl"] == alone
+    record = json.loads((tmp_path / "own" / "maze" / "experiment.json").read_text())
+    assert record["seeds"] == [0, 1, 100]
+    assert set(record["methods"]) == {"btl", "oracle"}
+    assert set(record["identity"]["users"]) == {"0", "1", "100"}
+
+
+def test_an_edited_population_file_is_another_experiment_even_with_resume(run, tmp_path, capsys):
+    """Formerly only the specification was compared: old users' outcomes stood under new names."""
+    path = tmp_path / "mine.py"
+    path.write_text(POPULATION.format(first=(7, 1)))
+    command = (*SMOKE, "--population", f"{path}:Mine")
+    assert run(*command) == 0
+    assert run(*command, "--resume") == 0
+    path.write_text(POPULATION.format(first=(1, 10)))
+    for name in [name for name in sys.modules if name.startswith("pluralbench_plugin_")]:
+        del sys.modules[name]  # as in a new process
+    capsys.readouterr()
+    assert run(*command, "--resume") == 2
+    assert "users" in capsys.readouterr().err
+
+
+def test_a_replaced_dataset_is_another_experiment(run, tmp_path, capsys):
+    from pluralbench.benchmarks.commands.cli import main
+
+    path = tmp_path / "maze.hdf5"
+    assert main(["data", "generate", "maze", str(path), "--transitions", "2000"]) == 0
+    assert run(*SMOKE, "--dataset", path) == 0
+    assert main(["data", "generate", "maze", str(path), "--transitions", "2000", "--seed", "1"]) == 0
+    capsys.readouterr()
+    assert run(*SMOKE, "--dataset", path, "--resume") == 2
+    assert "data" in capsys.readouterr().err
+
+
+def test_greedy_runs_are_finished_once_and_refused_like_others(run, tmp_path, capsys):
+    command = ("habitat-rearrange", "--preset", "smoke", "--suite", "own", "--methods", "oracle", "--set",
+               "evaluation.curve_episodes=1")  # fmt: skip
+    assert run(*command, "evaluation.episodes=1") == 0
+    summary = tmp_path / "own" / "habitat-rearrange" / "oracle" / "seed_0" / "summary.json"
+    written = summary.stat().st_mtime_ns
+    assert run(*command, "evaluation.episodes=1", "--resume") == 0
+    assert summary.stat().st_mtime_ns == written
+    capsys.readouterr()
+    assert run(*command, "evaluation.episodes=2", "--resume") == 2
+    assert "evaluation.episodes" in capsys.readouterr().err
+
+
+def test_a_folder_that_does_not_say_what_it_holds_is_refused(run, tmp_path, capsys):
+    assert run(*SMOKE) == 0
+    (tmp_path / "own" / "maze" / "experiment.json").unlink()
+    capsys.readouterr()
+    assert run(*SMOKE) == 2
+    assert "experiment.json" in capsys.readouterr().err
+
+
+def test_a_reward_model_of_other_settings_or_a_damaged_one_is_fitted_again(run, tmp_path):
+    assert run(*SMOKE) == 0
+    folder = tmp_path / "own" / "maze" / "reward_models" / "btl" / "seed_0"
+    good, record = (folder / "model.safetensors").read_bytes(), json.loads((folder / "training.json").read_text())
+    (folder / "model.safetensors").write_bytes(good[:-8] + b"\0" * 8)
+    assert run(*SMOKE, "--resume") == 0
+    assert (folder / "model.safetensors").read_bytes() == good
+    (folder / "training.json").write_text(json.dumps({**record, "digest": "of something else", "seconds": -1}))
+    assert run(*SMOKE, "--resume") == 0
+    assert json.loads((folder / "training.json").read_text())["digest"] == record["digest"]
+
+
+def test_every_row_is_divided_by_its_own_episodes(tmp_path):
+    """The mean of 0 of 4 and 3 of 5 in one seed and 7 of 7 and 0 of 7 in the other is the mean of four rates."""
+    (tmp_path / "success_rates.csv").write_text(
+        "environment,population,method,seed,user,group,episodes,successes,success_rate\n"
+        "maze,p,btl,0,1,a,4,0,0.0000\nmaze,p,btl,0,2,b,5,3,0.6000\nmaze,p,btl,1,1,a,7,7,1.0000\nmaze,p,btl,1,2,b,7,0,0.0\n"
+    )
+    assert method_rows(tmp_path, "maze")[0].mean.estimate == pytest.approx((0 + 0.6 + 1 + 0) / 4)
+
+
+def test_clashes_compare_shared_seeds_and_learners_only():
+    stored = {"settings": {"iql": {"discount": 0.9}}, "users": {"0": ["a"]}, "learners": {"btl": {"version": 1}}}
+    more = {"settings": {"iql": {"discount": 0.9}}, "users": {"1": ["b"]}, "learners": {"vpl": {"version": 2}}}
+    assert clashes(stored, more) == []
+    assert joined(stored, more)["users"] == {"0": ["a"], "1": ["b"]}
+    newer = {**more, "learners": {"btl": {"version": 2}}}
+    assert clashes(stored, newer) == ["learners.btl.version"]
+    with pytest.raises(ExperimentError, match=r"learners.btl.version.*--suite"):
+        check_same(stored, newer, "results/own")
+
+
+def test_readmes_commands_do_not_write_into_the_presets_folder(run, tmp_path):
+    base = ("maze", "--preset", "smoke", "--methods", "oracle", "--set", *QUICKLY)
+    assert run(*base) == 0
+    assert run(*base, "--teacher", "mistake_rate=0.25") == 0
+    assert run(*base, "--population", "two-goals-1-6") == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 3
+    assert all(name.startswith("smoke-") for name in names)  # --set is part of every one of them

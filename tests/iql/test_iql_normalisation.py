@@ -1,0 +1,71 @@
+"""What is normalised for training: latents, which the policy takes as they came, and rewards where asked."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pluralbench.iql.data import ReplayData
+from pluralbench.iql.settings import IQLSettings
+from pluralbench.iql.training import train
+
+SETTINGS = IQLSettings(num_updates=30, batch_size=32, hidden_sizes=(16, 16))
+
+
+def _data(latents):
+    generator = np.random.default_rng(0)
+    num, runs = 200, latents.shape[0]
+    return ReplayData.from_arrays(
+        generator.normal(size=(num, 3)),
+        generator.uniform(-1, 1, size=(num, 2)),
+        generator.normal(size=(num, 3)),
+        np.zeros(num, bool),
+        np.arange(num) % 20 == 19,
+        rewards=generator.normal(size=(runs, num)),
+        latents=latents,
+        latent_index=generator.integers(latents.shape[1], size=(runs, num)),
+    )
+
+
+def test_normalized_latents_have_mean_zero_and_keep_the_proportions_of_their_dimensions():
+    latents = np.random.default_rng(1).normal(5.0, [3.0, 0.3, 0.0], size=(2, 50, 3))
+    normalized, mean, std = _data(latents).with_normalized_latents()
+    np.testing.assert_allclose(normalized.latents.mean(1), 0.0, atol=1e-5)
+    deviation = normalized.latents.std(1, correction=0)
+    np.testing.assert_allclose(deviation[:, 0], 1.0, atol=1e-4)
+    np.testing.assert_allclose(deviation, latents.std(1) / latents.std(1)[:, :1], atol=1e-4)
+    np.testing.assert_allclose(normalized.latents * std + mean, latents, atol=1e-5)
+
+
+def test_latents_that_are_all_the_same_stay_finite():
+    normalized, _, std = _data(np.full((2, 50, 3), 7.0)).with_normalized_latents()
+    np.testing.assert_array_equal(normalized.latents, 0.0)
+    np.testing.assert_array_equal(std, 1.0)
+
+
+def test_a_policy_does_not_depend_on_the_units_of_its_latents():
+    latents = np.random.default_rng(1).normal(size=(2, 10, 2))
+    plain = train(_data(latents), SETTINGS, [0, 1]).policy
+    scaled = train(_data(100.0 * latents + 7.0), SETTINGS, [0, 1]).policy
+    observations = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    asked = latents[:, :5]
+    np.testing.assert_allclose(
+        plain.act(observations, asked), scaled.act(observations, 100.0 * asked + 7.0), rtol=0, atol=2e-4
+    )
+
+
+def test_normalized_rewards_have_deviation_one_and_keep_their_mean_only_where_episodes_end():
+    data = _data(np.zeros((2, 1, 1)))
+    normalized = data.with_normalized_rewards().rewards
+    np.testing.assert_allclose(normalized.mean(1), 0.0, atol=1e-5)
+    np.testing.assert_allclose(normalized.std(1), 1.0, atol=1e-4)
+    ended = replace(data, terminals=data.timeouts, rewards=data.rewards + 3.0).with_normalized_rewards().rewards
+    np.testing.assert_allclose(ended.std(1), 1.0, atol=1e-4)
+    assert (ended.mean(1) > 2).all()
+
+
+def test_a_policy_does_not_depend_on_zero_and_unit_of_normalized_rewards():
+    data, settings = _data(np.zeros((2, 1, 1))), replace(SETTINGS, normalize_rewards=True)
+    policies = [train(d, settings, [0, 1]).policy for d in (data, replace(data, rewards=50.0 * data.rewards - 9.0))]
+    observations = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(*(p.act(observations, np.zeros((2, 5, 1))) for p in policies), rtol=0, atol=2e-4)
