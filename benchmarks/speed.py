@@ -107,7 +107,7 @@ def data_rows(environment: Environment, device: str) -> list[Speed]:
 def evaluation_rows(environment: Environment, device: str) -> list[Speed]:
     """One evaluation: 4 users x 100 episodes, a network of 2 x 256 units computed for every action."""
     task = environment.make_task()
-    goals = task.sample_goals(4, np.random.default_rng(0))
+    goals = np.asarray(task.sample_goals(4, np.random.default_rng(0)), dtype=np.float64)
     network = torch.nn.Sequential(
         torch.nn.Linear(task.observation_size, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU(),
         torch.nn.Linear(256, task.action_size), torch.nn.Tanh(),

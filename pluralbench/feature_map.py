@@ -24,6 +24,10 @@ class FeatureMap(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    _minuend: Tensor
+    _subtrahend: Tensor
+    _sinusoids: Tensor
+    _frequencies: Tensor
 
     def __init__(self, features: InputFeatures, observation_size: int) -> None:
         super().__init__()

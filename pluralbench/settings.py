@@ -109,8 +109,9 @@ def merged(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> dict[str, An
     for change in changes:
         for key, value in change.items():
             inner = result.get(key)
-            both = isinstance(inner, Mapping) and isinstance(value, Mapping)
-            result[key] = merged(inner, value) if both else value
+            if isinstance(inner, Mapping) and isinstance(value, Mapping):
+                value = merged(inner, value)
+            result[key] = value
     return result
 
 

@@ -1,6 +1,7 @@
-"""The folder rule of CONTRIBUTING.md, read from the source: who may import whom, and what nobody may."""
+"""The folder rule of CONTRIBUTING.md, read from the source: who may import whom, and what no file may."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ MODULES = {module_of(path): path for path in FILES}
 
 
 def package_of(module):
-    """The folder that a module of ours lies in; None for anybody else's."""
+    """The folder that a module of ours lies in; None for a module of another package."""
     first, _, rest = module.partition(".")
     if first in FOLDERS:
         return f"{first} without pluralbench"
@@ -168,6 +169,25 @@ def test_the_rule_itself_finds_what_it_should(source, package, expected):
 )
 def test_unsafe_calls_are_found(source, expected):
     assert unsafe_calls(source) == expected
+
+
+def words_of_code(source):
+    """All words in the string literals of a source but its docstrings."""
+    tree = ast.parse(source)
+    pages = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in pages]
+    return {word for text in texts if isinstance(text, str) for word in re.findall(r"[A-Za-z]+", text.lower())}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] != "envs"], ids=str)
+def test_nothing_outside_the_environments_names_one(path):
+    source = (ROOT / path).read_text(encoding="utf-8")
+    assert not words_of_code(source) & {"maze", "mazenavigation", "ravens", "habitat", "rearrange", "tidy"}
+
+
+def test_names_in_literals_are_found_and_pages_are_not_read():
+    assert "maze" in words_of_code("x = f'{y} in the maze'")
+    assert "maze" not in words_of_code('"""The maze."""')
 
 
 def test_files_are_named_after_what_they_hold():

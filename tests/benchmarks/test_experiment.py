@@ -1,26 +1,18 @@
-"""Settings: overrides, method names, and what is refused."""
+"""Settings: presets, methods, what is merged, and what is refused when a plan is made."""
 
-import dataclasses
 import json
 
 import pytest
 
-from pluralbench.benchmarks.experiment import (
-    POLICIES,
-    EvaluationSettings,
-    Experiment,
-    ExperimentError,
-    Method,
-    override,
-)
-from pluralbench.benchmarks.suites import ALL_METHODS, PRESETS, SUITES, all_methods, experiment_for
+from pluralbench.benchmarks.experiments.methods import ALL_METHODS, Method, all_methods
+from pluralbench.benchmarks.experiments.plan import make_plan
+from pluralbench.benchmarks.experiments.presets import PRESETS, experiment_for
+from pluralbench.benchmarks.experiments.settings import EvaluationSettings, Experiment, ExperimentError
+from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
+from pluralbench.envs import environments
 from pluralbench.registry import UnknownNameError
 from pluralbench.reward_learning.learners import learners
-
-
-@pytest.fixture
-def experiment():
-    return experiment_for("maze", "smoke")
+from pluralbench.settings import SettingsError, as_json, settings_from
 
 
 @pytest.mark.parametrize(
@@ -30,7 +22,7 @@ def experiment():
         ("vpl+none", "vpl"),
         ("vpl+spo", "vpl+spo"),
         ("oracle", "oracle"),
-        ("maxmin+spo@none", "maxmin+spo"),
+        ("maxmin+spo@iql", "maxmin+spo"),
         ("maxmin@maxmin", "maxmin@maxmin"),
         ("maxmin+spo@maxmin", "maxmin+spo@maxmin"),
     ],
@@ -41,7 +33,9 @@ def test_a_method_is_a_learner_a_scaling_and_a_policy(text, name):
 
 def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
     path = tmp_path / "mine@home+1.py"
-    path.write_text("from reward_learning.maxmin import MaxMin\n\n\nclass Mine(MaxMin):\n    name = 'mine'\n")
+    path.write_text(
+        "from pluralbench.reward_learning.maxmin import MaxMin\n\n\nclass Mine(MaxMin):\n    name = 'mine'\n"
+    )
     method = Method.parse(f"{path}:Mine+spo@maxmin")
     assert (method.learner, method.scaling, method.policy) == (f"{path}:Mine", "spo", "maxmin")
     assert method.name == "mine+spo@maxmin"
@@ -52,7 +46,7 @@ def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
     [
         ("vlp", UnknownNameError, "did you mean 'vpl'"),
         ("vpl+sop", ExperimentError, "did you mean 'spo'"),
-        ("maxmin@maxmni", ExperimentError, "did you mean 'maxmin'"),
+        ("maxmin@maxmni", UnknownNameError, "did you mean 'maxmin'"),
     ],
 )
 def test_unknown_methods_offer_the_nearest(text, error, message):
@@ -60,64 +54,89 @@ def test_unknown_methods_offer_the_nearest(text, error, message):
         Method.parse(text)
 
 
-def test_overrides_reach_nested_settings_and_keep_the_rest(experiment):
-    changed = override(experiment, {"iql.num_updates": 7, "num_seeds": 3, "learner_settings.vpl.latent_size": 4})
-    assert (changed.iql.num_updates, changed.num_seeds) == (7, 3)
+def test_changes_reach_nested_settings_and_keep_the_rest():
+    before = experiment_for("maze", "smoke")
+    changes = {"iql": {"num_updates": 7}, "seeds": (0, 5, 7), "learner_settings": {"vpl": {"latent_size": 4}}}
+    changed = experiment_for("maze", "smoke", changes)
+    assert (changed.iql.num_updates, changed.seeds) == (7, (0, 5, 7))
     assert changed.learner_settings["vpl"]["latent_size"] == 4
-    assert changed.learner_settings["*"] == experiment.learner_settings["*"]
-    assert dataclasses.replace(changed.iql, num_updates=experiment.iql.num_updates) == experiment.iql
+    assert changed.learner_settings["*"] == before.learner_settings["*"]
+    assert changed.iql.features == before.iql.features
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("changes", "message"),
     [
-        ("iql.num_updtes", 1, "did you mean 'num_updates'"),
-        ("nothing", 1, "unknown setting 'nothing'"),
-        ("num_seeds.x", 1, "no settings of its own"),
-        ("iql.num_updates", "many", "is a int"),
-        ("num_seeds", 0, "at least 1, is 0"),
+        ({"iql": {"num_updtes": 1}}, "did you mean 'iql.num_updates'"),
+        ({"nothing": 1}, "unknown setting 'nothing'"),
+        ({"seeds": {"x": 1}}, "seeds"),
+        ({"iql": {"num_updates": "many"}}, "iql.num_updates"),
+        ({"iql": {"num_updates": True}}, "iql.num_updates is a number"),
+        ({"seeds": ()}, "at least 1"),
+        ({"evaluation": {"episodes": 0}}, "episodes must be at least 1"),
+        ({"relabel": {"latents": "posteriror"}}, "did you mean 'posterior'"),
     ],
 )
-def test_impossible_overrides_name_what_is_wrong(experiment, key, value, message):
-    with pytest.raises(ExperimentError, match=message):
-        override(experiment, {key: value})
+def test_impossible_changes_name_what_is_wrong(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        experiment_for("maze", "smoke", changes)
 
 
-def test_every_suite_has_every_preset_and_is_json():
-    for suites in SUITES.values():
-        assert set(suites) == set(PRESETS)
-        for experiment in suites.values():
-            assert json.loads(json.dumps(experiment.as_dict())) == experiment.as_dict()
-            assert experiment.parsed_methods
+@pytest.mark.parametrize("environment", environments.names())
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_environment_has_every_preset_which_can_be_planned_and_read_back(environment, preset):
+    experiment = experiment_for(environment, preset)
+    values = as_json(experiment)
+    assert as_json(settings_from(Experiment, json.loads(json.dumps(values)))) == values
+    plan = make_plan(experiment)
+    assert plan.experiment.iql.precision != "auto"
+    if preset != "smoke":
+        assert experiment.evaluation.episodes >= 100
+        assert len(experiment.seeds) >= {"quick": 2, "paper": 5}[preset]
 
 
 def test_all_methods_are_different_methods_that_go_with_the_policy():
-    for policy in POLICIES:
-        names = [Method.parse(method).name for method in all_methods(policy)]
+    for policy in ("iql", "greedy"):
+        names = [Method.parse(method, policy).name for method in all_methods(policy)]
         assert len(set(names)) == len(names)
-        assert {Method.parse(name).learner for name in names} == set(learners)
+        assert {Method.parse(name, policy).learner for name in names} == set(learners)
     assert "maxmin+spo@maxmin" in all_methods("iql")
     assert not [method for method in all_methods("greedy") if "@" in method]
     assert all_methods("greedy")[-1] == ALL_METHODS[-1]
 
 
 def test_a_population_brings_its_own_settings_where_it_has_any():
-    quick, ten = experiment_for("maze", "quick"), experiment_for("maze", "quick", "ten-goals")
+    quick, ten = experiment_for("maze", "quick"), experiment_for("maze", "quick", {"population": "ten-goals"})
     assert ten.population == "ten-goals"
     assert ten.iql.num_updates > quick.iql.num_updates
-    assert experiment_for("maze", "quick", "two-goals") == quick
-    assert experiment_for("maze", "quick", "two-goals-1-10").iql == quick.iql
-    assert experiment_for("maze", "smoke", "ten-goals").iql == experiment_for("maze", "smoke").iql
+    assert experiment_for("maze", "quick", {"population": "two-goals"}) == quick
+    assert experiment_for("maze", "quick", {"population": "two-goals-1-10"}).iql == quick.iql
+    own = experiment_for("maze", "quick", {"population": "ten-goals", "iql": {"num_updates": 5}})
+    assert own.iql.num_updates == 5
 
 
-def test_quick_and_paper_count_at_least_a_hundred_episodes():
-    for suites in SUITES.values():
-        assert suites["quick"].evaluation.episodes >= 100
-        assert suites["quick"].num_seeds >= 2
-        assert suites["paper"].evaluation.episodes >= 100
-        assert suites["paper"].num_seeds >= 5
+def test_learner_settings_of_every_learner_are_typed_and_whole():
+    plan = make_plan(experiment_for("maze", "quick", {"methods": ("all",)}))
+    for method in plan.methods:
+        settings = plan.settings_of(method.learner)
+        assert set(settings) == {*learners.get(method.learner).settings_type.__dataclass_fields__}
+    assert plan.settings_of("vpl")["kl_weight"] == 0.1
+    assert plan.settings_of("btl")["features"]["wavelengths"] == [8.0, 4.0, 2.0]
+
+
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_every_point_of_a_sweep_can_be_planned_and_differs_from_the_others(name):
+    environment, points = sweep_points(name, None)
+    experiments = [experiment_for(environment, "quick", point) for point in points.values()]
+    for experiment in experiments:
+        make_plan(experiment)
+    assert len({json.dumps(as_json(experiment)) for experiment in experiments}) == len(points)
+    assert len({experiment.methods for experiment in experiments}) == 1
+    if name == "users":
+        num_users = [int(label) * e.evaluation.users_per_group for label, e in zip(points, experiments, strict=True)]
+        assert min(num_users) >= 20
 
 
 def test_an_experiment_without_users_or_episodes_is_refused():
     with pytest.raises(ExperimentError, match="episodes must be at least 1"):
-        Experiment("s", "maze", "two-goals", ("oracle",), 1, 10, evaluation=EvaluationSettings(episodes=0))
+        EvaluationSettings(episodes=0)

@@ -20,6 +20,12 @@ class ColumnReward(RewardModel):
     def __init__(self) -> None:
         pass
 
+    def fit(self, preferences, seed, progress=None):
+        return []
+
+    def infer(self, context):
+        raise NotImplementedError
+
     def reward(self, observations: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         return (observations[..., :2] * latents).sum(-1)
 

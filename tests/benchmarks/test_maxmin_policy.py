@@ -1,48 +1,55 @@
 """`maxmin@maxmin`, the policy for the worst-off of K learned groups, through the pipeline on the smoke maze."""
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pluralbench.benchmarks import pipeline, policies
-from pluralbench.benchmarks.experiment import Method, override
-from pluralbench.benchmarks.policies import Run, stack_name, stacks_of
-from pluralbench.benchmarks.preparation import prepare, seed_data
-from pluralbench.benchmarks.progress import Reporter
+from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.plan import make_plan
+from pluralbench.benchmarks.experiments.presets import experiment_for
+from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results import read_metrics, read_success_rates
-from pluralbench.benchmarks.rewards import relabel_run
-from pluralbench.benchmarks.suites import experiment_for
-from pluralbench.reward_learning.learners import load_model
+from pluralbench.benchmarks.stages import iql_policy
+from pluralbench.benchmarks.stages.fit import fit_learner
+from pluralbench.benchmarks.stages.ledger import Ledger
+from pluralbench.benchmarks.stages.pipeline import run_experiment
+from pluralbench.benchmarks.stages.prepare import draw_seed, identity_of, prepare
+from pluralbench.benchmarks.stages.runs import Run
+from pluralbench.benchmarks.stages.session import Session
 
-QUIET = Reporter(quiet=True)
-EXPERIMENT = override(
-    replace(experiment_for("maze", "smoke"), methods=("maxmin", "maxmin@maxmin")),
-    {
-        "evaluation.episodes": 1,
-        "learner_settings.maxmin.num_groups": 2,
-        "learner_settings.maxmin.num_restarts": 1,
-        "learner_settings.maxmin.num_iterations": 2,
-        "learner_settings.maxmin.step_updates": 10,
-        "group_weights.rate": 0.01,
-    },
-)
+CHANGES = {
+    "evaluation": {"episodes": 1},
+    "learner_settings": {"maxmin": {"num_groups": 2, "num_restarts": 1, "num_iterations": 2, "step_updates": 10}},
+    "group_weights": {"rate": 0.01},
+}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("maxmin")
+def plan_of(*methods):
+    return make_plan(experiment_for("maze", "smoke", CHANGES, {"methods": methods}))
 
 
-@pytest.fixture(scope="module")
-def whole(folder):
-    """The suite's folder after an undisturbed run, without pictures of episodes."""
+PLAN = plan_of("maxmin", "maxmin@maxmin")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures():
+    """Rollouts take longer than all the rest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "film_users", lambda *_: None)
-        return pipeline.run_experiment(EXPERIMENT, folder / "whole", data_dir=folder, reporter=QUIET)
+        patch.setattr(Ledger, "_is_shown", lambda *_: False)
+        yield
+
+
+def session(folder, data_dir, resume=False):
+    return Session(folder, resume, data_dir, Reporter(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data_dir):
+    """The suite's folder after an undisturbed run."""
+    return run_experiment(PLAN, session(tmp_path_factory.mktemp("maxmin"), data_dir))
 
 
 def test_groups_are_weighed_and_written_beside_the_other_results(whole):
@@ -60,10 +67,8 @@ def test_groups_are_weighed_and_written_beside_the_other_results(whole):
     assert {"maxmin/learned", "maxmin@maxmin group 0/learned", "maxmin@maxmin group 1/learned"} <= set(maps.files)
 
 
-def test_an_interrupted_run_resumes_to_the_same_numbers(whole, folder, monkeypatch):
-    monkeypatch.setattr(pipeline, "film_users", lambda *_: None)
-    experiment = replace(EXPERIMENT, methods=("maxmin@maxmin",))
-    evaluated = []
+def test_an_interrupted_run_resumes_to_the_same_numbers(whole, tmp_path, data_dir, monkeypatch):
+    plan, evaluated = plan_of("maxmin@maxmin"), []
 
     def interrupted(*arguments, seed, **options):
         evaluated.append(seed)
@@ -71,23 +76,31 @@ def test_an_interrupted_run_resumes_to_the_same_numbers(whole, folder, monkeypat
             raise KeyboardInterrupt
         return run_episodes(*arguments, seed=seed, **options)
 
-    run_episodes = policies.run_episodes
-    monkeypatch.setattr(policies, "run_episodes", interrupted)
+    run_episodes = iql_policy.run_episodes
+    monkeypatch.setattr(iql_policy, "run_episodes", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.run_experiment(experiment, folder / "cut", data_dir=folder, reporter=QUIET)
-    suite = pipeline.run_experiment(experiment, folder / "cut", data_dir=folder, resume=True, reporter=QUIET)
+        run_experiment(plan, session(tmp_path, data_dir))
+    suite = run_experiment(plan, session(tmp_path, data_dir, resume=True))
     assert evaluated == [10, 20, 20]
     metrics = "maze/maxmin@maxmin/seed_0/metrics.csv"
     assert (suite / metrics).read_bytes() == (whole / metrics).read_bytes()
 
 
-def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(whole, folder):
-    prepared = prepare(EXPERIMENT, folder, QUIET)
-    model = load_model(whole / "maze" / "reward_models" / "maxmin" / "seed_0")
-    data = seed_data(EXPERIMENT, prepared, 0)
+@pytest.fixture(scope="module")
+def drawn(whole, data_dir):
+    """Prepared data and the fitted learner of the undisturbed run."""
+    own = session(whole, data_dir, resume=True)
+    prepared = prepare(PLAN, own)
+    draws = draw_seed(prepared, 0)
+    return prepared, fit_learner(prepared, draws, "maxmin", identity_of(prepared, [draws]), own)
 
-    def rewards(method):
-        return relabel_run(EXPERIMENT, prepared, data, Method.parse(method), model, "cpu").rewards
+
+def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(drawn):
+    prepared, fitted = drawn
+
+    def rewards(text):
+        method = Method.parse(text)
+        return Run(method, fitted, 8, serves_groups=method.policy == "maxmin").relabelled(prepared)
 
     groups = rewards("maxmin@maxmin")
     assert groups.shape == (2, len(prepared.dataset))
@@ -100,13 +113,39 @@ def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(whole, 
         assert (np.diff(after[before.argsort()]) >= -1e-6).all()
 
 
+def test_the_classifier_of_pairs_is_fitted_once_for_policy_maps_and_greedy_steps(drawn, monkeypatch):
+    """Formerly up to eight times a run."""
+    from pluralbench.benchmarks.stages import fit
+
+    _, fitted = drawn
+    fits = []
+    monkeypatch.setattr(fit, "fit_pair_classifier", lambda *_, **__: (fits.append(1), None))
+    for _ in range(3):
+        fitted.classifier_for("spo-pairs")
+        fitted.classifier_for("spo")
+    assert fits == [1]
+
+
+def test_an_evaluation_setting_changes_no_training(drawn, whole, data_dir, tmp_path):
+    """Formerly `evaluation.num_answers` set the context from which relabelling infers latents."""
+    fewer = {"methods": ("vpl",), "evaluation": {"num_answers": 2}}
+    changed = make_plan(experiment_for("maze", "smoke", CHANGES, fewer))
+    usual = plan_of("vpl")
+    latents = []
+    for number, plan in enumerate((usual, changed)):
+        own = session(tmp_path / str(number), data_dir)
+        prepared = prepare(plan, own)
+        draws = draw_seed(prepared, 0)
+        latents.append(fit_learner(prepared, draws, "vpl", identity_of(prepared, [draws]), own).latents)
+    assert torch.equal(*latents)
+
+
 def test_runs_stack_only_with_as_many_groups_and_stacks_have_names_of_their_own():
-    def run(method, groups):
-        model = SimpleNamespace(group_models=lambda: [None] * groups)
-        return Run(Method.parse(method), None, model, torch.zeros(1, 0), np.zeros((1, 2)))
+    def run(text, groups):
+        method = Method.parse(text)
+        return SimpleNamespace(method=method, user_latents=torch.zeros(1, 0), num_groups=groups, seed=0)
 
     runs = [run("maxmin@maxmin", 2), run("btl", 0), run("maxmin@maxmin", 3), run("maxmin+spo@maxmin", 2)]
-    stacks = stacks_of(runs)
+    stacks = iql_policy._stacks(runs)
     assert stacks == [[runs[1]], [runs[0], runs[3]], [runs[2]]]
-    names = [stack_name(stack) for stack in stacks]
-    assert names == ["btl", "maxmin@maxmin maxmin+spo@maxmin for 2 groups", "maxmin@maxmin for 3 groups"]
+    assert len({iql_policy._file_name(stack) for stack in stacks}) == 3

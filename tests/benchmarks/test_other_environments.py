@@ -6,7 +6,6 @@ import json
 import pytest
 
 
-
 def _rows(path):
     with path.open() as file:
         return list(csv.DictReader(file))
