@@ -1,6 +1,6 @@
 # Everything from a fresh clone, with nothing but python3 and make:
 #
-#   make bench      the maze benchmark on a laptop's processor, written to results/
+#   make bench      `pluralbench maze --preset quick`, written to results/quick (about eight minutes on two cores)
 #   make test       the fast tests (about five minutes on two cores); make test-all runs the slow ones too
 #   make check      formatting, lint and types
 #   make clean      removes the virtual environment and what the tools left behind; never results/

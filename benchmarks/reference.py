@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def compare_with_reference(suite_folder: Path, reference_root: Path | None = Non
         Plain text, with brackets around intervals; nothing where there is no reference.
     """
     root = REFERENCE_ROOT if reference_root is None else reference_root
-    folders = [path.parent for path in sorted(root.glob("*/success_rates.csv"))]
+    folders = [path.parent for path in sorted(root.rglob("success_rates.csv"))]
     references, lines = [], []
     for folder in folders:
         if folder.resolve() != suite_folder.resolve():
@@ -74,6 +75,27 @@ def compare_with_reference(suite_folder: Path, reference_root: Path | None = Non
             if reference.environment == suite.environment:
                 lines += _compare(suite, reference)
     return lines
+
+
+def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) -> Path:
+    """Copies what a reference keeps of a suite: rates, report, pictures, experiment.json, one config of each method.
+
+    Returns:
+        The reference's folder, named as the suite's; what lay there is replaced.
+    """
+    target = (REFERENCE_ROOT if reference_root is None else reference_root) / suite_folder.name
+    shutil.rmtree(target, ignore_errors=True)
+    kept = [suite_folder / "success_rates.csv", suite_folder / "report.md", *suite_folder.glob("*.png")]
+    for suite in read_suites(suite_folder):
+        kept.append(suite_folder / suite.environment / "experiment.json")
+        for method in suite.methods:
+            kept += sorted((suite_folder / suite.environment / method).glob("seed_*/config.json"))[:1]
+    for path in kept:
+        if path.is_file():
+            place = target / path.relative_to(suite_folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    return target
 
 
 def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:

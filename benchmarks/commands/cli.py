@@ -54,6 +54,7 @@ def _parser() -> Parser:
         viewer = commands.add_parser(name, help=what)
         viewer.add_argument("folder", type=Path, help="a suite's folder: results/quick for example")
         viewer.set_defaults(run=run)
+    viewer.add_argument("--as-reference", action="store_true", help="also copy what results/reference/ keeps of it")
     speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
     add_place(speed)
@@ -105,7 +106,7 @@ def _add_data(commands: Any) -> None:
     inspect.set_defaults(run=_data_inspect)
     convert = actions.add_parser("convert", help="rewrite a file in the format that the target's ending names")
     convert.add_argument("source", type=Path)
-    convert.add_argument("target", type=Path, help=".hdf5, .npz, or .pairs.npz for one row per pair")
+    convert.add_argument("target", type=Path, help=".hdf5, .npz, .pairs.npz (a row per pair), or a folder for Minari")
     convert.set_defaults(run=_data_convert)
 
 
@@ -142,7 +143,7 @@ def _plot(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from pluralbench.benchmarks.commands.views import report
 
-    report(options.folder)
+    report(options.folder, options.as_reference)
 
 
 def _speed(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.envs import DatasetError, TransitionDataset, environments, load_transitions, save_transitions
 from pluralbench.envs.collection import collect
+from pluralbench.envs.minari_files import export_minari, import_minari
 from pluralbench.files import DamagedFileError, replace_file
 from pluralbench.hdf5_files import open_hdf5
 from pluralbench.preference_oracles.inspection import describe
@@ -33,7 +34,7 @@ def inspect(path: Path) -> str:
         return describe(import_npz(path))
     if _is_preferences(path):
         return describe(PreferenceDataset.load(path, lazy=True))
-    return _describe_transitions(load_transitions(path))
+    return _describe_transitions(_transitions(path))
 
 
 def convert(source: Path, target: Path) -> None:
@@ -43,7 +44,7 @@ def convert(source: Path, target: Path) -> None:
     elif _is_preferences(source):
         preferences = PreferenceDataset.load(source)
     else:
-        _convert_transitions(load_transitions(source), target)
+        _convert_transitions(_transitions(source), target)
         return
     if target.name.endswith(".pairs.npz"):
         export_pairs(preferences, target)
@@ -58,6 +59,8 @@ def convert(source: Path, target: Path) -> None:
 def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
     if target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
+    elif not target.suffix:
+        export_minari(dataset, target)
     elif target.suffix == ".npz":
         arrays: dict[str, Any] = {
             name: getattr(dataset, name)
@@ -66,10 +69,19 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
         with replace_file(target) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
     else:
-        raise DatasetError(f"cannot tell the format of {target}: transitions are written as .hdf5 or .npz")
+        raise DatasetError(
+            f"cannot tell the format of {target}: transitions are written as .hdf5, .npz or a Minari folder"
+        )
+
+
+def _transitions(path: Path) -> TransitionDataset:
+    """Of an HDF5 file, or of a folder that Minari wrote."""
+    return import_minari(path) if path.is_dir() else load_transitions(path)
 
 
 def _is_preferences(path: Path) -> bool:
+    if path.is_dir():
+        return False
     try:
         with open_hdf5(path) as file:
             return "segments" in file

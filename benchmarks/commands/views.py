@@ -18,8 +18,9 @@ def plot(folder: Path) -> None:
         print(figure)
 
 
-def report(folder: Path) -> None:
-    """Writes report.md and prints the tables."""
+def report(folder: Path, as_reference: bool) -> None:
+    """Writes report.md and prints the tables; with `as_reference` copies into results/reference/ what is kept there."""
+    from pluralbench.benchmarks.reference import keep_as_reference
     from pluralbench.benchmarks.report import environments_of, markdown_report, terminal_table
 
     write_text(folder / "report.md", markdown_report(folder))
@@ -27,6 +28,8 @@ def report(folder: Path) -> None:
     for environment in environments_of(folder):
         reporter.console.print(terminal_table(folder, environment))
     reporter.line(f"{folder / 'report.md'}")
+    if as_reference:
+        reporter.line(f"reference: {keep_as_reference(folder)}")
 
 
 def run_didactic(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ The identity is all that a number depends on but the machine:
 
     environment, its behaviour_version and source     settings of every stage, as used
     learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
+    policies   {name: source}
     data       fingerprint of the transitions         answers  {seed: fingerprint of all answers}
 
 `source` is the checksum of a file outside this repository (`file.py:NAME`). Methods and seeds are no part of it: more
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.envs import TransitionDataset
@@ -27,7 +29,7 @@ from pluralbench.registry import file_of
 from pluralbench.reward_learning.learners import learners
 from pluralbench.settings import differences, merged
 
-BY_KEY = ("learners", "users", "answers")
+BY_KEY = ("learners", "policies", "users", "answers")
 """Parts of an identity that grow as methods and seeds join."""
 Identity = dict[str, Any]
 
@@ -47,6 +49,7 @@ def planned_identity(plan: Plan) -> Identity:
         },
         "settings": plan.settings(),
         "learners": found,
+        "policies": {policies.get(method.policy).name: _source(method.policy) for method in plan.methods},
     }
 
 
@@ -70,11 +73,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run_digest(identity: Identity, learner: str, method: str, seed: int) -> str:
+def run_digest(identity: Identity, learner: str, policy: str, method: str, seed: int) -> str:
     """Of all that one method's run with one seed depends on."""
     own = {part: identity[part].get(key) for part, key in (("users", str(seed)), ("answers", str(seed)))}
     shared = {part: value for part, value in identity.items() if part not in BY_KEY}
-    return digest([shared, own, identity["learners"].get(learner), method, seed])
+    return digest([shared, own, identity["learners"][learner], identity["policies"][policy], method, seed])
 
 
 def clashes(stored: Identity, new: Identity) -> list[str]:

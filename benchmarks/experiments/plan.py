@@ -99,25 +99,27 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
 
 def _checked_learners(experiment: Experiment, used: tuple[str, ...]) -> tuple[str, ...]:
     """The learners `used`; SettingsError for settings of a learner that there is not, or that none has."""
-    known = tuple(dict.fromkeys([*learners.names(), *used]))
+    known = tuple(dict.fromkeys([*learners.names(), *(learners.get(learner).name for learner in used)]))
     for name, values in experiment.learner_settings.items():
         if name == "*":
-            having = {field.name for learner in known for field in fields(learners.get(learner).settings_type)}
+            every = (*learners.names(), *used)
+            having = {field.name for learner in every for field in fields(learners.get(learner).settings_type)}
             for key in values.keys() - having:
                 of_all = [f"learner_settings.*.{known_key}" for known_key in sorted(having)]
                 raise SettingsError(unknown_name("setting", f"learner_settings.*.{key}", of_all))
         elif name not in known:
             every = [f"learner_settings.{learner}" for learner in known]
             raise SettingsError(unknown_name("learner with settings", f"learner_settings.{name}", every))
-        elif name not in used:
-            _learner_settings(experiment, name)  # checked although not used here
+        elif name in learners.names():
+            _learner_settings(experiment, name)  # checked although it may not be used here
     return used
 
 
 def _learner_settings(experiment: Experiment, learner: str) -> Any:
     """A learner's settings: those given to every learner that has them, then its own."""
-    kind = learners.get(learner).settings_type
+    model = learners.get(learner)
+    kind = model.settings_type
     has = {field.name for field in fields(kind)}
     shared = {key: value for key, value in experiment.learner_settings.get("*", {}).items() if key in has}
-    own = experiment.learner_settings.get(learner, {})
-    return settings_from(kind, {**shared, **own}, f"learner_settings.{learner}")
+    own = experiment.learner_settings.get(model.name, {})
+    return settings_from(kind, {**shared, **own}, f"learner_settings.{model.name}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity, run_digest
+from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.provenance import provenance
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.rollouts import record_rollouts
@@ -69,7 +70,8 @@ class Ledger:
         return results.seed_folder(self.session.folder, plan.environment.name, run.method.name, run.seed)
 
     def _digest(self, run: Run) -> str:
-        return run_digest(self.identity, run.fitted.model.name, run.method.name, run.seed)
+        policy = policies.get(run.method.policy).name
+        return run_digest(self.identity, run.fitted.model.name, policy, run.method.name, run.seed)
 
     def _is_shown(self, run: Run) -> bool:
         """Rollouts are shown of the first seed of the method named last: in the presets the one it is about."""
