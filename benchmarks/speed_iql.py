@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,27 +21,6 @@ from pluralbench.iql.offline_learner import OfflineLearner
 from pluralbench.iql.reference import ReferenceLearner
 from pluralbench.iql.runner import Runner
 from pluralbench.iql.settings import IQLSettings, Precision
-
-
-@dataclass(frozen=True)
-class UpdateSpeed:
-    """One measured row.
-
-    Attributes:
-        name: what was measured.
-        runs: E, trained at once.
-        threads: of PyTorch.
-        ours: updates per second, summed over the runs; the median of the rounds.
-        baseline: the same of `iql.reference`, which trains one run.
-        ratio: median over the rounds of ours over the baseline of the same round.
-    """
-
-    name: str
-    runs: int
-    threads: int
-    ours: float
-    baseline: float
-    ratio: float
 
 
 def random_data(runs: int, device: str, num: int = 100_000, state: int = 12, action: int = 2) -> ReplayData:
@@ -63,35 +42,22 @@ def measure_updates(
     runs: int = 1,
     precision: Precision = "float32",
     device: str = "cpu",
-    threads: int | None = None,
     rounds: int = 5,
     seconds: float = 1.0,
-) -> UpdateSpeed:
-    """Updates per second of ours and of the reference, in turns of about `seconds` each, `rounds` times.
+) -> tuple[float, float]:
+    """Median updates per second of ours, summed over the runs, and of the reference.
 
-    Batch 256, two hidden layers of 256. The reference trains one run in float32; `runs` of ours are trained at once.
+    They take turns of about `seconds`, `rounds` times. Batch 256, two hidden layers of 256. The reference trains one run
+    in float32; `runs` of ours are trained at once.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        settings = IQLSettings()
-        plain = _updates(ReferenceLearner(random_data(1, device), settings, [0]))
-        ours = _updates(Learner(random_data(runs, device), replace(settings, precision=precision), list(range(runs))))
-        rates = []
-        for _ in range(rounds + 1):  # the first round warms up
-            baseline = _rate(plain, seconds, device)
-            rates.append((runs * _rate(ours, seconds, device), baseline))
-        rates = rates[1:]
-        return UpdateSpeed(
-            name=f"IQL updates/s, {device}, {precision}, {runs} run{'s' if runs > 1 else ''}",
-            runs=runs,
-            threads=torch.get_num_threads(),
-            ours=statistics.median(rate for rate, _ in rates),
-            baseline=statistics.median(baseline for _, baseline in rates),
-            ratio=statistics.median(rate / baseline for rate, baseline in rates),
-        )
-    finally:
-        torch.set_num_threads(before)
+    settings = IQLSettings()
+    plain = _updates(ReferenceLearner(random_data(1, device), settings, [0]))
+    ours = _updates(Learner(random_data(runs, device), replace(settings, precision=precision), list(range(runs))))
+    rates = []
+    for _ in range(rounds + 1):  # the first round warms up
+        baseline = _rate(plain, seconds, device)
+        rates.append((runs * _rate(ours, seconds, device), baseline))
+    return statistics.median(rate for rate, _ in rates[1:]), statistics.median(baseline for _, baseline in rates[1:])
 
 
 def _updates(learner: OfflineLearner) -> Callable[[int], None]:

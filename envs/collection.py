@@ -8,7 +8,6 @@ import os
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.random_actions import collect_random
@@ -31,7 +30,20 @@ def cached_transitions_path(
     environment: Environment, num_transitions: int, seed: int, data_dir: Path | str | None = None
 ) -> Path:
     """The file that holds this data once it is collected; another setting or behaviour version has another file."""
-    digest = hashlib.sha256(json.dumps(_key(environment, num_transitions, seed), sort_keys=True).encode()).hexdigest()
+    task = environment.make_task()
+    key = {
+        "environment": environment.name,
+        "gym_id": environment.gym_id,
+        "behaviour_version": environment.behaviour_version,
+        "observation_names": list(task.observation_names),
+        "action_size": task.action_size,
+        "max_episode_steps": task.max_episode_steps,
+        "num_transitions": int(num_transitions),
+        "seed": int(seed),
+    }
+    if environment.collect is None:
+        key["policy"] = "random-actions"
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     name = f"{environment.name}-v{environment.behaviour_version}-{num_transitions}-seed{seed}-{digest[:10]}.hdf5"
     return data_folder(data_dir) / "transitions" / name
 
@@ -45,21 +57,18 @@ def load_or_collect(
 ) -> TransitionDataset:
     """The environment's behaviour data: from the cache, or collected now and put there.
 
-    The same arguments give the same bytes, on disk too. Two processes that collect the same at once do the work
-    twice and then replace one whole file by an equal one.
+    The same arguments give the same bytes, on disk too: two processes that collect at once leave one whole file.
 
     Args:
         environment: whose behaviour policy to run; random actions where it has none.
         num_transitions: at least so many, in whole episodes.
         seed: of the behaviour policy.
-        data_dir: keeps the data elsewhere than in the cache folder (see `data_folder`).
+        data_dir: see `data_folder`.
         progress: told (done, total) while data is collected.
 
     Raises:
         DatasetError: fewer than one transition wanted, the folder cannot be written to, or the policy gave too little.
-
-    Warns:
-        UserWarning: names a damaged file in the cache, which is then collected anew.
+            A damaged file in the cache is a warning: it is collected anew.
     """
     if num_transitions < 1:
         raise DatasetError(f"the number of transitions must be at least 1, is {num_transitions}")
@@ -79,24 +88,7 @@ def collect(
     environment: Environment, num_transitions: int, seed: int, progress: Progress | None = None
 ) -> TransitionDataset:
     """Data of the environment's behaviour policy, or of random actions where it has none; nothing is kept."""
-    behave = environment.collect or partial(collect_random, environment)
-    return behave(num_transitions, seed, progress)
-
-
-def _key(environment: Environment, num_transitions: int, seed: int) -> dict[str, Any]:
-    task = environment.make_task()
-    policy = {} if environment.collect else {"policy": "random-actions"}
-    return {
-        **policy,
-        "environment": environment.name,
-        "gym_id": environment.gym_id,
-        "behaviour_version": environment.behaviour_version,
-        "observation_names": list(task.observation_names),
-        "action_size": task.action_size,
-        "max_episode_steps": task.max_episode_steps,
-        "num_transitions": int(num_transitions),
-        "seed": int(seed),
-    }
+    return (environment.collect or partial(collect_random, environment))(num_transitions, seed, progress)
 
 
 def _checked(dataset: TransitionDataset, environment: Environment, num: int, path: Path) -> TransitionDataset:

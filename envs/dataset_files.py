@@ -11,14 +11,7 @@ _PREFIX = "d4rl:"
 
 
 def dataset_file(specification: str) -> Path:
-    """The file of a dataset.
-
-    Args:
-        specification: a path, or `d4rl:maze2d-large-v1`, which d4rl fetches into its own folder where it is not there.
-
-    Raises:
-        DatasetError: no such file, no such dataset of d4rl, or no d4rl.
-    """
+    """The file of a dataset; d4rl fetches its own where it is not there. DatasetError for what there is not."""
     if not specification.startswith(_PREFIX):
         path = Path(specification).expanduser()
         if not path.is_file():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,16 @@ Settings = Mapping[str, Any]
 """Changes to an experiment's settings, nested as in its `config.json`: `{"iql": {"num_updates": 13_000}}`."""
 
 
-class CollectData(Protocol):
-    """Runs the environment's behaviour policy."""
+CollectData = Callable[..., TransitionDataset]
+"""Runs a behaviour policy: called with (num_transitions, seed, progress=None), it gives at least so many transitions in
+whole episodes, and for the same seed the same bytes."""
 
-    def __call__(self, num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-        """At least `num_transitions` transitions in whole episodes; the same seed gives the same bytes."""
-        ...
+
+def collect_at(
+    place: str, num_transitions: int, seed: int, progress: Progress | None = None, **settings: Any
+) -> TransitionDataset:
+    """Runs the policy `module:function`, imported only now, so that naming an environment starts no simulator."""
+    return resolve_name(place)(num_transitions, seed, progress, **settings)
 
 
 @dataclass(frozen=True)

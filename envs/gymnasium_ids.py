@@ -15,22 +15,15 @@ RAVENS_FOUR_ZONES = "pluralbench/RavensManipulationFourZones-v0"
 REARRANGE = "pluralbench/HabitatRearrange-v0"
 TIDY = "pluralbench/HabitatTidy-v0"
 
-_ENVS = "pluralbench.envs"
-_MAZE = (f"{_ENVS}.maze.environment:MazeNavigation", f"{_ENVS}.maze.vector_environment:MazeNavigationVector")
-_RAVENS = (
-    f"{_ENVS}.ravens.environment:RavensManipulation",
-    f"{_ENVS}.ravens.vector_environment:RavensManipulationVector",
-)
-_REARRANGE = (
-    f"{_ENVS}.household.rearrange:HabitatRearrange",
-    f"{_ENVS}.household.vector_environment:HabitatRearrangeVector",
-)
-_TIDY = (f"{_ENVS}.household.tidy:HabitatTidy", f"{_ENVS}.household.vector_environment:HabitatTidyVector")
+_MAZE = ("maze.environment:MazeNavigation", "maze.vector_environment:MazeNavigationVector")
+_RAVENS = ("ravens.environment:RavensManipulation", "ravens.vector_environment:RavensManipulationVector")
+_REARRANGE = ("household.rearrange:HabitatRearrange", "household.vector_environment:HabitatRearrangeVector")
+_TIDY = ("household.tidy:HabitatTidy", "household.vector_environment:HabitatTidyVector")
 
 
 def register() -> None:
     """Registers every id that Gymnasium does not know yet."""
-    for gym_id, (single, vector), max_episode_steps, settings in (
+    for gym_id, places, steps, settings in (
         (MAZE, _MAZE, 800, {}),
         (RAVENS, _RAVENS, 25, {"zones": "two-zones"}),
         (RAVENS_FOUR_ZONES, _RAVENS, 25, {"zones": "four-zones"}),
@@ -38,10 +31,5 @@ def register() -> None:
         (TIDY, _TIDY, 16, {}),
     ):
         if gym_id not in registry:
-            register_id(
-                id=gym_id,
-                entry_point=single,
-                vector_entry_point=vector,
-                max_episode_steps=max_episode_steps,
-                kwargs=settings,
-            )
+            single, vector = (f"pluralbench.envs.{place}" for place in places)
+            register_id(gym_id, single, max_episode_steps=steps, kwargs=settings, vector_entry_point=vector)

@@ -1,7 +1,6 @@
 """Minari's datasets on this disk, written and read; nothing is downloaded. Needs the extra `minari`.
 
-Minari keeps one group per episode, whose observations are one more than its actions, so that `next_observations` need
-no array of their own. An exported folder is a whole Minari dataset: put it under $MINARI_DATASETS_PATH and
+An exported folder is a whole Minari dataset: put it under $MINARI_DATASETS_PATH and
 `minari.load_dataset("maze-large-v0")` finds it, or open it where it is with `minari.MinariDataset(folder / "data")`.
 """
 
@@ -33,7 +32,7 @@ def export_minari(
     Args:
         dataset: its `next_observations` must be the observations of the following row, inside episodes.
         folder: a new folder whose name is a Minari id, for example `maze-large-v0`.
-        gym_id: the Gymnasium environment to note in the dataset, so that Minari can build it again.
+        gym_id: the environment to note in the dataset, so that Minari can build it again.
         progress: told (episodes written, all of them); Minari takes some milliseconds for each.
 
     Raises:
@@ -58,9 +57,8 @@ def export_minari(
 def import_minari(folder: Path | str, progress: Progress | None = None) -> TransitionDataset:
     """Reads a Minari dataset that lies on this disk.
 
-    Of dictionary observations the entry `observation` is taken (Minari's PointMaze data keeps the goal beside it, and
-    goals are hidden here); discrete actions become one-hot. An episode that ends without a flag becomes a timeout,
-    unless the data ends with it.
+    Of dictionary observations the entry `observation` is taken (the goal beside it is hidden here); discrete actions
+    become one-hot. An episode that ends without a flag becomes a timeout, unless the data ends with it.
 
     Args:
         folder: the dataset's folder, or its `data` folder.
@@ -130,14 +128,9 @@ def _write(
         action_space=gym.spaces.Box(-np.inf, np.inf, dataset.actions.shape[1:], np.float32),
         env_spec=None if gym_id is None else gym.spec(gym_id),
     )
-    storage.update_metadata(
-        {
-            "dataset_id": dataset_id,
-            "minari_version": minari.__version__,
-            "description": "Behaviour data of a PluralBench environment.",
-            _METADATA_KEY: dataset.metadata,
-        }
-    )
+    description = "Behaviour data of a PluralBench environment."
+    metadata = {"dataset_id": dataset_id, "minari_version": minari.__version__, "description": description}
+    storage.update_metadata({**metadata, _METADATA_KEY: dataset.metadata})
     storage.update_episodes(_episodes(dataset, progress))
 
 

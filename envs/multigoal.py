@@ -1,8 +1,7 @@
 """The contract of an environment: what can be wanted of it, and how well an observation answers a wish.
 
-A *goal* is the environment's own word for what can be wanted of it (a cell of the maze, a zone on the table, a
-ranking of places). It is a short vector of numbers, hidden from the observation. Users and populations, who want
-goals, live in `preference_oracles`.
+A *goal* is what can be wanted of an environment (a cell of the maze, a zone on the table, a ranking of places): a short
+vector of numbers, hidden from the observation. Users and populations, who want goals, live in `preference_oracles`.
 
 Shapes: leading axes broadcast as in NumPy, so that one call answers for many observations and many goals:
 ``utility(observations[None], goals[:, None])`` with (N, S) observations and (U, G) goals gives (U, N).

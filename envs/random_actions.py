@@ -8,7 +8,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
@@ -22,19 +21,18 @@ def collect_random(
 
     Args:
         environment: goals are those that its resets choose; rewards are its own.
-        num_transitions: at least so many.
+        num_transitions: at least so many; DatasetError for fewer than one.
         seed: the same seed gives the same bytes.
         progress: told (transitions done, transitions in all).
-
-    Raises:
-        DatasetError: fewer than one transition wanted.
     """
     if num_transitions < 1:
         raise DatasetError(f"{environment.name}: num_transitions must be at least 1, is {num_transitions}")
     env = gym.make(environment.gym_id)
     rows = TransitionRows(environment.make_task().action_size, env.action_space)
     try:
-        for _, env_seed, generator in seeded_blocks(seed):
+        blocks = seeded_blocks(seed)
+        while len(rows) < num_transitions:
+            _, env_seed, generator = next(blocks)
             observation, _ = env.reset(seed=env_seed)
             env.action_space.seed(int(generator.integers(2**31)))
             ended = False
@@ -45,13 +43,10 @@ def collect_random(
                 observation, ended = after, terminated or truncated
             if progress is not None:
                 progress(min(len(rows), num_transitions), num_transitions)
-            if len(rows) >= num_transitions:
-                break
     finally:
         env.close()
-    versions = {"numpy": np.__version__, "gymnasium": gym.__version__}
-    metadata = {"environment": environment.name, "policy": "random-actions", "seed": int(seed), "versions": versions}
-    return rows.dataset(metadata)
+    made_by = {"environment": environment.name, "policy": "random-actions", "seed": int(seed)}
+    return rows.dataset({**made_by, "versions": {"numpy": np.__version__, "gymnasium": gym.__version__}})
 
 
 def seeded_blocks(seed: int) -> Iterator[tuple[int, int, np.random.Generator]]:
@@ -93,15 +88,11 @@ class TransitionRows:
         else:
             columns = np.eye(self._size, dtype=np.float32)[np.asarray(actions, dtype=np.int64) - self._first]
         return TransitionDataset(
-            observations=_float32(before),
+            observations=np.asarray(before, dtype=np.float32).reshape(num, -1),
             actions=columns,
-            next_observations=_float32(after),
+            next_observations=np.asarray(after, dtype=np.float32).reshape(num, -1),
             rewards=np.array(rewards, dtype=np.float32),
             terminals=np.array(terminals, dtype=np.bool_),
             timeouts=np.array(timeouts, dtype=np.bool_),
             metadata=metadata,
         )
-
-
-def _float32(observations: tuple[Any, ...]) -> NDArray[np.float32]:
-    return np.asarray(observations, dtype=np.float32).reshape(len(observations), -1)

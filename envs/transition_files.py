@@ -10,17 +10,15 @@ What `save_transitions` writes (N transitions, S numbers of observation, A of ac
 What `load_transitions` does with a file that it did not write, in D4RL's layout:
 
 - **No `next_observations`** (maze2d, AntMaze): they are the observations one row on, inside episodes only. The last
-  transition of an episode has no successor there and is left out, so that the one before is marked as cut short. Only
-  where it is a terminal it stays, with its own observation in place of the unknown one: a terminal bootstraps nothing.
+  transition of an episode has no successor and is left out, the one before marked as cut short; a terminal stays, with
+  its own observation in place of the unknown one, as it bootstraps nothing.
 - **No `timeouts`** (D4RL issue 176): with `next_observations`, an episode ends where they do not continue as the next
-  row. A maze2d file has its ends where `terminals` says that a way point was reached (the generator wrote them there;
-  the task itself never terminates), else where `infos/goal` changes, else where the ball moves further in a step than
-  it can. In any other file the episodes cannot be known, and it is refused.
-- **Rewards one row late** (maze2d, issue 194): row t holds the reward of being at `observations[t]`, not of arriving
-  at the next one; they are moved by one row.
+  row. A maze2d file has its ends where `terminals` says that a way point was reached (the task itself never
+  terminates), else where `infos/goal` changes, else where the ball moves further in a step than it can. Any other file
+  is refused.
+- **Rewards one row late** (maze2d, issue 194): row t holds the reward of being at `observations[t]`; moved by one row.
 - **Observations that stand still** (maze2d): D4RL's generator forgot to update the observation after each way point,
-  so that the first row of an episode repeats the last of the one before. `infos/qpos` and `infos/qvel` hold the true
-  state and replace it.
+  so that the first row of an episode repeats the last of the one before. `infos/qpos` and `infos/qvel` replace it.
 
 A maze2d file is known by its shape: no `next_observations`, four numbers of observation and two of action. What was
 put right stands in `metadata["repairs"]`.
@@ -28,7 +26,6 @@ put right stands in `metadata["repairs"]`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +71,10 @@ def load_transitions(path: Path | str) -> TransitionDataset:
         with open_hdf5(path) as file:
             if CHECKSUM_ATTRIBUTE in file.attrs or FORMAT_ATTRIBUTE in file.attrs:
                 check_format_and_checksum(file, FORMAT)
-                arrays, metadata = _read(file, _ARRAYS), load_json(file, "metadata")
-            else:
-                arrays, metadata = _read(file, _REQUIRED, _FOREIGN_OPTIONAL), None
+                return TransitionDataset(**_read(file, _ARRAYS), metadata=load_json(file, "metadata"))
+            return _repaired(_read(file, _REQUIRED, _FOREIGN_OPTIONAL), path.name)
     except DamagedFileError as error:
         raise DatasetError(str(error)) from error
-    try:
-        if metadata is None:
-            return _repaired(arrays, path.name)
-        return TransitionDataset(**arrays, metadata=metadata)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
 
@@ -101,38 +93,29 @@ def _read(file: h5py.File, required: tuple[str, ...], optional: tuple[str, ...] 
     return arrays
 
 
-@dataclass
-class _Episodes:
-    """Where the episodes of a foreign file end, and how that was found."""
-
-    terminals: Bool
-    timeouts: Bool
-    repairs: list[str]
-
-
 def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:
     """The dataset behind a file of D4RL's layout, its known faults put right."""
     _check_shapes(arrays)
-    is_maze = _is_maze2d(arrays)
-    episodes = _episodes(arrays, is_maze)
-    repairs = episodes.repairs
+    sizes = (arrays["observations"].shape[1], arrays["actions"].shape[1])
+    is_maze = "next_observations" not in arrays and sizes == (4, 2)
+    terminals, timeouts, repair = _episodes(arrays, is_maze)
+    repairs = [repair] if repair else []
     metadata: dict[str, Any] = {"source": name, "layout": "D4RL maze2d" if is_maze else "D4RL", "repairs": repairs}
     if "next_observations" in arrays:
         used = {key: arrays[key] for key in ("observations", "actions", "next_observations", "rewards")}
-        return TransitionDataset(**used, terminals=episodes.terminals, timeouts=episodes.timeouts, metadata=metadata)
+        return TransitionDataset(**used, terminals=terminals, timeouts=timeouts, metadata=metadata)
 
-    observations: Float32 = arrays["observations"]
-    rewards: Float32 = arrays["rewards"]
+    observations, rewards = arrays["observations"], arrays["rewards"]
     if is_maze:
         observations, num_replaced = _moving_observations(arrays)
         if num_replaced:
             repairs.append(f"{num_replaced} observations that stood still replaced by infos/qpos and infos/qvel")
         repairs.append("rewards moved by one row (D4RL issue 194)")
 
-    ends = episodes.terminals | episodes.timeouts
+    ends = terminals | timeouts
     ends[-1] = True
     following = np.where(ends, np.arange(len(ends)), np.arange(1, len(ends) + 1))
-    keep = ~ends | episodes.terminals
+    keep = ~ends | terminals
     if not keep.any():
         raise DatasetError("every episode is one row long, so that no transition has a successor")
     cut = ~ends & ~keep[following]  # the row after is left out
@@ -142,7 +125,7 @@ def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:
         actions=arrays["actions"][keep],
         next_observations=observations[following][keep],
         rewards=(rewards[following] if is_maze else rewards)[keep],
-        terminals=episodes.terminals[keep],
+        terminals=terminals[keep],
         timeouts=cut[keep],
         metadata=metadata,
     )
@@ -158,34 +141,25 @@ def _check_shapes(arrays: dict[str, NDArray[Any]]) -> None:
             raise DatasetError(f"{name} should be ({num},{'' if per_step else ' ...'}), is {values.shape}")
 
 
-def _is_maze2d(arrays: dict[str, NDArray[Any]]) -> bool:
-    return (
-        "next_observations" not in arrays and arrays["observations"].shape[1] == 4 and arrays["actions"].shape[1] == 2
-    )
-
-
-def _episodes(arrays: dict[str, NDArray[Any]], is_maze: bool) -> _Episodes:
-    """Terminals and timeouts of a foreign file (see the module's page for what is done where timeouts are missing)."""
+def _episodes(arrays: dict[str, NDArray[Any]], is_maze: bool) -> tuple[Bool, Bool, str | None]:
+    """Terminals and timeouts of a foreign file, and how they were found where it has no timeouts (see the page)."""
     terminals, observations = arrays["terminals"], arrays["observations"]
-    never = np.zeros_like(terminals)
     if "timeouts" in arrays:
-        return _Episodes(terminals, arrays["timeouts"], [])
+        return terminals, arrays["timeouts"], None
+    never, breaks = np.zeros_like(terminals), np.zeros_like(terminals)
     if "next_observations" in arrays:
-        breaks = never.copy()
         breaks[:-1] = (arrays["next_observations"][:-1] != observations[1:]).any(axis=1)
-        return _Episodes(terminals, breaks & ~terminals, ["timeouts found where next_observations do not continue"])
+        return terminals, breaks & ~terminals, "timeouts found where next_observations do not continue"
     if not is_maze:
         raise DatasetError("has neither timeouts nor next_observations, so that its episodes cannot be told apart")
     if terminals.any():
-        return _Episodes(never, terminals, ["no timeouts (D4RL issue 176): terminals taken as ends of episodes"])
-    breaks = never.copy()
+        return never, terminals, "no timeouts (D4RL issue 176): terminals taken as ends of episodes"
     if "infos/goal" in arrays:
         goals = arrays["infos/goal"]
         breaks[:-1] = (goals[1:] != goals[:-1]).any(axis=1)
-        return _Episodes(never, breaks, ["no timeouts (D4RL issue 176): episodes end where infos/goal changes"])
-    moved = np.linalg.norm(np.diff(observations[:, :2], axis=0), axis=1)
-    breaks[:-1] = moved > _MAX_MAZE_STEP
-    return _Episodes(never, breaks, [f"no timeouts: episodes end where a step is longer than {_MAX_MAZE_STEP} m"])
+        return never, breaks, "no timeouts (D4RL issue 176): episodes end where infos/goal changes"
+    breaks[:-1] = np.linalg.norm(np.diff(observations[:, :2], axis=0), axis=1) > _MAX_MAZE_STEP
+    return never, breaks, f"no timeouts: episodes end where a step is longer than {_MAX_MAZE_STEP} m"
 
 
 def _moving_observations(arrays: dict[str, NDArray[Any]]) -> tuple[Float32, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,11 @@ from pluralbench.errors import InputError
 Rows = NDArray[np.int64]
 Infos = dict[str, Any]
 Seeds = int | Sequence[int | None] | None
+
+
+def usable_processors() -> int:
+    """Processors that this process may use: fewer than the machine has where a container or taskset says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_vector(name: str, num_envs: int, autoreset_mode: AutoresetMode | str) -> None:
@@ -48,15 +54,11 @@ class VectorEpisodes(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
 
     Args:
         task: its goals, sizes and name.
-        num_envs: number of episodes.
+        num_envs: number of episodes, InputError for none.
         spaces: of one observation and of one action.
-        autoreset_mode: NEXT_STEP or DISABLED.
-        render_mode: None or `rgb_array`; `render()` gives one picture per environment.
-        metadata: of the single environment.
+        autoreset_mode: NEXT_STEP or DISABLED, InputError for another.
+        render_mode, metadata: as of the single environment; `render()` gives one picture per environment.
         max_episode_steps: steps after which an episode is truncated; None where the episodes see to it.
-
-    Raises:
-        InputError: another autoreset mode, or fewer than one environment.
     """
 
     closed = True  # until it is built: Gymnasium closes environments whose construction failed, too
@@ -185,17 +187,14 @@ class SerialVector(VectorEpisodes):
     """Single environments, one after the other in this process.
 
     Environment i takes seed + i and goal i, and gives exactly what it would give by itself. An episode in which
-    something raises is over at once (truncated, no success, no reward, its last observation), and `infos["error"]`
-    of that step holds the message; the others go on. An InputError, such as an impossible action, is the caller's to
-    put right and is raised.
-
-    Where an environment's info has neither `success` nor `is_success`, the task's `success` of the observation counts.
+    something raises is over at once (truncated, no success, no reward, its last observation), and `infos["error"]` of
+    that step holds the message; the others go on. An InputError, such as an impossible action, is raised. Where an
+    info has neither `success` nor `is_success`, the task's `success` of the observation counts.
 
     Args:
         envs: the environments, all alike.
-        task: theirs.
+        task, render_mode: theirs.
         autoreset_mode: NEXT_STEP or DISABLED.
-        render_mode: None or `rgb_array`, as that of `envs`.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class SerialVector(VectorEpisodes):
 
     def _advance(self, rows: Rows, started: Rows, actions: NDArray[Any]) -> tuple[NDArray[np.float64], Infos]:
         rewards = np.zeros(self.num_envs)
-        standing = np.setdiff1d(np.arange(self.num_envs), np.concatenate([rows, started]))
+        self._last_infos = [_at_rest(info) for info in self._last_infos]
         self._start(started, {})
         for row in rows:
             try:
@@ -229,13 +228,11 @@ class SerialVector(VectorEpisodes):
                 raise
             except Exception as error:  # noqa: BLE001 (whatever is raised: the episode failed, and says so)
                 failed = {"success": False, "is_success": False, "error": f"{type(error).__name__}: {error}"}
-                self._last_infos[row] = {**_at_rest(self._last_infos[row]), **failed}
+                self._last_infos[row] |= failed
                 self._success[row], self._truncated[row] = False, True
                 continue
             rewards[row], self._terminated[row], self._truncated[row] = float(reward), terminated, truncated
             self._take(int(row), observation, info)
-        for row in standing:
-            self._last_infos[row] = _at_rest(self._last_infos[row])
         return rewards, self._joined(np.arange(self.num_envs))
 
     def _take(self, row: int, observation: Any, info: Infos) -> None:
@@ -279,7 +276,5 @@ def make_vector(environment: Environment, num_envs: int) -> gym.vector.VectorEnv
         importlib.import_module(module)
     if gym.spec(gym_id).vector_entry_point is not None:
         return gym.make_vec(gym_id, num_envs, autoreset_mode=AutoresetMode.DISABLED)
-    task = environment.make_task()
-    check_vector(task.name, num_envs, AutoresetMode.DISABLED)
     envs = [gym.make(gym_id, disable_env_checker=True) for _ in range(num_envs)]
-    return SerialVector(envs, task, AutoresetMode.DISABLED)
+    return SerialVector(envs, environment.make_task())

@@ -29,19 +29,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on.
-
-    Attributes:
-        step: updates done.
-        tensors: by name, on the CPU.
-        identity: what the run is (settings, seeds, data); a run of another identity must not resume from here.
-        history: rows logged so far.
-    """
+    """What a run needs to go on."""
 
     step: int
+    """Updates done."""
     tensors: Mapping[str, Tensor]
+    """By name, on the CPU."""
     identity: dict[str, Any]
+    """What the run is (settings, seeds, data); a run of another identity must not resume from here."""
     history: dict[str, Any]
+    """Rows logged so far."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -69,7 +66,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint below `folder`, or None; damaged ones are passed over with a warning."""
     for path in reversed(_folders(folder)):
         try:
-            return _read(path)
+            tensors, words = load_tensors(path, "state", FORMAT)
+            return Checkpoint(words["step"], tensors, words["identity"], json.loads(words["history"]))
         except (ValueError, KeyError, TypeError) as error:
             _log.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
     return None
@@ -85,8 +83,3 @@ def check_identity(checkpoint: Checkpoint, identity: dict[str, Any], folder: Pat
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
-
-
-def _read(path: Path) -> Checkpoint:
-    tensors, words = load_tensors(path, "state", FORMAT)
-    return Checkpoint(words["step"], tensors, words["identity"], json.loads(words["history"]))

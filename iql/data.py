@@ -16,27 +16,24 @@ from pluralbench.iql.settings import IQLError
 
 @dataclass(frozen=True)
 class ReplayData:
-    """N transitions shared by E runs, which differ in their rewards and latents.
-
-    Attributes:
-        observations: (N, S) float32.
-        actions: (N, A) float32; one-hot where actions are discrete.
-        next_observations: (N, S) float32.
-        terminals: (N,) bool, the task truly ended there: nothing is worth anything afterwards.
-        timeouts: (N,) bool, the episode was cut short there: the bootstrap goes on.
-        rewards: (E, N) float32.
-        latents: (E, M, Z) float32, what the networks of each run see of the users; Z may be 0.
-        latent_index: (E, N) int, which of its run's M latents each transition goes with.
-    """
+    """N transitions shared by E runs, which differ in their rewards and latents."""
 
     observations: Tensor
+    """(N, S) float32."""
     actions: Tensor
+    """(N, A) float32; one-hot where actions are discrete."""
     next_observations: Tensor
+    """(N, S) float32."""
     terminals: Tensor
+    """(N,) bool, the task truly ended there: nothing is worth anything afterwards."""
     timeouts: Tensor
+    """(N,) bool, the episode was cut short there: the bootstrap goes on."""
     rewards: Tensor
+    """(E, N) float32."""
     latents: Tensor
+    """(E, M, Z) float32, what the networks of each run see of the users; Z may be 0."""
     latent_index: Tensor
+    """(E, N) int, which of its run's M latents each transition goes with."""
 
     @classmethod
     def from_arrays(
@@ -52,25 +49,20 @@ class ReplayData:
         device: str | torch.device = "cpu",
     ) -> ReplayData:
         """Data of E runs on `device`, from NumPy arrays or tensors; no latents means Z = 0."""
-        tensor_rewards = _tensor(rewards, torch.float32, device)
-        if tensor_rewards.ndim == 1:
-            tensor_rewards = tensor_rewards[None]
-        num_runs, num = tensor_rewards.shape[0], tensor_rewards.shape[-1]
+
+        def tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.as_tensor(values).to(device=device, dtype=dtype)
+
+        of_runs = tensor(rewards)
+        of_runs = of_runs[None] if of_runs.ndim == 1 else of_runs
         if (latents is None) != (latent_index is None):
             raise IQLError("latents and latent_index belong together: give both or neither")
         if latents is None or latent_index is None:
-            latents = torch.zeros(num_runs, 1, 0)
-            latent_index = torch.zeros(num_runs, 1, dtype=torch.int32).expand(num_runs, num)
-        return cls(
-            observations=_tensor(observations, torch.float32, device),
-            actions=_tensor(actions, torch.float32, device),
-            next_observations=_tensor(next_observations, torch.float32, device),
-            terminals=_tensor(terminals, torch.bool, device),
-            timeouts=_tensor(timeouts, torch.bool, device),
-            rewards=tensor_rewards,
-            latents=_tensor(latents, torch.float32, device),
-            latent_index=_tensor(latent_index, torch.int32, device),
-        )
+            latents = torch.zeros(len(of_runs), 1, 0)
+            latent_index = torch.zeros(len(of_runs), 1).expand(-1, of_runs.shape[-1])
+        shared = tensor(observations), tensor(actions), tensor(next_observations)
+        flags = tensor(terminals, torch.bool), tensor(timeouts, torch.bool)
+        return cls(*shared, *flags, of_runs, tensor(latents), tensor(latent_index, torch.int32))
 
     def __post_init__(self) -> None:
         if self.observations.ndim != 2 or self.actions.ndim != 2 or len(self.observations) == 0:
@@ -113,9 +105,7 @@ class ReplayData:
         return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
     def with_normalized_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
-        """The same data with every run's latents at mean 0 and greatest deviation 1; that mean and deviation.
-
-        Both are (E, 1, Z), the deviation the same for all Z.
+        """The same data with each run's latents at mean 0 and greatest deviation 1; that mean and deviation, (E, 1, Z).
 
         A goal such as (7, 10) put in as it is outweighs the observation at first, and learning takes twice as long. All
         dimensions are divided by the same number: those that a reward model leaves unused hold noise of the prior's
@@ -132,9 +122,8 @@ class ReplayData:
     def with_normalized_rewards(self) -> ReplayData:
         """The same data with rewards of deviation 1, and of mean 0 where no transition is terminal.
 
-        Without terminals a constant added to every reward adds the same to every value, so no policy changes; with
-        discount 0.99 a mean of 0.4 is an offset of 40 beneath advantages of a few tenths, which the critics have to
-        carry. Where episodes end truly the constant would say how good it is to end, so the mean stays.
+        Without terminals a constant in every reward changes no policy, but with discount 0.99 a mean of 0.4 is an
+        offset of 40 beneath advantages of a few tenths. Where episodes end truly it says how good it is to end.
         """
         std = self.rewards.std(-1, keepdim=True).clamp_min(1e-6)
         mean = 0.0 if self.terminals.any() else self.rewards.mean(-1, keepdim=True)
@@ -153,14 +142,7 @@ class ReplayData:
 def fold_rewards(
     rewards: Tensor, terminals: Tensor, timeouts: Tensor, n_step: int, discount: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """n-step returns that stop where an episode ends or is cut.
-
-    Args:
-        rewards: (..., N).
-        terminals: (N,) bool.
-        timeouts: (N,) bool.
-        n_step: how many rewards at most.
-        discount: per step.
+    """n-step returns, of rewards (..., N) and flags (N,), that stop where an episode ends or is cut.
 
     Returns:
         Sums (..., N) of the next k <= n discounted rewards of the same episode; (N,) int64 index of the transition
@@ -195,7 +177,3 @@ def draw_indices(seeds: list[int], chunk: int, size: int, batch: int, num: int, 
         generator = torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
         drawn[:, run] = torch.randint(num, (size, batch), generator=generator, device=device)
     return drawn
-
-
-def _tensor(values: Any, dtype: torch.dtype, device: str | torch.device) -> Tensor:
-    return torch.as_tensor(values).to(device=device, dtype=dtype)

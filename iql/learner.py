@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,9 @@ from pluralbench.iql import losses
 from pluralbench.iql.data import ReplayData
 from pluralbench.iql.networks import Stack, Workspace, initial_parameters, num_parameters
 from pluralbench.iql.offline_learner import Batch, OfflineLearner, Rate
-from pluralbench.iql.settings import IQLError, IQLSettings
+from pluralbench.iql.settings import IQLSettings
+
+_ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
 
 
 class Learner(OfflineLearner):
@@ -29,11 +32,6 @@ class Learner(OfflineLearner):
 
     Values carry a group axis K, the rewards that one policy is to serve at once. Here K is 1; `iql.maxmin_iql` trains
     critics and value networks for every group and says how their advantages become one.
-
-    Args:
-        data: of E runs, on the device to train on.
-        settings: shared by all runs.
-        seeds: one per run; a run's numbers depend on its own seed only.
     """
 
     def __init__(self, data: ReplayData, settings: IQLSettings, seeds: list[int]) -> None:
@@ -53,10 +51,7 @@ class Learner(OfflineLearner):
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on from what `state` gave, on whatever device that was."""
-        for name, tensor in self.state().items():
-            if name not in tensors or tensors[name].shape != tensor.shape:
-                raise IQLError(f"the stored state has no {name} of shape {tuple(tensor.shape)}")
-            tensor.copy_(tensors[name])
+        super().load_state(tensors)
         self._all.refresh()
 
     def actor(self) -> Tensor:
@@ -71,17 +66,17 @@ class Learner(OfflineLearner):
         self._steps.add_(1)
         self._all.forward(self._inputs, self._work)
 
-        torch.minimum(self._target_first, self._target_second, out=self._target_values)
-        torch.sub(self._target_values, self._value_outputs, out=self._differences)
+        self._target_values = torch.minimum(self._target_first, self._target_second)
+        self._differences = self._target_values - self._value_outputs
         self._write_value_gradient()
         self._value.backward(self._value_inputs, self._value_output_gradient, self._value_work, self._value_grad)
         self._adam(self._value_rows, rate)
         self._value.refresh()
 
         self._value.forward(self._both_states, self._both_work)
-        self._advantages = self._scalarise(torch.sub(self._target_values, self._new_values, out=self._new_differences))
+        self._advantages = self._scalarise(self._target_values - self._new_values)
         weights = losses.advantage_weights(self._advantages, settings.temperature, settings.advantage_clip)
-        losses.td_targets(batch.rewards, batch.discounts, self._next_values, out=self._critic_targets)
+        self._critic_targets = losses.td_targets(batch.rewards, batch.discounts, self._next_values)
         losses.critic_gradient(self._critic_outputs, self._critic_targets, out=self._critic_gradient)
         self._write_actor_gradient(batch.pairs[..., self.state_size :], weights)
         self._joint.backward(self._joint_inputs, self._joint_output_gradient, self._joint_work, self._joint_grad)
@@ -126,16 +121,15 @@ class Learner(OfflineLearner):
                     row[: len(drawn)] = drawn.to(self.device)
         self.targets.copy_(trained[: 2 * each])
         self.average = blocks[2].clone()
-        gradient, self._first, self._second = (torch.zeros_like(trained) for _ in range(3))
+        self._gradient, self._first, self._second = (torch.zeros_like(trained) for _ in range(3))
         self._steps = torch.zeros((), device=self.device)
 
-        def rows(first: int, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            return trained[first:last], gradient[first:last], self._first[first:last], self._second[first:last]
+        def rows(first: int, last: int) -> list[Tensor]:
+            return [part[first:last] for part in (trained, self._gradient, self._first, self._second)]
 
         critics, joint, last = 2 * each, 2 * each + runs, 3 * each + runs
         self._critic_rows, self._actor_rows = rows(0, critics), rows(critics, joint)
         self._joint_rows, self._value_rows = rows(0, joint), rows(joint, last)
-        self._gradient = gradient
         self._all = Stack(self.parameters, self.widths, self.settings.precision)
         self._followers = self._all.rows(0, 2 * each + joint)  # what moves at the end of an update
         self._joint = self._all.rows(2 * each, 2 * each + joint)
@@ -148,16 +142,16 @@ class Learner(OfflineLearner):
     def _prepare_buffers(self) -> None:
         """What an update writes, and the views through which it reads it again."""
         runs, groups, batch, widths = self.num_runs, self.num_groups, self.settings.batch_size, self.widths
-        each, precision, device = runs * groups, self.settings.precision, self.device
+        each, device = runs * groups, self.device
         targets, joint = 2 * each, 4 * each + runs  # where the rows of the targets and of critics and actors end
         self._inputs = torch.zeros(5 * each + runs, batch, widths[0] + 1, device=device)
         self._joint_inputs, self._value_inputs = self._inputs[targets:joint], self._inputs[joint:]
         self._both_states = torch.zeros(each, 2 * batch, widths[0] + 1, device=device)  # at s, then at s'
         for inputs in (self._inputs, self._both_states):
             inputs[..., -1] = 1
-        self._work = Workspace(5 * each + runs, batch, widths, device, precision)
+        self._work = Workspace(self._all, batch)
         self._joint_work, self._value_work = self._work.rows(targets, joint), self._work.rows(joint, joint + each, 1)
-        self._both_work = Workspace(each, 2 * batch, widths, device, precision, num_outputs=1)
+        self._both_work = Workspace(self._value, 2 * batch)
         self._value_output_gradient = torch.zeros_like(self._value_work.outputs)
         self._joint_output_gradient = torch.zeros_like(self._joint_work.outputs)
         # what critics and value networks give is their first output; (E, K, B), for both critics (2, E, K, B)
@@ -171,10 +165,6 @@ class Learner(OfflineLearner):
         self._critic_gradient = self._joint_output_gradient[: 2 * each, 0].view(2, runs, groups, batch)
         self._actor_outputs = self._joint_work.outputs[2 * each :].mT  # (E, B, A)
         self._actor_gradient = self._joint_output_gradient[2 * each :].mT
-        self._target_values, self._differences, self._new_differences, self._critic_targets = (
-            torch.zeros(runs, groups, batch, device=device) for _ in range(4)
-        )
-        self._advantages = torch.zeros(runs, batch, device=device)
         self._prepare_slots()
 
     def _prepare_slots(self) -> None:
@@ -216,21 +206,7 @@ class Learner(OfflineLearner):
         _, by_log_stds = losses.gaussian_actor_gradient(outputs, log_stds, actions, weights, out=self._actor_gradient)
         torch.mul(by_log_stds, self._raw_log_stds == log_stds, out=self._log_std_grad)  # none outside the bounds
 
-    def _adam(self, rows: tuple[Tensor, Tensor, Tensor, Tensor], rate: Rate) -> None:
-        """Adam (betas 0.9 and 0.999) on some rows of the buffer, in one kernel."""
-        parameters, gradient, first, second = rows
-        torch._fused_adam_(
-            [parameters],
-            [gradient],
-            [first],
-            [second],
-            [],
-            [self._steps],
-            lr=rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=0.0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
+    def _adam(self, rows: list[Tensor], rate: Rate) -> None:
+        """Adam on some rows of the buffer, in one kernel."""
+        parameters, gradients, first, second = ([part] for part in rows)
+        torch._fused_adam_(parameters, gradients, first, second, [], [self._steps], lr=rate, maximize=False, **_ADAM)

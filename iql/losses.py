@@ -33,16 +33,13 @@ def expectile_gradient(difference: Tensor, expectile: float, out: Tensor | None 
     return out.mul_(-2.0 * expectile / difference.shape[-1])
 
 
-def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """What Q(s, a) regresses on (eq. 6): r + gamma (1 - terminal) V(s').
+def td_targets(rewards: Tensor, discounts: Tensor, next_values: Tensor) -> Tensor:
+    """What Q(s, a) regresses on (eq. 6): r + gamma (1 - terminal) V(s'), all (..., B).
 
-    Args:
-        rewards: (..., B), summed over n steps where n > 1.
-        discounts: (..., B), gamma^n, and 0 where the task ended on the way.
-        next_values: (..., B), V at the state after the last summed reward.
-        out: where to write them.
+    Rewards are sums over n steps, discounts gamma^n, and 0 where the task ended on the way; V is that of the state
+    after the last summed reward.
     """
-    return torch.addcmul(rewards, discounts, next_values, out=out)
+    return torch.addcmul(rewards, discounts, next_values)
 
 
 def critic_loss(values: Tensor, targets: Tensor) -> Tensor:
@@ -69,17 +66,10 @@ def gaussian_log_prob(means: Tensor, log_stds: Tensor, actions: Tensor) -> Tenso
 def gaussian_actor_gradient(
     outputs: Tensor, log_stds: Tensor, actions: Tensor, weights: Tensor, *, out: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Derivative of -mean(weights log_prob) (eq. 7) where the mean is tanh(outputs).
+    """Derivatives of -mean(weights log_prob) (eq. 7), where the mean is tanh(outputs), by outputs and by log_stds.
 
-    Args:
-        outputs: (..., B, A), before the tanh.
-        log_stds: (..., 1, A), already within its bounds.
-        actions: (..., B, A).
-        weights: (..., B).
-        out: where to write the derivative by `outputs`.
-
-    Returns:
-        Derivatives by `outputs` (..., B, A) and by `log_stds` (..., 1, A).
+    Outputs and actions are (..., B, A), log_stds (..., 1, A), already within its bounds, weights (..., B); `out` takes
+    the derivative by the outputs.
     """
     means = outputs.tanh()
     weights = weights / weights.shape[-1]

@@ -32,10 +32,8 @@ from pluralbench.iql.data import ReplayData
 from pluralbench.iql.learner import Learner
 from pluralbench.iql.networks import Workspace
 from pluralbench.iql.offline_learner import Batch, Rate
-from pluralbench.iql.settings import GroupWeightSettings, MaxMinSettings
+from pluralbench.iql.settings import MaxMinSettings
 from pluralbench.iql.training import TrainingResult, train
-
-__all__ = ["GroupWeightSettings", "MaxMinLearner", "MaxMinSettings", "train_maxmin"]
 
 _NUM_STARTS = 256
 
@@ -52,8 +50,7 @@ class MaxMinLearner(Learner):
         self.group_weights = torch.full(shape, 1 / self.num_groups, device=self.device)
         self.group_values = torch.zeros(shape, device=self.device)
         self._starts = self._start_inputs(data)  # (E K, M, in)
-        num = self._starts.shape[1]
-        self._start_work = Workspace(len(self._starts), num, self.widths, self.device, settings.precision, 1)
+        self._start_work = Workspace(self._value, self._starts.shape[1])
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that the next update depends on, by name."""

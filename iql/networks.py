@@ -48,13 +48,8 @@ class Stack:
 
     With `precision` bfloat16 the products between hidden layers, which are nearly all of the work, take bfloat16
     copies of weights and activations and sum in float32. The parameters themselves, the first layer (which sees
-    positions) and the output layer (whose differences are the advantages) stay float32.
-
-    Args:
-        flat: (M, at least P) float32; columns beyond P belong to the caller.
-        widths: input, hidden and output widths.
-        precision: of the products between hidden layers.
-        num_outputs: how many of the outputs are used; the rest is padding and neither computed nor given a gradient.
+    positions) and the output layer (whose differences are the advantages) stay float32. Outputs beyond `num_outputs`
+    are padding: neither computed nor given a gradient.
     """
 
     def __init__(
@@ -70,11 +65,11 @@ class Stack:
             shape = (after, before) if last else (before, after)
             self.weights.append(flat[:, offset : offset + before * after].unflatten(1, shape))
             offset += before * after
-            bias = flat[:, offset : offset + after]
-            self.biases.append(bias.unsqueeze(2 if last else 1))
+            self.biases.append(flat[:, offset : offset + after].unsqueeze(2 if last else 1))
             offset += after
         self._first = flat[:, : (widths[0] + 1) * widths[1]].unflatten(1, (widths[0] + 1, widths[1]))  # bias last
         self._head, self._head_bias = self.weights[-1][:, :num_outputs], self.biases[-1][:, :num_outputs]
+        self.num_outputs = self._head.shape[1]
         middle = self.weights[1:-1]
         self._use([weight.to(torch.bfloat16) for weight in middle] if precision == "bfloat16" else middle)
 
@@ -87,11 +82,11 @@ class Stack:
     def _use(self, middle: list[Tensor]) -> None:
         self._middle = middle  # what the products between hidden layers take: the weights, or copies of them
         self._middle_transposed = [weight.mT for weight in middle]
-        self._low = bool(middle) and middle[0].dtype == torch.bfloat16
+        self.low = bool(middle) and middle[0].dtype == torch.bfloat16
 
     def refresh(self) -> None:
         """Must follow every change of the parameters: renews the copies in lower precision, where there are any."""
-        if self._low:
+        if self.low:
             for low, weight in zip(self._middle, self.weights[1:-1], strict=True):
                 low.copy_(weight)
 
@@ -100,7 +95,7 @@ class Stack:
         torch.bmm(inputs, self._first, out=work.hidden[0]).relu_()
         for layer, weight in enumerate(self._middle):
             out = work.hidden[layer + 1]
-            if self._low:
+            if self.low:
                 torch.bmm(work.low[layer].copy_(work.hidden[layer]), weight, out=work.low_product[layer])
                 out.copy_(work.low_product[layer]).add_(self.biases[layer + 1])
             else:
@@ -117,7 +112,7 @@ class Stack:
             lower = work.gradients[layer]
             _mask(upper, work.hidden[layer + 1])
             torch.sum(upper, dim=1, keepdim=True, out=gradient.biases[layer + 1])
-            if self._low:
+            if self.low:
                 upper = work.low_product[layer].copy_(upper)
                 weights = torch.bmm(work.low_transposed[layer], upper, out=work.low_weights[layer])
                 gradient.weights[layer + 1].copy_(weights)
@@ -131,40 +126,20 @@ class Stack:
 
 
 class Workspace:
-    """Buffers of one forward and backward pass through a stack of M networks with batch B.
+    """Buffers of one forward and backward pass through a stack with a batch of B."""
 
-    Args:
-        num: M.
-        batch: B.
-        widths: of the stack.
-        device: where it lies.
-        precision: of the stack.
-        num_outputs: of the stack.
-    """
-
-    def __init__(
-        self,
-        num: int,
-        batch: int,
-        widths: Sequence[int],
-        device: torch.device,
-        precision: Precision = "float32",
-        num_outputs: int | None = None,
-    ) -> None:
-        hidden, low = widths[1:-1], torch.bfloat16
-        self.hidden = [torch.empty(num, batch, width, device=device) for width in hidden]
+    def __init__(self, stack: Stack, batch: int) -> None:
+        num, low = len(stack.flat), torch.bfloat16
+        self.hidden = [stack.flat.new_empty(num, batch, width) for width in stack.widths[1:-1]]
         self.gradients = [torch.empty_like(buffer) for buffer in self.hidden]
-        if precision == "bfloat16":  # the products read copies, so layers share a buffer and less leaves the cache
+        self.outputs = stack.flat.new_empty(num, stack.num_outputs, batch)
+        lows = self.hidden if stack.low else []
+        if stack.low:  # the products read copies, so layers share a buffer and less leaves the cache
             shared = {buffer.shape: buffer for buffer in self.gradients}
             self.gradients = [shared[buffer.shape] for buffer in self.gradients]
-        self.outputs = torch.empty(num, num_outputs or widths[-1], batch, device=device)
-        lows = self.hidden if precision == "bfloat16" else []
         self.low = [torch.empty_like(buffer, dtype=low) for buffer in lows[:-1]]
         self.low_product = [torch.empty_like(buffer, dtype=low) for buffer in lows[1:]]
-        self.low_weights = [
-            torch.empty(num, before.shape[2], after.shape[2], dtype=low, device=device)
-            for before, after in pairwise(lows)
-        ]
+        self.low_weights = [torch.empty_like(weight, dtype=low) for weight in stack.weights[1:-1] if stack.low]
         self._transpose()
 
     def rows(self, first: int, last: int, num_outputs: int | None = None) -> Workspace:

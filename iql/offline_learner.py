@@ -55,7 +55,8 @@ class OfflineLearner(ABC):
     def __init__(self, data: ReplayData, settings: IQLSettings, seeds: list[int]) -> None:
         if len(seeds) != data.num_runs:
             raise IQLError(f"the data hold {data.num_runs} runs, so {data.num_runs} seeds are needed, got {len(seeds)}")
-        if settings.discrete_actions and not _one_hot(data.actions):
+        one_hot = ((data.actions == 0) | (data.actions == 1)).all(1) & (data.actions.sum(1) == 1)
+        if settings.discrete_actions and not one_hot.all():
             raise IQLError("discrete_actions needs one-hot rows as actions")
         if data.rewards.ndim != self.rewards_axes:
             expected = "(E, N)" if self.rewards_axes == 2 else "(E, K, N)"
@@ -75,13 +76,7 @@ class OfflineLearner(ABC):
 
     @abstractmethod
     def update(self, batch: Batch, rate: Rate, actor_rate: Rate) -> None:
-        """One gradient update of every run.
-
-        Args:
-            batch: of every run, from `fetch`.
-            rate: Adam's step size for values and critics.
-            actor_rate: Adam's step size for the actor.
-        """
+        """One gradient update of every run; the rates are Adam's step sizes, the first for values and critics."""
 
     @abstractmethod
     def actor(self) -> Tensor:
@@ -95,9 +90,12 @@ class OfflineLearner(ABC):
     def state(self) -> dict[str, Tensor]:
         """Every tensor that the next update depends on, by name."""
 
-    @abstractmethod
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on from what `state` gave, on whatever device that was; IQLError where a tensor is missing."""
+        for name, tensor in self.state().items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise IQLError(f"the stored state has no {name} of shape {tuple(tensor.shape)}")
+            tensor.copy_(tensors[name])
 
     @torch.no_grad()
     def fetch(self, indices: Tensor) -> Batch:
@@ -116,9 +114,8 @@ class OfflineLearner(ABC):
 
     def _prepare_data(self, data: ReplayData) -> None:
         """Everything that a batch needs, in the shape in which it is fetched."""
-        settings = self.settings
-        folded = fold_rewards(data.rewards, data.terminals, data.timeouts, settings.n_step, settings.discount)
-        returns, bootstrap, discounts = folded
+        settings, ends = self.settings, (data.terminals, data.timeouts)
+        returns, bootstrap, discounts = fold_rewards(data.rewards, *ends, settings.n_step, settings.discount)
         returns = returns.view(self.num_runs, self.num_groups, -1)
         actions = data.actions
         if not settings.discrete_actions:
@@ -131,7 +128,3 @@ class OfflineLearner(ABC):
         runs = torch.arange(self.num_runs, device=self.device)[:, None]
         self._latent_rows = (data.latent_index + data.latents.shape[1] * runs).reshape(-1)  # (E N,)
         self._run_offsets = len(data) * runs
-
-
-def _one_hot(actions: Tensor) -> bool:
-    return bool(((actions == 0) | (actions == 1)).all() and (actions.sum(1) == 1).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,48 +22,32 @@ from pluralbench.tensor_files import load_tensors, save_tensors
 FORMAT = "pluralbench-iql-policy-1"
 
 
+@dataclass(eq=False, repr=False)
 class Policy:
-    """The actors of E runs.
+    """The actors of E runs."""
 
-    Args:
-        actors: (E, P), flat parameters of each run's actor, the log standard deviations in the last A columns.
-        widths: layer widths of an actor with its padded input, [features, latent, zeros].
-        features: observations to network inputs.
-        latent_size: Z.
-        discrete: whether actions are choices (indices) instead of vectors.
-        log_std_bounds: within which the log standard deviation of a sampled action stays.
-    """
+    actors: Tensor
+    """(E, P), flat parameters of each run's actor, the log standard deviations in the last A columns."""
+    widths: tuple[int, ...]
+    """Layer widths of an actor with its padded input, [features, latent, zeros]."""
+    features: FeatureMap
+    """Observations to network inputs."""
+    latent_size: int
+    """Z."""
+    discrete: bool
+    """Whether actions are choices (indices) instead of vectors."""
+    log_std_bounds: tuple[float, float] = (-5.0, 2.0)
+    """Within which the log standard deviation of a sampled action stays."""
 
-    def __init__(
-        self,
-        actors: Tensor,
-        widths: tuple[int, ...],
-        features: FeatureMap,
-        latent_size: int,
-        discrete: bool,
-        log_std_bounds: tuple[float, float] = (-5.0, 2.0),
-    ) -> None:
-        self.actors = actors
-        self.widths = tuple(widths)
-        self.features = features
-        self.latent_size = latent_size
-        self.discrete = discrete
-        self.log_std_bounds = log_std_bounds
-        self.num_runs = actors.shape[0]
-        self.action_size = widths[-1]
-        self.observation_size = features.observation_size
-        stack = Stack(actors, self.widths)
-        used = features.size + latent_size
-        self._weights = [
-            stack.weights[0][:, :used].contiguous(),
-            *(weight.contiguous() for weight in stack.weights[1:]),
-        ]
+    def __post_init__(self) -> None:
+        self.num_runs, self.device = self.actors.shape[0], self.actors.device
+        self.action_size = self.widths[-1]
+        self.observation_size = self.features.observation_size
+        stack = Stack(self.actors, self.widths)
+        used = self.features.size + self.latent_size
+        first, *others = stack.weights
+        self._weights = [first[:, :used].contiguous(), *(weight.contiguous() for weight in others)]
         self._biases = [bias.contiguous() for bias in stack.biases]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the actors lie."""
-        return self.actors.device
 
     @torch.no_grad()
     def act(
@@ -83,6 +68,8 @@ class Policy:
         Returns:
             (E, B, A) float32 in [-1, 1]; (E, B) int64 choices where actions are discrete.
         """
+        if not deterministic and generator is None:
+            raise IQLError("a sampled action needs a generator")
         seen = _tensor(observations, self.device)
         if seen.ndim != 3 or seen.shape[0] != self.num_runs or seen.shape[2] != self.observation_size:
             expected = f"({self.num_runs}, B, {self.observation_size})"
@@ -91,13 +78,12 @@ class Policy:
         if self.discrete:
             if deterministic:
                 return outputs.argmax(-1).cpu().numpy()
-            flat = torch.multinomial(outputs.softmax(-1).flatten(0, 1), 1, generator=_given(generator))
+            flat = torch.multinomial(outputs.softmax(-1).flatten(0, 1), 1, generator=generator)
             return flat.view(outputs.shape[:2]).cpu().numpy()
         actions = outputs.tanh()
         if not deterministic:
             stds = self.actors[:, None, -self.action_size :].clamp(*self.log_std_bounds).exp()
-            noise = torch.randn(actions.shape, generator=_given(generator), device=self.device)
-            actions = actions + stds * noise
+            actions = actions + stds * torch.randn(actions.shape, generator=generator, device=self.device)
         return actions.clamp(-1, 1).cpu().numpy()
 
     @torch.no_grad()
@@ -105,8 +91,7 @@ class Policy:
         """(E, B, A) probabilities of the choices, for discrete actions."""
         if not self.discrete:
             raise IQLError("only a policy of discrete actions gives probabilities")
-        seen = _tensor(observations, self.device)
-        return self._outputs(seen, latents).softmax(-1)
+        return self._outputs(_tensor(observations, self.device), latents).softmax(-1)
 
     def _outputs(self, observations: Tensor, latents: ArrayLike | Tensor | None) -> Tensor:
         hidden = self.features(observations)
@@ -129,18 +114,11 @@ class Policy:
         """The actor of one run alone."""
         if not 0 <= run < self.num_runs:
             raise IQLError(f"run must lie in 0 to {self.num_runs - 1}, is {run}")
-        return Policy(
-            self.actors[run : run + 1],
-            self.widths,
-            self.features,
-            self.latent_size,
-            self.discrete,
-            self.log_std_bounds,
-        )
+        return replace(self, actors=self.actors[run : run + 1])
 
     def save(self, folder: Path | str) -> None:
         """Writes `policy.safetensors` and `policy.json` into `folder`."""
-        save_tensors(Path(folder), "policy", self._tensors(), self._description())
+        save_tensors(Path(folder), "policy", *self._parts())
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Policy:
@@ -150,14 +128,10 @@ class Policy:
             TensorFileError: a file is missing, damaged or something else.
             IQLError: the two files do not fit each other.
         """
-        tensors, description = load_tensors(Path(folder), "policy", FORMAT)
-        return cls._from_parts(tensors, description, device)
+        return cls._from_parts(*load_tensors(Path(folder), "policy", FORMAT), device)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}
-
-    def _description(self) -> dict[str, Any]:
-        return {
+    def _parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        description = {
             "format": FORMAT,
             "widths": list(self.widths),
             "features": as_json(self.features.features),
@@ -165,6 +139,7 @@ class Policy:
             "discrete": self.discrete,
             "log_std_bounds": list(self.log_std_bounds),
         }
+        return {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}, description
 
     @classmethod
     def _from_parts(
@@ -182,14 +157,8 @@ class Policy:
             latent_size = description["latent_size"]
             if features.size + latent_size + widths[-1] != widths[0]:
                 raise IQLError("the features in policy.json do not fit its layer widths")
-            return cls(
-                actors,
-                widths,
-                features,
-                latent_size,
-                description["discrete"],
-                tuple(description["log_std_bounds"]),
-            )
+            bounds = tuple(description["log_std_bounds"])
+            return cls(actors, widths, features, latent_size, description["discrete"], bounds)
         except (KeyError, TypeError) as error:
             raise IQLError(f"policy.json or policy.safetensors lacks {error}") from error
         except RuntimeError as error:  # of load_state_dict
@@ -233,8 +202,8 @@ class UserPolicy:
 
     def save(self, folder: Path | str) -> None:
         """Writes `user_policy.safetensors` and `user_policy.json` into `folder`."""
-        tensors = {**self.policy._tensors(), "latent": self.latent}
-        save_tensors(Path(folder), "user_policy", tensors, self.policy._description())
+        tensors, description = self.policy._parts()
+        save_tensors(Path(folder), "user_policy", {**tensors, "latent": self.latent}, description)
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> UserPolicy:
@@ -249,9 +218,3 @@ def _tensor(values: ArrayLike | Tensor, device: torch.device) -> Tensor:
     if not isinstance(values, Tensor):
         values = torch.tensor(np.asarray(values, dtype=np.float32))  # a copy: the array may be read-only
     return values.to(device, torch.float32)
-
-
-def _given(generator: torch.Generator | None) -> torch.Generator:
-    if generator is None:
-        raise IQLError("a sampled action needs a generator")
-    return generator

@@ -7,10 +7,10 @@ other. `iql.learner` computes the same numbers, to within rounding, several time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from pluralbench.iql import losses
 from pluralbench.iql.data import ReplayData
 from pluralbench.iql.networks import Stack, initial_parameters, num_parameters
 from pluralbench.iql.offline_learner import Batch, OfflineLearner, Rate
-from pluralbench.iql.settings import IQLError, IQLSettings
+from pluralbench.iql.settings import IQLSettings
 
 Metrics = dict[str, Tensor]
 
@@ -62,12 +62,7 @@ class Actor(nn.Module):
 class ReferenceIQL(nn.Module):
     """One run: two critics with targets that follow slowly, a value network and an actor.
 
-    Args:
-        widths: layer widths of a padded network, as in `OfflineLearner`.
-        state_size: F + Z.
-        settings: of the run.
-        seed: of the initial parameters.
-        device: where it trains.
+    Widths and state size are those of `OfflineLearner`; the seed draws the initial parameters.
     """
 
     def __init__(
@@ -87,10 +82,12 @@ class ReferenceIQL(nn.Module):
         self.target_critics = deepcopy(self.critics).requires_grad_(False)
         self.average_actor = deepcopy(self.actor).requires_grad_(False)
         self.to(device)
-        self.optimizers = {
-            name: torch.optim.Adam(part.parameters(), lr=settings.learning_rate)
-            for name, part in (("value", self.value), ("actor", self.actor), ("critics", self.critics))
-        }
+        parts = {"value": self.value, "actor": self.actor, "critics": self.critics}
+        self.optimizers = {name: torch.optim.Adam(part.parameters()) for name, part in parts.items()}  # rate: `_step`
+        for optimizer in self.optimizers.values():  # as Adam's first step would: `state` names them from the start
+            for parameter in optimizer.param_groups[0]["params"]:
+                moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                optimizer.state[parameter] = {"step": torch.zeros(()), **moments}
         self.metrics: Metrics = {}
 
     def update(self, batch: Transitions, rate: Rate, actor_rate: Rate) -> None:
@@ -188,18 +185,6 @@ class ReferenceLearner(OfflineLearner):
                         tensors[f"{index}.adam.{role}.{number}.{name}"] = tensor
         return tensors
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes on from what `state` gave, on whatever device that was."""
-        for index, run in enumerate(self.runs):
-            for name, tensor in run.state_dict().items():
-                stored = tensors.get(f"{index}.{name}")
-                if stored is None or stored.shape != tensor.shape:
-                    raise IQLError(f"the stored state has no {index}.{name} of shape {tuple(tensor.shape)}")
-                tensor.copy_(stored)
-            for role, optimizer in run.optimizers.items():
-                moments = _moments(tensors, f"{index}.adam.{role}.")
-                optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-
 
 def network_of(flat: Tensor, widths: Sequence[int], inputs: int, outputs: int) -> nn.Sequential:
     """The network of a flat row (P,) of `iql.networks`, without its padding: linear layers with ReLU between them."""
@@ -233,13 +218,3 @@ def follow(slow: nn.Module, source: nn.Module, share: float) -> None:
     """Moves `share` of the source's parameters into those of its slow copy."""
     for follower, parameter in zip(slow.parameters(), source.parameters(), strict=True):
         follower.lerp_(parameter, share)
-
-
-def _moments(tensors: Mapping[str, Tensor], prefix: str) -> dict[int, dict[str, Any]]:
-    """Adam's state by the parameter's number, of the tensors whose names start with `prefix`."""
-    moments: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            number, _, key = name.removeprefix(prefix).partition(".")
-            moments.setdefault(int(number), {})[key] = tensor.clone()
-    return moments

@@ -21,13 +21,8 @@ class Runner:
     """Fetches the batches of a chunk of updates at once and runs the updates.
 
     On a GPU batches and step sizes lie on the device and a counter there says which is next, so that an update reads
-    nothing from the host and can be captured once as a CUDA graph and replayed. Where the capture fails, the same
-    updates are launched one kernel at a time.
-
-    Args:
-        learner: what is updated.
-        seeds: of its runs.
-        graph: whether to capture on a GPU what can be captured; without effect on a CPU.
+    nothing from the host and can be captured once as a CUDA graph and replayed. Where the capture fails, or `graph` is
+    False, the same updates are launched one kernel at a time.
     """
 
     def __init__(self, learner: OfflineLearner, seeds: list[int], graph: bool = True) -> None:
@@ -48,22 +43,18 @@ class Runner:
 
     def run(self, start: int, stop: int) -> None:
         """The updates start to stop - 1."""
-        while start < stop:
-            self._load_chunk(start // CHUNK)
-            assert self._batches is not None
-            first, last = start % CHUNK, start % CHUNK + min(stop, (start // CHUNK + 1) * CHUNK) - start
-            if self._graph is not None:
-                self._next.fill_(first)
-                for _ in range(first, last):
-                    self._graph.replay()
-            else:
-                for row in range(first, last):
-                    self._learner.update(Batch(*(part[row] for part in self._batches)), *self._rates[row])
-            start += last - first
+        for step in range(start, stop):
+            row, batches = step % CHUNK, self._load_chunk(step // CHUNK)
+            if self._graph is None:
+                self._learner.update(Batch(*(part[row] for part in batches)), *self._rates[row])
+                continue
+            if step == start or row == 0:
+                self._next.fill_(row)
+            self._graph.replay()
 
-    def _load_chunk(self, chunk: int) -> None:
-        if chunk == self._chunk:
-            return
+    def _load_chunk(self, chunk: int) -> Batch:
+        if chunk == self._chunk and self._batches is not None:
+            return self._batches
         learner, first = self._learner, chunk * CHUNK
         batch, num = learner.settings.batch_size, learner.num_transitions
         fetched = learner.fetch(draw_indices(self._seeds, chunk, CHUNK, batch, num, learner.device))
@@ -78,6 +69,7 @@ class Runner:
         if self._wants_graph:
             self._wants_graph = False
             self._graph = self._capture(self._batches)
+        return self._batches
 
     @torch.inference_mode()
     def _update_from_device(self, batches: Batch) -> None:

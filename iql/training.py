@@ -23,26 +23,19 @@ from pluralbench.iql.settings import Implementation, IQLError, IQLSettings, Prec
 from pluralbench.progress import Progress
 from pluralbench.settings import as_json
 
-Evaluate = Callable[[int, Policy], Any]
-LEARNERS: Mapping[Implementation, type[OfflineLearner]] = {"fast": Learner, "reference": ReferenceLearner}
-"""What learns, by the setting `implementation`."""
-
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training leaves.
-
-    Attributes:
-        policy: the actors of all runs.
-        metrics: one row per log interval: `step`, and one number per run under each other name.
-        evaluations: one row per evaluation: `step` and what `on_evaluate` returned as `value`.
-        updates_per_second: of this call, evaluations and checkpoints excluded; nan where nothing was left to do.
-    """
+    """What training leaves."""
 
     policy: Policy
+    """The actors of all runs."""
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    """One row per log interval: `step`, and one number per run under each other name."""
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    """One row per evaluation: `step` and what `on_evaluate` returned as `value`."""
     updates_per_second: float = float("nan")
+    """Of this call, evaluations and checkpoints excluded; nan where nothing was left to do."""
 
 
 def train(
@@ -54,7 +47,7 @@ def train(
     progress: Progress | None = None,
     log_every: int = 1000,
     evaluate_every: int | None = None,
-    on_evaluate: Evaluate | None = None,
+    on_evaluate: Callable[[int, Policy], Any] | None = None,
     checkpoint_folder: Path | None = None,
     checkpoint_every: int = 10_000,
     resume: bool = False,
@@ -90,7 +83,9 @@ def train(
     normalized, latent_mean, latent_std = data.to(device).with_normalized_latents()
     if settings.normalize_rewards:
         normalized = normalized.with_normalized_rewards()
-    learner = (learner_class or LEARNERS[settings.implementation])(normalized, settings, seeds)
+    if learner_class is None:
+        learner_class = ReferenceLearner if settings.implementation == "reference" else Learner
+    learner = learner_class(normalized, settings, seeds)
     identity: dict[str, Any] = {"settings": as_json(settings), "seeds": seeds}
     history: dict[str, Any] = {"metrics": [], "evaluations": []}
     step = 0
@@ -106,7 +101,8 @@ def train(
     runner = Runner(learner, seeds)
     seconds, first = 0.0, step
     while step < total:
-        stop = min(total, *(_next(step, every) for every in (CHUNK, *intervals.values()) if every is not None))
+        ends = [(step // every + 1) * every for every in (CHUNK, *intervals.values()) if every is not None]
+        stop = min(total, *ends)
         began = time.perf_counter()
         runner.run(step, stop)
         step = stop
@@ -125,10 +121,7 @@ def train(
 
 
 def fastest_precision(device: str | torch.device, implementation: Implementation = "fast") -> Precision:
-    """`bfloat16` on a processor with AVX-512 BF16 or AMX; emulated, it would be slower than `float32`.
-
-    The reference implementation has `float32` only.
-    """
+    """`bfloat16` for `fast` on a processor with AVX-512 BF16 or AMX, else `float32`, which is faster than emulation."""
     if implementation == "reference" or torch.device(device).type != "cpu":
         return "float32"
     supported = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # PyTorch has no public name for either
@@ -136,14 +129,9 @@ def fastest_precision(device: str | torch.device, implementation: Implementation
 
 
 def make_policy(learner: OfflineLearner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
-    """A copy of the actors as they are now, which takes latents as they came, not normalised.
+    """A copy of the learner's actors, which takes latents as they came, not normalised by mean and std (E, 1, Z).
 
     Their first layer takes over the normalisation: W (z - mean) / std = (W / std) z - (W / std) mean.
-
-    Args:
-        learner: whose actors.
-        latent_mean: (E, 1, Z).
-        latent_std: (E, 1, Z).
     """
     settings = learner.settings
     actors = learner.actor().clone()
@@ -163,8 +151,3 @@ def _check(seeds: list[int], intervals: Mapping[str, int | None]) -> None:
     for name, every in intervals.items():
         if every is not None and every < 1:
             raise IQLError(f"{name} must be at least 1, is {every}")
-
-
-def _next(step: int, every: int) -> int:
-    """The first multiple of `every` after `step`."""
-    return (step // every + 1) * every

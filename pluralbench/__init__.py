@@ -1,7 +1,7 @@
 """Offline-RL robotics benchmarks for robots that serve many different people; importing it registers Gymnasium ids.
 
-    plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"methods": ("vpl+spo",)}))
-    folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
+plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"methods": ("vpl+spo",)}))
+folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
 """
 
 import importlib

@@ -19,22 +19,19 @@ ATTRIBUTES = ("function", "material", "colour", "size", "fragility")
 
 @dataclass(frozen=True)
 class AttributeGroup:
-    """Users whose weights lie around the same ones.
-
-    Attributes:
-        name: their name.
-        weights: (A,) what each attribute counts; a negative weight sorts the other way round. Only proportions matter.
-        share: their share of the train users; 0 in a held-out group.
-        concentration: of the Dirichlet distribution from which a user's own proportions are drawn, whose mean is the
-            group's; infinite where all have the group's weights.
-        teacher: how they answer.
-    """
+    """Users whose weights lie around the same ones."""
 
     name: str
+    """Their name."""
     weights: tuple[float, ...]
+    """(A,) what each attribute counts; a negative weight sorts the other way round. Only proportions matter."""
     share: float = 0.0
+    """Their share of the train users; 0 in a held-out group."""
     concentration: float = np.inf
+    """Of the Dirichlet distribution from which a user's own proportions are drawn, whose mean is the group's; infinite
+    where all have the group's weights."""
     teacher: Teacher = RATIONAL
+    """How they answer."""
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.weights).all() or not np.any(self.weights):
@@ -67,12 +64,8 @@ def sorters(attributes: Sequence[str], ratio: Sequence[float] = ()) -> tuple[Att
 
 def leaning_groups(concentration: float) -> tuple[AttributeGroup, ...]:
     """One group of equal share for each attribute, who look mainly at it, each in their own way."""
-    return tuple(
-        AttributeGroup(
-            f"mostly by {name}",
-            tuple(0.6 if name == other else 0.1 for other in ATTRIBUTES),
-            1 / len(ATTRIBUTES),
-            concentration,
-        )
-        for name in ATTRIBUTES
-    )
+    groups = []
+    for name in ATTRIBUTES:
+        weights = tuple(0.6 if name == other else 0.1 for other in ATTRIBUTES)
+        groups.append(AttributeGroup(f"mostly by {name}", weights, 1 / len(ATTRIBUTES), concentration))
+    return tuple(groups)

@@ -34,13 +34,7 @@ def users_fingerprint(users: Users) -> str:
 
 
 def content_fingerprint(kind: str, words: Mapping[str, Any], arrays: Mapping[str, ArrayLike]) -> str:
-    """SHA-256, in hexadecimal, over JSON values and arrays.
-
-    Args:
-        kind: what they are, so that things of different kinds differ.
-        words: JSON values.
-        arrays: each enters with its name, dtype and shape.
-    """
+    """SHA-256, in hexadecimal, over the kind of thing, JSON values, and arrays with their names, dtypes and shapes."""
     digest = hashlib.sha256(f"{kind} {json.dumps(words, sort_keys=True, allow_nan=False)}\n".encode())
     for name, values in arrays.items():
         array = np.asanyarray(values)  # a mapped file stays one

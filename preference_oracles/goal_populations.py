@@ -14,17 +14,13 @@ from pluralbench.preference_oracles.group_populations import (
     GroupPopulation,
     check_num_users,
     check_shares,
-    equal_shares,
     generator_for_test_users,
-    index_for_test_users,
     unsuitable,
-    user_ids,
 )
 from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
 from pluralbench.preference_oracles.users import Users
 
 _DEFINITION_SEED = 0
-"""Goals that are part of a population's definition are drawn with this seed: they are the same in every run."""
 _NUM_REFERENCE_GOALS = 4096
 _MAX_NAMED_GOALS = 16
 _NUM_GOALS_WITHOUT_SETS = 2
@@ -32,24 +28,21 @@ _NUM_GOALS_WITHOUT_SETS = 2
 
 @dataclass(frozen=True)
 class NamedGoals:
-    """One group for each goal of one of the environment's goal sets (`task.goal_sets`).
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
-        goal_set: the name of the set.
-        shares: of the train users, in the order of the set's goals; only proportions matter, so that (1, 6) makes a
-            minority of one in seven. Empty for equal ones.
-        held_out_set: the name of a set whose goals are those of held-out groups.
-        teacher: how all users answer.
-    """
+    """One group for each goal of one of the environment's goal sets (`task.goal_sets`)."""
 
     name: str
+    """Its name on the command line."""
     description: str
+    """One line: who they are, their shares, what is held out."""
     goal_set: str
+    """The name of the set."""
     shares: tuple[float, ...] = ()
+    """Of the train users, in the order of the set's goals; only proportions matter, so that (1, 6) makes a minority of
+    one in seven. Empty for equal ones."""
     held_out_set: str | None = None
+    """The name of a set whose goals are those of held-out groups."""
     teacher: Teacher = RATIONAL
+    """How all users answer."""
 
     def __post_init__(self) -> None:
         if self.shares:
@@ -74,13 +67,10 @@ class NamedGoals:
         shares = self.shares or (1.0,) * len(goals)
         if len(shares) != len(goals):
             raise unsuitable(self.name, task, f"{len(shares)} shares for the {len(goals)} goals of {self.goal_set}")
-        groups = tuple(
-            Group(goal, share / sum(shares), teacher=self.teacher) for goal, share in zip(goals, shares, strict=True)
-        )
-        held_out = sets[self.held_out_set] if self.held_out_set else ()
-        return GroupPopulation(
-            self.name, self.description, groups, tuple(Group(goal, teacher=self.teacher) for goal in held_out)
-        )
+        total, held_out = sum(shares), sets[self.held_out_set] if self.held_out_set else ()
+        groups = (Group(goal, share / total, teacher=self.teacher) for goal, share in zip(goals, shares, strict=True))
+        held_out_groups = (Group(goal, teacher=self.teacher) for goal in held_out)
+        return GroupPopulation(self.name, self.description, tuple(groups), tuple(held_out_groups))
 
 
 @dataclass(frozen=True)
@@ -89,20 +79,18 @@ class WellKnownGoalsPopulation:
 
     These are the goals of its first goal set. Where it has none, or fewer goals there than are needed, they are
     different goals drawn once and for all.
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
-        num_goals: how many goals; None for all of the set, two where there is no set.
-        with_opposites: for each goal add a group whose utility is one minus that group's.
-        teacher: how all users answer.
     """
 
     name: str
+    """Its name on the command line."""
     description: str
+    """One line: who they are, their shares, what is held out."""
     num_goals: int | None = None
+    """How many goals; None for all of the set, two where there is no set."""
     with_opposites: bool = False
+    """For each goal add a group whose utility is one minus that group's."""
     teacher: Teacher = RATIONAL
+    """How all users answer."""
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn with equal probabilities."""
@@ -113,38 +101,33 @@ class WellKnownGoalsPopulation:
         return self._groups(task).test_users(task, users_per_group, generator)
 
     def _groups(self, task: MultiGoalTask) -> GroupPopulation:
-        goals = well_known_goals(task, self.num_goals, self.name)
+        goals = self._goals(task)
         if self.with_opposites:
             try:
                 goals += [np.asarray(task.opposite(goal), dtype=np.float64) for goal in goals]
             except GoalError as error:
                 raise unsuitable(self.name, task, f"its goals have no opposites ({error})") from error
-        return GroupPopulation(self.name, self.description, equal_shares(goals, self.teacher))
+        groups = tuple(Group(goal, 1 / len(goals), teacher=self.teacher) for goal in goals)
+        return GroupPopulation(self.name, self.description, groups)
+
+    def _goals(self, task: MultiGoalTask) -> list[NDArray[np.float64]]:
+        known = next(iter(task.goal_sets.values()), ())
+        if len(known) >= (self.num_goals or 1):
+            try:
+                return [np.asarray(task.goal(value), dtype=np.float64) for value in known[: self.num_goals]]
+            except GoalError as error:
+                raise unsuitable(self.name, task, error) from error
+        needed = self.num_goals or _NUM_GOALS_WITHOUT_SETS
+        drawn = _reference_goals(task, self.name)
+        _, first = np.unique(drawn, axis=0, return_index=True)
+        if len(first) < needed:
+            raise unsuitable(self.name, task, f"it needs {needed} different goals, of which there are {len(first)}")
+        return list(drawn[np.sort(first)[:needed]])
 
 
-def well_known_goals(task: MultiGoalTask, num_goals: int | None, population: str) -> list[NDArray[np.float64]]:
-    """The first goals of the task's first goal set, else different goals drawn once and for all.
-
-    Args:
-        task: whose goals.
-        num_goals: how many; None for all of the set, two where there is no set.
-        population: for messages.
-
-    Raises:
-        PopulationError: the task has fewer goals than that, or a set with a goal that is none.
-    """
-    known = next(iter(task.goal_sets.values()), ())
-    if len(known) >= (num_goals or 1):
-        try:
-            return [np.asarray(task.goal(value), dtype=np.float64) for value in known[:num_goals]]
-        except GoalError as error:
-            raise unsuitable(population, task, error) from error
-    needed = num_goals or _NUM_GOALS_WITHOUT_SETS
-    drawn = _sample_goals(task, _NUM_REFERENCE_GOALS, np.random.default_rng(_DEFINITION_SEED), population)
-    _, first = np.unique(drawn, axis=0, return_index=True)
-    if len(first) < needed:
-        raise unsuitable(population, task, f"it needs {needed} different goals, of which there are {len(first)}")
-    return list(drawn[np.sort(first)[:needed]])
+def _reference_goals(task: MultiGoalTask, population: str) -> NDArray[np.float64]:
+    """Goals (4096, G) that are the same in every run, since a population's definition rests on them."""
+    return _sample_goals(task, _NUM_REFERENCE_GOALS, np.random.default_rng(_DEFINITION_SEED), population)
 
 
 def _sample_goals(
@@ -164,37 +147,34 @@ class ContinuousGoalsPopulation:
     No two users share a goal, so success is reported by regions of the goals: each of the first two numbers of a goal
     below or above its median (four regions, about as many users in each). Where an environment has only a few goals,
     each is a group. Test users want things that no train user asked for, unless goals are so few.
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
-        teacher: how all users answer.
     """
 
     name: str
+    """Its name on the command line."""
     description: str
+    """One line: who they are, their shares, what is held out."""
     teacher: Teacher = RATIONAL
+    """How all users answer."""
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users with a newly drawn goal each."""
         check_num_users(num_users)
         goals = _sample_goals(task, num_users, generator, self.name)
         regions = _Regions.of(task, self.name)
-        return Users(user_ids(0, num_users), regions.names, regions.index(goals), goals, self.teacher)
+        return Users(np.arange(num_users), regions.names, regions.index(goals), goals, self.teacher)
 
     def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every region, with newly drawn goals."""
         regions = _Regions.of(task, self.name)
-        index = index_for_test_users(len(regions.names), users_per_group)
+        check_num_users(users_per_group)
         generator = generator_for_test_users(generator)
-        kept: list[list[NDArray[np.float64]]] = [[] for _ in regions.names]
+        kept = [np.empty((0, task.goal_size)) for _ in regions.names]
         while any(len(goals) < users_per_group for goals in kept):
             drawn = np.asarray(task.sample_goals(8 * users_per_group * len(kept), generator), dtype=np.float64)
-            for region, goal in zip(regions.index(drawn), drawn, strict=True):
-                if len(kept[region]) < users_per_group:
-                    kept[region].append(goal)
-        goals = np.concatenate([np.stack(of_region) for of_region in kept])
-        return Users(user_ids(TEST_IDS_FROM, len(index)), regions.names, index, goals, self.teacher)
+            region = regions.index(drawn)
+            kept = [np.concatenate([goals, drawn[region == i]])[:users_per_group] for i, goals in enumerate(kept)]
+        index = np.repeat(np.arange(len(kept)), users_per_group)
+        return Users(TEST_IDS_FROM + np.arange(len(index)), regions.names, index, np.concatenate(kept), self.teacher)
 
 
 @dataclass(frozen=True)
@@ -208,8 +188,7 @@ class _Regions:
 
     @classmethod
     def of(cls, task: MultiGoalTask, population: str) -> _Regions:
-        generator = np.random.default_rng(_DEFINITION_SEED)
-        reference = _sample_goals(task, _NUM_REFERENCE_GOALS, generator, population)
+        reference = _reference_goals(task, population)
         different = np.unique(reference, axis=0)
         medians = np.asarray(np.median(reference[:, :2], axis=0), dtype=np.float64)
         if len(different) <= _MAX_NAMED_GOALS:

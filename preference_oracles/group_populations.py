@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
-from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.teachers import NUMBERS, RATIONAL, Teacher
 from pluralbench.preference_oracles.users import PopulationError, Users
 
 TEST_IDS_FROM = 1_000_000_000
@@ -23,37 +23,30 @@ class UserGroup(Protocol):
     @property
     def share(self) -> float:
         """Their share of the train users; 0 in a held-out group."""
-        ...
 
     @property
     def teacher(self) -> Teacher:
         """How they answer."""
-        ...
 
     def title(self, task: MultiGoalTask) -> str:
         """What to call the group in this environment."""
-        ...
 
     def draw(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """What new members want, (num_users, G); GoalError where the environment does not know such a goal."""
-        ...
 
 
 @dataclass(frozen=True)
 class Group:
-    """Users who want the same.
-
-    Attributes:
-        goal: what they want, as the environment's `task.goal` takes it, for example (7, 1).
-        share: their share of the train users; 0 in a held-out group.
-        name: empty to call them by the environment's name of the goal.
-        teacher: how they answer.
-    """
+    """Users who want the same."""
 
     goal: ArrayLike
+    """What they want, as the environment's `task.goal` takes it, for example (7, 1)."""
     share: float = 0.0
+    """Their share of the train users; 0 in a held-out group."""
     name: str = ""
+    """Empty to call them by the environment's name of the goal."""
     teacher: Teacher = RATIONAL
+    """How they answer."""
 
     def title(self, task: MultiGoalTask) -> str:
         """Its name, or the environment's name of the goal."""
@@ -64,43 +57,38 @@ class Group:
         return np.tile(np.asarray(task.goal(self.goal), dtype=np.float64), (num_users, 1))
 
 
-def equal_shares(goals: Sequence[ArrayLike], teacher: Teacher = RATIONAL) -> tuple[Group, ...]:
-    """One group for each goal, all of the same share."""
-    return tuple(Group(goal, 1 / len(goals), teacher=teacher) for goal in goals)
-
-
 @dataclass(frozen=True)
 class GroupPopulation:
     """Groups with fixed shares, and held-out groups, which only test users belong to.
 
-    Train users are drawn one by one, each into a group with the groups' shares as probabilities (so that counts are
-    multinomial and vary around the shares as they would in a sample of people). Test users come in equal numbers from
-    every group, since success is measured for each group by itself.
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
-        groups: the train groups; their shares sum to one.
-        held_out_groups: groups of test users only; their names differ from those of the train groups.
+    Each train user is drawn into a group with the shares as probabilities, so that counts vary as in a sample of
+    people. Test users come in equal numbers from every group, since success is measured for each group by itself.
     """
 
     name: str
+    """Its name on the command line."""
     description: str
+    """One line: who they are, their shares, what is held out."""
     groups: tuple[UserGroup, ...]
+    """The train groups; their shares sum to one."""
     held_out_groups: tuple[UserGroup, ...] = ()
+    """Groups of test users only; their names differ from those of the train groups."""
 
     def __post_init__(self) -> None:
         check_shares(self.name, [g.share for g in self.groups], [g.share for g in self.held_out_groups])
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users, each of a group drawn by the shares."""
-        index = draw_groups([group.share for group in self.groups], num_users, generator)
+        check_num_users(num_users)
+        edges = np.cumsum([group.share for group in self.groups])[:-1]
+        index = np.searchsorted(edges, generator.random(num_users), side="right").astype(np.int64)
         return self._users(task, self.groups, index, 0, generator)
 
     def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """`users_per_group` new users of every train group, then of every held-out group."""
+        check_num_users(users_per_group)
         groups = (*self.groups, *self.held_out_groups)
-        index = index_for_test_users(len(groups), users_per_group)
+        index = np.repeat(np.arange(len(groups)), users_per_group)
         return self._users(task, groups, index, TEST_IDS_FROM, generator_for_test_users(generator))
 
     def _users(
@@ -119,9 +107,11 @@ class GroupPopulation:
             names = tuple(group.title(task) for group in groups)
         except GoalError as error:
             raise unsuitable(self.name, task, error) from error
-        check_names(self.name, names)
+        for name in names:
+            if names.count(name) > 1:
+                raise PopulationError(f"population {self.name!r} has several groups called {name!r}: give them names")
         return Users(
-            ids=user_ids(first_id, len(index)),
+            ids=first_id + np.arange(len(index)),
             group_names=names,
             group_index=index,
             goals=goals,
@@ -140,13 +130,6 @@ def check_shares(name: str, shares: Sequence[float], held_out_shares: Sequence[f
         raise PopulationError(f"population {name!r}: shares must sum to 1, sum to {sum(shares):.6g}")
     if any(held_out_shares):
         raise PopulationError(f"population {name!r}: a held-out group has no share of the train users")
-
-
-def draw_groups(shares: Sequence[float], num_users: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The group of each of `num_users` users, drawn with the shares as probabilities."""
-    check_num_users(num_users)
-    edges = np.cumsum(shares)[:-1]
-    return np.searchsorted(edges, generator.random(num_users), side="right").astype(np.int64)
 
 
 def check_num_users(num_users: int) -> None:
@@ -168,27 +151,9 @@ def unsuitable(population: str, task: MultiGoalTask, reason: object) -> Populati
     return PopulationError(f"population {population!r} does not suit environment {task.name!r}: {text}")
 
 
-def check_names(population: str, names: Sequence[str]) -> None:
-    """Raises PopulationError where two groups, train or held-out ones, have the same name."""
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise PopulationError(f"population {population!r} has several groups called {repeated[0]!r}: give them names")
-
-
-def index_for_test_users(num_groups: int, users_per_group: int) -> NDArray[np.int64]:
-    """The groups of `users_per_group` users of each group, group after group."""
-    check_num_users(users_per_group)
-    return np.repeat(np.arange(num_groups), users_per_group)
-
-
 def generator_for_test_users(generator: np.random.Generator) -> np.random.Generator:
     """A stream of its own for test users: those who give the same seed for both still get other people."""
     return np.random.default_rng([int(generator.integers(2**62)), TEST_IDS_FROM])
-
-
-def user_ids(first_id: int, num_users: int) -> NDArray[np.int64]:
-    """Successive ids."""
-    return np.arange(first_id, first_id + num_users, dtype=np.int64)
 
 
 def stacked_teacher(teachers: Sequence[Teacher], index: NDArray[np.int64]) -> Teacher:
@@ -198,7 +163,7 @@ def stacked_teacher(teachers: Sequence[Teacher], index: NDArray[np.int64]) -> Te
     if all(teacher == teachers[0] for teacher in teachers):
         return teachers[0]
     columns: dict[str, Any] = {}
-    for name in ("rationality", "discount", "skip_fraction", "equal_fraction", "mistake_rate"):
+    for name in NUMBERS:
         values = np.array([getattr(teacher, name) for teacher in teachers], dtype=np.float64)
         columns[name] = values[index] if (values != values[0]).any() else float(values[0])
     rules = {teacher.threshold_rule for teacher in teachers}

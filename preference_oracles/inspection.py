@@ -8,8 +8,6 @@ import numpy as np
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 
-CHUNK_USERS = 65_536
-
 
 def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
     """Users, groups with their shares, balance of the labels, skip and tie rates, provenance and example pairs.
@@ -41,31 +39,21 @@ def group_statistics(preferences: PreferenceDataset) -> dict[str, dict[str, floa
 
     `skip` is a share of all queries, `tie` of those answered, `first` of those answered and not tied.
     """
-    groups = len(preferences.group_names)
-    index = preferences.group_index
-    counts = {name: np.zeros(groups) for name in ("users", "queries", "answered", "tied", "first")}
-    for start in range(0, preferences.num_users, CHUNK_USERS):
-        rows = slice(start, start + CHUNK_USERS)
-        labels, mask = preferences.labels[rows], preferences.mask[rows]
-        per_row = {
-            "users": np.ones(len(labels)),
-            "queries": np.full(len(labels), labels.shape[1]),
-            "answered": mask.sum(1),
-            "tied": (mask & (labels == 0.5)).sum(1),
-            "first": (mask & (labels == 1)).sum(1),
-        }
-        for name, values in per_row.items():
-            counts[name] += np.bincount(index[rows], weights=values, minlength=groups)
-    names = _unique(preferences)
-    table = {name: {key: float(values[i]) for key, values in counts.items()} for i, name in enumerate(names)}
+    names, labels, mask = preferences.group_names, preferences.labels, preferences.mask
+    per_row = {
+        "users": np.ones(len(labels)),
+        "queries": np.full(len(labels), labels.shape[1]),
+        "answered": mask.sum(1),
+        "tied": (mask & (labels == 0.5)).sum(1),
+        "first": (mask & (labels == 1)).sum(1),
+    }
+    counts = {key: np.bincount(preferences.group_index, values, len(names)) for key, values in per_row.items()}
+    table = {}
+    for i, name in enumerate(names):
+        unique = name if names.count(name) == 1 else f"{name} #{i}"
+        table[unique] = {key: float(values[i]) for key, values in counts.items()}
     table["all"] = {key: float(values.sum()) for key, values in counts.items()}
     return {name: _rates(row, preferences.num_users) for name, row in table.items()}
-
-
-def _unique(preferences: PreferenceDataset) -> list[str]:
-    """Group names, numbered where two are the same."""
-    names = list(preferences.group_names)
-    return [name if names.count(name) == 1 else f"{name} #{i}" for i, name in enumerate(names)]
 
 
 def _rates(row: dict[str, float], num_users: int) -> dict[str, float]:
@@ -99,14 +87,9 @@ def _example(preferences: PreferenceDataset, row: int, column: int = 0) -> list[
     group = preferences.group_names[preferences.group_index[row]]
     lines = [f"user {preferences.user_ids[row]} of group {group} {answer}:"]
     for name, segment in zip(("first ", "second"), preferences.segments[row, column], strict=True):
-        shown = " -> ".join("[" + " ".join(f"{x:.3g}" for x in segment[t]) + "]" for t in _ends(len(segment)))
-        lines.append(f"  {name}  {shown}")
+        ends = segment[:: max(len(segment) - 1, 1)]  # the first and the last step
+        lines.append(f"  {name}  " + " -> ".join("[" + " ".join(f"{x:.3g}" for x in state) + "]" for state in ends))
     return lines
-
-
-def _ends(length: int) -> list[int]:
-    """First and last step of a segment."""
-    return [0] if length == 1 else [0, length - 1]
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ spawned from the seed, so that answers do not depend on how many other chunks fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
-from pluralbench.preference_oracles.preference_storage import COLUMNS, create_preferences
+from pluralbench.preference_oracles.preference_storage import COLUMNS, write_preferences
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.queries import (
     STRATEGIES,
@@ -42,37 +43,7 @@ MAX_REFERENCE_PAIRS = 65_536
 MIN_REFERENCE_PAIRS = 512
 REFERENCE_STEPS = 1 << 22
 """Utilities computed at once when thresholds are resolved; sets the number of reference pairs between the bounds."""
-
-
-@dataclass
-class Tally:
-    """Counts of what was answered, for the provenance."""
-
-    answers: int = 0
-    skipped: int = 0
-    equal: int = 0
-    flipped: int = 0
-    first: int = 0
-
-    def add(self, answers: Answers) -> None:
-        """Counts one chunk."""
-        decided = answers.mask & (answers.labels != 0.5)
-        self.answers += answers.mask.size
-        self.skipped += int((~answers.mask).sum())
-        self.equal += int((answers.mask & ~decided).sum())
-        self.flipped += int(answers.flipped.sum())
-        self.first += int((answers.labels[decided] == 1).sum())
-
-    def rates(self) -> dict[str, float]:
-        """Realised rates: skipped of all, equal of those answered, flips and `first preferred` of those decided."""
-        given = self.answers - self.skipped
-        decided = given - self.equal
-        return {
-            "skip": self.skipped / max(self.answers, 1),
-            "equal": self.equal / max(given, 1),
-            "flip": self.flipped / max(decided, 1),
-            "first_preferred": self.first / max(decided, 1),
-        }
+_PURPOSES = ("queries", "answers", "reference goals", "thresholds")
 
 
 def collect_preferences(
@@ -107,15 +78,12 @@ def collect_preferences(
     Raises:
         QueryError: T longer than every episode, K < 1, or an unknown strategy.
     """
-    plan = _plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
+    plan = _Plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
     columns = {name: np.empty(shape, dtype=COLUMNS[name]) for name, shape in plan.shapes().items()}
-    tally = Tally()
-    for start, rows in plan.chunks(tally, progress):
+    for start, rows in plan.chunks(progress):
         for name, values in rows.items():
             columns[name][start : start + len(values)] = values
-    return PreferenceDataset(
-        **columns, group_names=users.group_names, provenance={**plan.provenance(tally), **(provenance or {})}
-    )
+    return PreferenceDataset(**columns, group_names=users.group_names, provenance=plan.provenance(provenance))
 
 
 def stream_preferences(
@@ -135,13 +103,10 @@ def stream_preferences(
 
     `PreferenceDataset.load(path, lazy=True)` reads it without loading it whole. Returns `path`.
     """
-    plan = _plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
-    tally = Tally()
-    with create_preferences(Path(path), plan.shapes()) as writer:
-        for start, rows in plan.chunks(tally, progress):
-            writer.write(start, rows)
-        writer.finish(users.group_names, {**plan.provenance(tally), **(provenance or {})})
-    return Path(path)
+    plan = _Plan(task, dataset, users, num_comparisons, segment_length, seed, episodes, strategy)
+    chunks, path = plan.chunks(progress), Path(path)
+    write_preferences(path, plan.shapes(), chunks, users.group_names, lambda: plan.provenance(provenance))
+    return path
 
 
 def answer_queries(
@@ -162,11 +127,7 @@ def answer_queries(
 
 
 def resolve_thresholds(
-    task: MultiGoalTask,
-    dataset: TransitionDataset,
-    pool: SegmentPool,
-    users: Users,
-    generator: np.random.Generator,
+    task: MultiGoalTask, dataset: TransitionDataset, pool: SegmentPool, users: Users, generator: np.random.Generator
 ) -> Thresholds | None:
     """Each user's thresholds, from random pairs of segments out of the pool; None where no user needs any.
 
@@ -191,25 +152,41 @@ def resolve_thresholds(
     return stack_thresholds(parts).take(kind_of_user.reshape(-1))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Plan:
-    """All that is settled before the first chunk."""
+    """All that is settled before the first chunk, and counts of what was answered since."""
 
     task: MultiGoalTask
     dataset: TransitionDataset
     users: Users
     num_comparisons: int
-    pool: SegmentPool
+    segment_length: int
     seed: int
+    episodes: ArrayLike | None
     strategy: str
-    rated: RatedSegments | None
-    thresholds: Thresholds | None
+
+    def __post_init__(self) -> None:
+        if self.num_comparisons < 1:
+            raise QueryError(f"each user answers at least 1 query, not {self.num_comparisons}")
+        if self.strategy not in STRATEGIES:
+            raise QueryError(unknown_name("strategy", self.strategy, STRATEGIES))
+        task, dataset, users = self.task, self.dataset, self.users
+        self.pool = segment_pool(dataset, self.segment_length, self.episodes)
+        self.rated: RatedSegments | None = None
+        self.thresholds: Thresholds | None = None
+        self.tally: Counter[str] = Counter()
+        if self.strategy != "random" and len(users):
+            generator = self._generator("reference goals")
+            some = generator.permutation(len(users))[: 64 * MAX_REFERENCE_GOALS]
+            goals = generator.permutation(np.unique(users.goals[some], axis=0))[:MAX_REFERENCE_GOALS]
+            self.rated = rate_segments(task, dataset, self.pool, goals, generator)
+        if len(users):
+            self.thresholds = resolve_thresholds(task, dataset, self.pool, users, self._generator("thresholds"))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         num, comparisons = len(self.users), self.num_comparisons
-        length, size = self.pool.segment_length, self.dataset.observations.shape[1]
         return {
-            "segments": (num, comparisons, 2, length, size),
+            "segments": (num, comparisons, 2, self.segment_length, self.dataset.observations.shape[1]),
             "labels": (num, comparisons),
             "mask": (num, comparisons),
             "user_ids": (num,),
@@ -217,7 +194,7 @@ class _Plan:
             "goals": self.users.goals.shape,
         }
 
-    def chunks(self, tally: Tally, progress: Progress | None) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    def chunks(self, progress: Progress | None) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
         """First row and columns of one chunk of users after another."""
         num = len(self.users)
         numbers = int(np.prod(self.shapes()["segments"][1:]))
@@ -225,73 +202,52 @@ class _Plan:
         for index, start in enumerate(range(0, num, size)):
             rows = np.arange(start, min(start + size, num))
             users = self.users.take(rows)
-            pairs = draw_pairs(
-                self.pool,
-                len(rows) * self.num_comparisons,
-                _generator(self.seed, "queries", index),
-                self.strategy,
-                self.rated,
-            ).reshape(len(rows), self.num_comparisons, 2)
-            segments = segments_at(self.dataset, pairs, self.pool.segment_length)
+            generator, num_queries = self._generator("queries", index), len(rows) * self.num_comparisons
+            pairs = draw_pairs(self.pool, num_queries, generator, self.strategy, self.rated)
+            pairs = pairs.reshape(len(rows), self.num_comparisons, 2)
+            segments = segments_at(self.dataset, pairs, self.segment_length)
             thresholds = None if self.thresholds is None else self.thresholds.take(rows)
-            generator = _generator(self.seed, "answers", index)
+            generator = self._generator("answers", index)
             answers = answer_queries(self.task, segments, users.goals, users.teacher, generator, thresholds)
-            tally.add(answers)
-            yield (
-                start,
-                {
-                    "segments": segments,
-                    "labels": answers.labels,
-                    "mask": answers.mask,
-                    "user_ids": users.ids,
-                    "group_index": users.group_index,
-                    "goals": users.goals,
-                },
-            )
+            self._count(answers)
+            columns = {
+                "segments": segments,
+                "labels": answers.labels,
+                "mask": answers.mask,
+                "user_ids": users.ids,
+                "group_index": users.group_index,
+                "goals": users.goals,
+            }
+            yield start, columns
             if progress is not None:
                 progress(start + len(rows), num)
 
-    def provenance(self, tally: Tally) -> dict[str, Any]:
+    def _count(self, answers: Answers) -> None:
+        decided = answers.mask & (answers.labels != 0.5)
+        self.tally["asked"] += answers.mask.size
+        self.tally["given"] += int(answers.mask.sum())
+        self.tally["decided"] += int(decided.sum())
+        self.tally["flipped"] += int(answers.flipped.sum())
+        self.tally["first"] += int((answers.labels[decided] == 1).sum())
+
+    def provenance(self, more: Mapping[str, Any] | None) -> dict[str, Any]:
+        asked, given, decided = (self.tally[name] for name in ("asked", "given", "decided"))
         return {
             "environment": self.task.name,
             "teacher": self.users.teacher.summary(),
             "seed": self.seed,
             "strategy": self.strategy,
-            "segment_length": self.pool.segment_length,
+            "segment_length": self.segment_length,
             "num_comparisons": self.num_comparisons,
-            "realised_rates": tally.rates(),
+            "realised_rates": {
+                "skip": (asked - given) / max(asked, 1),
+                "equal": (given - decided) / max(given, 1),
+                "flip": self.tally["flipped"] / max(decided, 1),
+                "first_preferred": self.tally["first"] / max(decided, 1),
+            },
+            **(more or {}),
         }
 
-
-def _plan(
-    task: MultiGoalTask,
-    dataset: TransitionDataset,
-    users: Users,
-    num_comparisons: int,
-    segment_length: int,
-    seed: int,
-    episodes: ArrayLike | None,
-    strategy: str,
-) -> _Plan:
-    if num_comparisons < 1:
-        raise QueryError(f"each user answers at least 1 query, not {num_comparisons}")
-    if strategy not in STRATEGIES:
-        raise QueryError(unknown_name("strategy", strategy, STRATEGIES))
-    pool = segment_pool(dataset, segment_length, episodes)
-    rated = None
-    if strategy != "random" and len(users):
-        generator = _generator(seed, "reference goals")
-        some = generator.permutation(len(users))[: 64 * MAX_REFERENCE_GOALS]
-        goals = np.unique(users.goals[some], axis=0)
-        goals = generator.permutation(goals)[:MAX_REFERENCE_GOALS]
-        rated = rate_segments(task, dataset, pool, goals, generator)
-    thresholds = resolve_thresholds(task, dataset, pool, users, _generator(seed, "thresholds")) if len(users) else None
-    return _Plan(task, dataset, users, num_comparisons, pool, seed, strategy, rated, thresholds)
-
-
-_PURPOSES = ("queries", "answers", "reference goals", "thresholds")
-
-
-def _generator(seed: int, purpose: str, chunk: int = 0) -> np.random.Generator:
-    """One generator for each purpose and chunk: another teacher is asked the same queries."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PURPOSES.index(purpose), chunk)))
+    def _generator(self, purpose: str, chunk: int = 0) -> np.random.Generator:
+        """One generator for each purpose and chunk: another teacher is asked the same queries."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(_PURPOSES.index(purpose), chunk)))

@@ -61,18 +61,10 @@ def _register(*given: Population) -> None:
 
 # goals that the environment knows by name
 for _set in ("two-goals", "two-zones"):
-    _register(
-        NamedGoals(_set, f"two groups of equal share, one for each goal of the set {_set}", _set),
-        *(
-            NamedGoals(
-                f"{_set}-1-{many}",
-                f"the groups of {_set} in the ratio 1:{many}; those who want the first goal are the minority",
-                _set,
-                (1, many),
-            )
-            for many in RATIOS
-        ),
-    )
+    _register(NamedGoals(_set, f"two groups of equal share, one for each goal of the set {_set}", _set))
+    for _many in RATIOS:
+        _words = f"the groups of {_set} in the ratio 1:{_many}; those who want the first goal are the minority"
+        _register(NamedGoals(f"{_set}-1-{_many}", _words, _set, (1, _many)))
 _register(
     NamedGoals(
         "ten-goals",
@@ -102,20 +94,13 @@ _register(
 )
 
 # weights of attributes
+_name, _both = "function-or-material", ("function", "material")
+_words = "two groups of equal share: one sorts by function, one by material"
+_register(GroupPopulation(_name, _words, sorters(_both)))
+for _many in RATIOS:
+    _words = f"the groups of {_name} in the ratio 1:{_many}; those who sort by function are the minority"
+    _register(GroupPopulation(f"{_name}-1-{_many}", _words, sorters(_both, (1, _many))))
 _register(
-    GroupPopulation(
-        "function-or-material",
-        "two groups of equal share: one sorts by function, one by material",
-        sorters(("function", "material")),
-    ),
-    *(
-        GroupPopulation(
-            f"function-or-material-1-{many}",
-            f"the groups of function-or-material in the ratio 1:{many}; those who sort by function are the minority",
-            sorters(("function", "material"), (1, many)),
-        )
-        for many in RATIOS
-    ),
     GroupPopulation(
         "five-attributes",
         "five groups of equal share, each sorting by one of function, material, colour, size and fragility",

@@ -32,7 +32,6 @@ from pluralbench.preference_oracles.preference_storage import COLUMNS, FORMAT
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 PAIRS_FORMAT = "pluralbench pairs 1"
-PAIR_COLUMNS = ("chosen", "rejected", "label", "user_id", "group")
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,12 @@ def to_pairs(preferences: PreferenceDataset) -> Pairs:
 
 def export_pairs(preferences: PreferenceDataset, path: Path) -> None:
     """Writes the pairwise file."""
-    pairs = to_pairs(preferences)
-    _write(path, PAIRS_FORMAT, {name: getattr(pairs, name) for name in PAIR_COLUMNS})
+    _write(path, PAIRS_FORMAT, vars(to_pairs(preferences)))
 
 
 def export_npz(preferences: PreferenceDataset, path: Path) -> None:
     """Writes a compressed npz from which `import_npz` gives the same dataset."""
-    columns = {name: getattr(preferences, name) for name in COLUMNS}
+    columns = preferences.columns()
     columns["group_names"] = np.array(preferences.group_names, dtype=np.str_)
     columns["provenance"] = np.array(json.dumps(preferences.provenance, sort_keys=True))
     _write(path, FORMAT, columns)

@@ -23,8 +23,7 @@ memory without being read. The checksum covers every dataset. Nothing in the fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,45 +46,33 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-class PreferenceWriter:
-    """Fills an open file with rows of users as they come."""
+def write_preferences(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    chunks: Iterable[tuple[int, Mapping[str, NDArray[Any]]]],
+    group_names: tuple[str, ...],
+    provenance: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Writes a file, which stands at `path` only when all of it is written.
 
-    def __init__(self, file: h5py.File, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._file = file
-        for name, dtype in COLUMNS.items():
-            file.create_dataset(name, shape=shapes[name], dtype=dtype)
-
-    def write(self, start: int, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Writes the rows from `start` on; `columns` names every column of the layout."""
-        for name in COLUMNS:
-            values = columns[name]
-            if len(values):
-                self._file[name][start : start + len(values)] = values
-
-    def finish(self, group_names: tuple[str, ...], provenance: Mapping[str, Any]) -> None:
-        """Writes what is known only at the end."""
-        from pluralbench.hdf5_files import store_json
-
-        store_json(self._file, "group_names", list(group_names))
-        store_json(self._file, "provenance", dict(provenance))
-
-
-@contextmanager
-def create_preferences(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[PreferenceWriter]:
-    """A writer for a new file, which stands at `path` only when the block ends without an error."""
-    from pluralbench.hdf5_files import create_checked_hdf5
+    Args:
+        path: where.
+        shapes: of every column.
+        chunks: the number of the first row, and every column, of some rows; written as they come.
+        group_names: the names of all groups.
+        provenance: gives it when all rows are there.
+    """
+    from pluralbench.hdf5_files import create_checked_hdf5, store_json
 
     with create_checked_hdf5(path, FORMAT) as file:
-        yield PreferenceWriter(file, shapes)
-
-
-def write_preferences(
-    path: Path, columns: Mapping[str, NDArray[Any]], group_names: tuple[str, ...], provenance: Mapping[str, Any]
-) -> None:
-    """Writes all rows at once."""
-    with create_preferences(path, {name: columns[name].shape for name in COLUMNS}) as writer:
-        writer.write(0, columns)
-        writer.finish(group_names, provenance)
+        for name, dtype in COLUMNS.items():
+            file.create_dataset(name, shape=shapes[name], dtype=dtype)
+        for start, columns in chunks:
+            for name, values in columns.items():
+                if len(values):
+                    file[name][start : start + len(values)] = values
+        store_json(file, "group_names", list(group_names))
+        store_json(file, "provenance", dict(provenance()))
 
 
 def read_preferences(
@@ -110,9 +97,8 @@ def read_preferences(
         columns: dict[str, NDArray[Any]] = {}
         for name, dtype in COLUMNS.items():
             stored = file[name]
-            columns[name] = (
-                _mapped(path, stored) if lazy and name == "segments" else stored[()].astype(dtype, copy=False)
-            )
+            mapped = lazy and name == "segments"
+            columns[name] = _mapped(path, stored) if mapped else stored[()].astype(dtype, copy=False)
         return columns, tuple(load_json(file, "group_names")), load_json(file, "provenance")
 
 

@@ -14,8 +14,6 @@ from pluralbench.files import DamagedFileError
 from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.preference_oracles.preference_storage import COLUMNS, read_preferences, write_preferences
 
-LABELS = (0.0, 0.5, 1.0)
-
 
 class PreferenceError(InputError):
     """Preferences whose parts do not fit together; the message names the part."""
@@ -23,41 +21,37 @@ class PreferenceError(InputError):
 
 @dataclass(frozen=True)
 class PreferenceDataset:
-    """K answers of each of U users.
-
-    Attributes:
-        segments: (U, K, 2, T, S) float32, observations; a read-only view of the file where loaded lazily.
-        labels: (U, K) float32: 1 where the first segment is preferred, 0 where the second is, 0.5 for a tie.
-        mask: (U, K) bool, False where the user skipped; the label there is 0.5 and means nothing.
-        user_ids: (U,) int64; a user may have several rows.
-        group_names: the names of all groups.
-        group_index: (U,) int64 into `group_names`.
-        goals: (U, G) float64, the truth: for the oracle learner and for diagnostics; no learner may read it. (U, 0)
-            where it is not known, as of real people.
-        provenance: what made it (environment, population, teacher, seed, realised rates); JSON values only.
-    """
+    """K answers of each of U users."""
 
     segments: NDArray[np.float32]
+    """(U, K, 2, T, S) float32, observations; a read-only view of the file where loaded lazily."""
     labels: NDArray[np.float32]
+    """(U, K) float32: 1 where the first segment is preferred, 0 where the second is, 0.5 for a tie."""
     mask: NDArray[np.bool_]
+    """(U, K) bool, False where the user skipped; the label there is 0.5 and means nothing."""
     user_ids: NDArray[np.int64]
+    """(U,) int64; a user may have several rows."""
     group_names: tuple[str, ...]
+    """The names of all groups."""
     group_index: NDArray[np.int64]
+    """(U,) int64 into `group_names`."""
     goals: NDArray[np.float64]
+    """(U, G) float64, the truth: for the oracle learner and for diagnostics; no learner may read it. (U, 0) where it is
+    not known, as of real people."""
     provenance: dict[str, Any] = field(default_factory=dict)
+    """What made it (environment, population, teacher, seed, realised rates); JSON values only."""
 
     def __post_init__(self) -> None:
         if self.segments.ndim != 5 or self.segments.shape[2] != 2 or self.segments.shape[3] < 1:
             raise PreferenceError(f"segments must be (U, K, 2, T, S), are {self.segments.shape}")
-        rows = self.segments.shape[:1]
-        _require("segments", self.segments, np.float32, self.segments.shape)
-        _require("labels", self.labels, np.float32, self.segments.shape[:2])
-        _require("mask", self.mask, np.bool_, self.segments.shape[:2])
-        _require("user_ids", self.user_ids, np.int64, rows)
-        _require("group_index", self.group_index, np.int64, rows)
         if self.goals.ndim != 2:
             raise PreferenceError(f"goals must be (U, G), are {self.goals.shape}")
-        _require("goals", self.goals, np.float64, (*rows, self.goals.shape[1]))
+        rows, answers = self.segments.shape[:1], self.segments.shape[:2]
+        shapes = (self.segments.shape, answers, answers, rows, rows, (*rows, self.goals.shape[1]))
+        for (name, dtype), shape in zip(COLUMNS.items(), shapes, strict=True):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise PreferenceError(f"{name} must be {np.dtype(dtype)} {shape}, is {array.dtype} {array.shape}")
         if not ((self.labels == 0.0) | (self.labels == 0.5) | (self.labels == 1.0)).all():
             raise PreferenceError("labels must be 0, 0.5 or 1")
         if len(self.group_index) and not 0 <= self.group_index.min() <= self.group_index.max() < len(self.group_names):
@@ -86,18 +80,14 @@ class PreferenceDataset:
         """S."""
         return self.segments.shape[4]
 
+    def columns(self) -> dict[str, Any]:
+        """The six arrays by name, in the order of the file."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
     def take_users(self, rows: ArrayLike | slice) -> PreferenceDataset:
         """The users of these rows, in this order: a slice, indices, or a (U,) bool."""
         index = rows if isinstance(rows, slice) else np.asarray(rows)
-        return replace(
-            self,
-            segments=self.segments[index],
-            labels=self.labels[index],
-            mask=self.mask[index],
-            user_ids=self.user_ids[index],
-            group_index=self.group_index[index],
-            goals=self.goals[index],
-        )
+        return replace(self, **{name: values[index] for name, values in self.columns().items()})
 
     def take_queries(self, columns: ArrayLike | slice) -> PreferenceDataset:
         """These comparisons: a slice or indices (Q,) into K for every user alike, or (U, Q) for each user's own."""
@@ -112,17 +102,13 @@ class PreferenceDataset:
 
         Segments are read in pieces, also where they are mapped from a file; a gigabyte takes a second or so.
         """
-        columns = {name: getattr(self, name) for name in COLUMNS}
-        return content_fingerprint("preferences", {"group_names": self.group_names}, columns)
+        return content_fingerprint("preferences", {"group_names": self.group_names}, self.columns())
 
     def save(self, path: Path) -> None:
         """Writes the HDF5 file that `preference_storage` documents, beside and renamed."""
-        write_preferences(
-            Path(path),
-            {name: getattr(self, name) for name in COLUMNS},
-            self.group_names,
-            self.provenance,
-        )
+        columns = self.columns()
+        shapes = {name: values.shape for name, values in columns.items()}
+        write_preferences(Path(path), shapes, [(0, columns)], self.group_names, lambda: self.provenance)
 
     @classmethod
     def load(cls, path: Path, lazy: bool = False, verify: bool = True) -> PreferenceDataset:
@@ -141,8 +127,3 @@ class PreferenceDataset:
             return cls(**columns, group_names=group_names, provenance=provenance)
         except DamagedFileError as error:
             raise PreferenceError(str(error)) from error
-
-
-def _require(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    if array.shape != shape or array.dtype != dtype:
-        raise PreferenceError(f"{name} must be {np.dtype(dtype)} {shape}, is {array.dtype} {array.shape}")

@@ -42,15 +42,12 @@ class QueryError(PreferenceError):
 
 @dataclass(frozen=True)
 class SegmentPool:
-    """All segments of one length.
-
-    Attributes:
-        starts: (M,) int64, the transition at which each segment begins.
-        segment_length: T.
-    """
+    """All segments of one length."""
 
     starts: Int
+    """(M,) int64, the transition at which each segment begins."""
     segment_length: int
+    """T."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -80,10 +77,8 @@ def segment_pool(dataset: TransitionDataset, segment_length: int, episodes: Arra
     lengths = bounds[:, 1] - bounds[:, 0]
     counts = np.maximum(lengths - segment_length + 1, 0)
     if counts.sum() == 0:
-        longest = int(lengths.max()) if len(lengths) else 0
-        raise QueryError(
-            f"segments of {segment_length} steps are longer than every episode (the longest has {longest})"
-        )
+        most = lengths.max(initial=0)
+        raise QueryError(f"segments of {segment_length} steps are longer than every episode (the longest has {most})")
     before = np.concatenate([[0], np.cumsum(counts)[:-1]])
     starts = np.arange(counts.sum()) - np.repeat(before - bounds[:, 0], counts)
     return SegmentPool(starts=starts, segment_length=segment_length)
@@ -91,15 +86,12 @@ def segment_pool(dataset: TransitionDataset, segment_length: int, episodes: Arra
 
 @dataclass(frozen=True)
 class RatedSegments:
-    """Some segments with their summed utility for some reference goals.
-
-    Attributes:
-        starts: (C,) int64.
-        utilities: (M, C) float64, for each of M reference goals.
-    """
+    """Some segments with their summed utility for some reference goals."""
 
     starts: Int
+    """(C,) int64."""
     utilities: NDArray[np.float64]
+    """(M, C) float64, for each of M reference goals."""
 
 
 def rate_segments(
@@ -113,7 +105,7 @@ def rate_segments(
     starts = pool.starts
     if len(starts) > MAX_CANDIDATES:
         starts = starts[generator.choice(len(starts), MAX_CANDIDATES, replace=False)]
-    observations = dataset.observations[starts[:, None] + np.arange(pool.segment_length)]  # (C, T, S)
+    observations = segments_at(dataset, starts, pool.segment_length)  # (C, T, S)
     rows = [task.utility(observations, goal).sum(-1, dtype=np.float64) for goal in np.asarray(goals)]
     return RatedSegments(starts=starts, utilities=np.stack(rows))
 

@@ -24,14 +24,7 @@ def question_bank(
 ) -> PreferenceDataset:
     """What each user would answer to each of the same random questions.
 
-    Args:
-        task: whose utility the users hold.
-        dataset: N transitions to take segments from.
-        users: U users.
-        num_questions: C.
-        segment_length: T >= 1.
-        seed: determines questions and answers.
-        episodes: indices of the episodes to take segments from; None for all.
+    Arguments are those of `collect_preferences`; `num_questions` is C.
 
     Returns:
         (U, C) labels on segments (U, C, 2, T, S) that are the same in every row; `take_queries` with columns (U, Q)

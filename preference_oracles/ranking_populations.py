@@ -24,8 +24,6 @@ Int = NDArray[np.int64]
 
 NUM_PLACES = 5
 """Places that a user ranks; 120 rankings."""
-NUM_TRAIN_RANKINGS = 100
-"""Of the 120; the other twenty are held out."""
 _ORDER_SEED = 13
 """The order of the rankings; with this one three of the first five rank place 0 (the desk) first, as in the paper."""
 
@@ -36,8 +34,8 @@ def mallows_rankings(centre: Sequence[int], dispersion: float, num: int, generat
     Args:
         centre: the most likely ranking, places by falling preference.
         dispersion: -log(phi) >= 0; 0 makes all rankings equally likely, infinity leaves only the centre.
-        num: how many.
-        generator: source of randomness.
+        num: how many rankings.
+        generator: what draws them.
     """
     places = np.asarray(centre, dtype=np.int64)
     rank = np.zeros((num, len(places)), dtype=np.int64)  # of the centre's i-th place
@@ -55,21 +53,18 @@ def mallows_rankings(centre: Sequence[int], dispersion: float, num: int, generat
 
 @dataclass(frozen=True)
 class RankingGroup:
-    """Users whose rankings lie around one.
-
-    Attributes:
-        centre: the group's ranking, places by falling preference.
-        share: their share of the train users; 0 in a held-out group.
-        dispersion: of Mallows' model; infinite where all have the centre's ranking.
-        name: empty to call them by the environment's name of the centre.
-        teacher: how they answer.
-    """
+    """Users whose rankings lie around one."""
 
     centre: tuple[int, ...]
+    """The group's ranking, places by falling preference."""
     share: float = 0.0
+    """Their share of the train users; 0 in a held-out group."""
     dispersion: float = np.inf
+    """Of Mallows' model; infinite where all have the centre's ranking."""
     name: str = ""
+    """Empty to call them by the environment's name of the centre."""
     teacher: Teacher = RATIONAL
+    """How they answer."""
 
     def __post_init__(self) -> None:
         if sorted(self.centre) != list(range(len(self.centre))):

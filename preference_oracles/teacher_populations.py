@@ -11,24 +11,19 @@ from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.teachers import Teacher, TeacherError, get_teacher
 from pluralbench.preference_oracles.users import Population, Users
 
-DrawTeacher = Callable[[int, np.random.Generator], Teacher]
-
 
 @dataclass(frozen=True)
 class PopulationWithTeachers:
-    """The users of another population with teachers of their own.
-
-    Attributes:
-        population: who they are and what they want.
-        draw_teacher: gives, for a number of users and a generator, the Teacher for that many users.
-        name: its name on the command line.
-        description: one line.
-    """
+    """The users of another population with teachers of their own."""
 
     population: Population
-    draw_teacher: DrawTeacher
+    """Who they are and what they want."""
+    draw_teacher: Callable[[int, np.random.Generator], Teacher]
+    """Gives, for a number of users and a generator, the Teacher for that many users."""
     name: str
+    """Its name on the command line."""
     description: str
+    """One line."""
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """The other population's train users, the same ones for the same generator, with new teachers."""

@@ -34,6 +34,8 @@ from pluralbench.preference_oracles.thresholds import (
 )
 from pluralbench.registry import Registry, UnknownNameError, unknown_name
 
+Utilities = NDArray[np.floating]
+"""Along segments of T steps: (..., T)."""
 THRESHOLD_RULES = ("auto", "return", "quantile")
 
 
@@ -43,49 +45,42 @@ class TeacherError(InputError):
 
 @dataclass(frozen=True)
 class Answers:
-    """What was answered.
-
-    Attributes:
-        labels: (..., K) float32: 1 first preferred, 0 second preferred, 0.5 equal (and where skipped).
-        mask: (..., K) bool, False where the user skipped.
-        flipped: (..., K) bool, True where a given 0 or 1 is the opposite of what was meant.
-    """
+    """What was answered."""
 
     labels: NDArray[np.float32]
+    """(..., K) float32: 1 first preferred, 0 second preferred, 0.5 equal (and where skipped)."""
     mask: NDArray[np.bool_]
+    """(..., K) bool, False where the user skipped."""
     flipped: NDArray[np.bool_]
+    """(..., K) bool, True where a given 0 or 1 is the opposite of what was meant."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """How users answer; every field a number, or (U,) numbers, one for each user.
-
-    Attributes:
-        rationality: beta, per unit of summed utility; infinite for one who always names the better segment.
-        discount: gamma in (0, 1]; below 1 the end of a segment weighs more than its beginning (myopic).
-        skip_fraction: sets d_skip, in [0, 1]; see `thresholds`.
-        equal_fraction: sets d_equal, in [0, 1]; see `thresholds`.
-        mistake_rate: epsilon in [0, 1], the share of the answers 0 and 1 that are flipped.
-        threshold_rule: how the fractions become thresholds: `return` (B-Pref), `quantile`, or `auto`: `return` unless
-            some utility is negative.
-    """
+    """How users answer; every field a number, or (U,) numbers, one for each user."""
 
     rationality: PerUser = np.inf
+    """Beta, per unit of summed utility; infinite for one who always names the better segment."""
     discount: PerUser = 1.0
+    """Gamma in (0, 1]; below 1 the end of a segment weighs more than its beginning (myopic)."""
     skip_fraction: PerUser = 0.0
+    """Sets d_skip, in [0, 1]; see `thresholds`."""
     equal_fraction: PerUser = 0.0
+    """Sets d_equal, in [0, 1]; see `thresholds`."""
     mistake_rate: PerUser = 0.0
+    """Epsilon in [0, 1], the share of the answers 0 and 1 that are flipped."""
     threshold_rule: str = "auto"
+    """How the fractions become thresholds: `return` (B-Pref), `quantile`, or `auto`: `return` unless some utility is
+    negative."""
 
     def __post_init__(self) -> None:
         if self.threshold_rule not in THRESHOLD_RULES:
             raise TeacherError(f"threshold_rule {self.threshold_rule!r} is none of {', '.join(THRESHOLD_RULES)}")
         lengths: set[int] = set()
-        for name in _NUMBERS:
+        for name, (low_open, high, words) in _RANGES.items():
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if value.ndim > 1:
                 raise TeacherError(f"{name} must be one number or one per user, has shape {value.shape}")
-            low_open, high, words = _RANGES[name]
             if np.isnan(value).any() or (value < 0).any() or (low_open and (value == 0).any()) or (value > high).any():
                 raise TeacherError(f"a teacher's {name} must be {words}, is {getattr(self, name)!r}")
             object.__setattr__(self, name, value if value.ndim else float(value))
@@ -96,16 +91,11 @@ class Teacher:
     @property
     def num_users(self) -> int | None:
         """U where some field differs from user to user, else None: it serves any number of users."""
-        lengths = {len(value) for value in (getattr(self, name) for name in _NUMBERS) if not isinstance(value, float)}
+        lengths = {len(value) for _, value in self._numbers() if not isinstance(value, float)}
         return lengths.pop() if lengths else None
 
-    def row(self, row: int) -> Teacher:
-        """The teacher of one user, with scalar fields."""
-        numbers: dict[str, Any] = {name: v if isinstance(v, float) else float(v[row]) for name, v in self._numbers()}
-        return replace(self, **numbers)
-
     def take(self, index: ArrayLike) -> Teacher:
-        """The teacher of these users, in this order."""
+        """The teacher of these users, in this order; of one user, with scalar fields, for a single number."""
         rows = np.asarray(index)
         numbers: dict[str, Any] = {name: v if isinstance(v, float) else v[rows] for name, v in self._numbers()}
         return replace(self, **numbers)
@@ -120,14 +110,13 @@ class Teacher:
         return texts
 
     def _numbers(self) -> list[tuple[str, PerUser]]:
-        return [(name, getattr(self, name)) for name in _NUMBERS]
+        return [(name, getattr(self, name)) for name in NUMBERS]
 
-    def thresholds(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Thresholds:
+    def thresholds(self, utilities_a: Utilities, utilities_b: Utilities) -> Thresholds:
         """Resolves the fractions on reference pairs, which stand for the data and not for the queries asked.
 
-        `return` is B-Pref's d = fraction * mean return * T / episode length, which is the fraction of the mean sum of a
-        segment. It supposes that utilities are not negative. `quantile` makes the fraction a share of the pairs: d_skip
-        is that quantile of max(s_a, s_b), d_equal that of abs(s_a - s_b). Both use undiscounted sums.
+        By `return_thresholds`, which supposes that utilities are not negative, or by `quantile_thresholds`; both use
+        undiscounted sums.
 
         Args:
             utilities_a: (U, R, T) utilities of the first segments of R reference pairs; (R, T) serves all users.
@@ -137,13 +126,11 @@ class Teacher:
             return Thresholds()
         sums = _sums(utilities_a), _sums(utilities_b)
         fractions = _column(self.skip_fraction), _column(self.equal_fraction)
-        if self.threshold_rule == "return":
-            return return_thresholds(*sums, *fractions)
         if self.threshold_rule == "quantile":
             return quantile_thresholds(*sums, *fractions)
         by_return = return_thresholds(*sums, *fractions)
         negative = (np.minimum(utilities_a, utilities_b).min(-1) < 0).any(-1, keepdims=True)
-        if not negative.any():
+        if self.threshold_rule == "return" or not negative.any():
             return by_return
         return choose_thresholds(negative, quantile_thresholds(*sums, *fractions), by_return)
 
@@ -153,10 +140,7 @@ class Teacher:
         return bool(np.any(np.greater(self.skip_fraction, 0)) or np.any(np.greater(self.equal_fraction, 0)))
 
     def skip_probability(
-        self,
-        utilities_a: NDArray[np.floating],
-        utilities_b: NDArray[np.floating],
-        thresholds: Thresholds | None = None,
+        self, utilities_a: Utilities, utilities_b: Utilities, thresholds: Thresholds | None = None
     ) -> Float:
         """Probability that no answer is given: (..., K) from utilities (..., K, T)."""
         thresholds = self._resolved(thresholds)
@@ -164,10 +148,7 @@ class Teacher:
         return probability_below(best, thresholds.skip, thresholds.skip_at)
 
     def equal_probability(
-        self,
-        utilities_a: NDArray[np.floating],
-        utilities_b: NDArray[np.floating],
-        thresholds: Thresholds | None = None,
+        self, utilities_a: Utilities, utilities_b: Utilities, thresholds: Thresholds | None = None
     ) -> Float:
         """Probability that an answer given is 1/2: (..., K) from utilities (..., K, T)."""
         thresholds = self._resolved(thresholds)
@@ -177,14 +158,9 @@ class Teacher:
         return np.where(nothing_to_choose, 1.0, near)
 
     def preference_probability(
-        self,
-        utilities_a: NDArray[np.floating],
-        utilities_b: NDArray[np.floating],
-        thresholds: Thresholds | None = None,
+        self, utilities_a: Utilities, utilities_b: Utilities, thresholds: Thresholds | None = None
     ) -> Float:
-        """The expected label of an answer that is given, flips and equal answers included.
-
-        p(a, b) + p(b, a) = 1 for every teacher.
+        """The expected label of an answer that is given, flips and equal answers included; p(a, b) + p(b, a) = 1.
 
         Args:
             utilities_a: (U, K, T) utilities along the first segments; (K, T) where the fields are numbers.
@@ -202,8 +178,8 @@ class Teacher:
 
     def answer(
         self,
-        utilities_a: NDArray[np.floating],
-        utilities_b: NDArray[np.floating],
+        utilities_a: Utilities,
+        utilities_b: Utilities,
         generator: np.random.Generator,
         thresholds: Thresholds | None = None,
     ) -> Answers:
@@ -217,7 +193,7 @@ class Teacher:
         labels[equal | skipped] = 0.5
         return Answers(labels=labels, mask=~skipped, flipped=flipped & ~equal & ~skipped)
 
-    def _difference(self, utilities_a: NDArray[np.floating], utilities_b: NDArray[np.floating]) -> Float:
+    def _difference(self, utilities_a: Utilities, utilities_b: Utilities) -> Float:
         """Discounted sum of the first segments less that of the second ones."""
         if isinstance(self.discount, float) and self.discount == 1:
             return _sums(utilities_a) - _sums(utilities_b)
@@ -227,11 +203,9 @@ class Teacher:
         return np.einsum("...kt,...t->...k", difference, weights)
 
     def _resolved(self, thresholds: Thresholds | None) -> Thresholds:
-        if thresholds is None:
-            if self.needs_thresholds:
-                raise TeacherError("a teacher that skips or calls segments equal needs thresholds: Teacher.thresholds")
-            return Thresholds()
-        return thresholds
+        if thresholds is None and self.needs_thresholds:
+            raise TeacherError("a teacher that skips or calls segments equal needs thresholds: Teacher.thresholds")
+        return thresholds or Thresholds()
 
 
 _UNIT = (False, 1.0, "within [0, 1]")
@@ -242,10 +216,11 @@ _RANGES: dict[str, tuple[bool, float, str]] = {
     "equal_fraction": _UNIT,
     "mistake_rate": _UNIT,
 }
-_NUMBERS = tuple(_RANGES)
+NUMBERS = tuple(_RANGES)
+"""The fields of a teacher that are numbers."""
 
 
-def _sums(utilities: NDArray[np.floating]) -> Float:
+def _sums(utilities: Utilities) -> Float:
     """Sum over the steps; in float64, so that float32 utilities that are equal stay so in any order of summing."""
     return utilities[..., 0].astype(np.float64) if utilities.shape[-1] == 1 else utilities.sum(-1, dtype=np.float64)
 
@@ -274,9 +249,8 @@ def _draw(probability: Float, generator: np.random.Generator) -> NDArray[np.bool
 
 def _check(thing: object) -> None:
     if not isinstance(thing, Teacher) and not callable(thing):
-        raise TypeError(
-            f"expected a pluralbench.preference_oracles.Teacher or a function that returns one, got {thing!r}"
-        )
+        expected = "a pluralbench.preference_oracles.Teacher or a function that returns one"
+        raise TypeError(f"expected {expected}, got {thing!r}")
 
 
 RATIONAL = Teacher()
@@ -323,8 +297,8 @@ def _described(specification: str) -> Teacher:
     values: dict[str, Any] = {}
     for part in specification.split(","):
         name, _, text = part.strip().partition("=")
-        if name not in _NUMBERS:
-            raise UnknownNameError(unknown_name("field of a teacher", name, list(_NUMBERS)))
+        if name not in NUMBERS:
+            raise UnknownNameError(unknown_name("field of a teacher", name, NUMBERS))
         try:
             values[name] = float(text)
         except ValueError as error:

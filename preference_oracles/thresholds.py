@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,26 +15,23 @@ PerUser = float | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Below which summed utility users skip, and below which difference two segments are equal to them.
-
-    Attributes:
-        skip: d_skip, (U, 1) or one number for all users.
-        equal: d_equal, likewise.
-        skip_at: share of the queries exactly at `skip` that are skipped too; not 0 only for quantiles of utilities that
-            take few values, so that the nominal share of all queries is skipped.
-        equal_at: likewise for `equal`.
-    """
+    """Below which summed utility users skip, and below which difference two segments are equal to them."""
 
     skip: PerUser = -np.inf
+    """d_skip, (U, 1) or one number for all users."""
     equal: PerUser = 0.0
+    """d_equal, likewise."""
     skip_at: PerUser = 0.0
+    """Share of the queries exactly at `skip` that are skipped too; not 0 only for quantiles of utilities that take few
+    values, so that the nominal share of all queries is skipped."""
     equal_at: PerUser = 0.0
+    """Likewise for `equal`."""
 
     def take(self, rows: ArrayLike) -> Thresholds:
         """The thresholds of these users."""
         index = np.asarray(rows)
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Thresholds(**{name: value if np.ndim(value) == 0 else value[index] for name, value in values.items()})
+        values = [getattr(self, field.name) for field in fields(self)]
+        return Thresholds(*(value if np.ndim(value) == 0 else value[index] for value in values))
 
 
 def return_thresholds(sums_a: Float, sums_b: Float, skip: PerUser, equal: PerUser) -> Thresholds:
@@ -65,11 +61,12 @@ def choose_thresholds(first: NDArray[np.bool_], a: Thresholds, b: Thresholds) ->
 
 def stack_thresholds(parts: Sequence[tuple[int, Thresholds]]) -> Thresholds:
     """Thresholds, each (U, 1), of the users of all parts, each given with its number of users."""
-    columns: dict[str, Any] = {
-        field.name: np.concatenate([np.broadcast_to(getattr(part, field.name), (num, 1)) for num, part in parts])
-        for field in fields(Thresholds)
-    }
-    return Thresholds(**columns)
+    return Thresholds(
+        *(
+            np.concatenate([np.broadcast_to(getattr(t, f.name), (num, 1)) for num, t in parts])
+            for f in fields(Thresholds)
+        )
+    )
 
 
 def quantile(values: Float, fraction: PerUser) -> tuple[Float, Float]:

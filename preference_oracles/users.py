@@ -19,41 +19,35 @@ class PopulationError(InputError):
 
 @dataclass(frozen=True)
 class User:
-    """One person: what they want and how they answer.
-
-    Attributes:
-        id: a number that no other user of the population has.
-        group: the name of the group of like-minded users.
-        goal: (G,) float64, in the environment's terms.
-        teacher: how this user turns two utilities into an answer; scalar fields.
-    """
+    """One person: what they want and how they answer."""
 
     id: int
+    """A number that no other user of the population has."""
     group: str
+    """The name of the group of like-minded users."""
     goal: NDArray[np.float64]
+    """(G,) float64, in the environment's terms."""
     teacher: Teacher
+    """How this user turns two utilities into an answer; scalar fields."""
 
 
 @dataclass(frozen=True)
 class Users:
-    """U users as columns, so that a million of them label at array speed.
-
-    Attributes:
-        ids: (U,) int64, unique.
-        group_names: the names of all groups, no two the same.
-        group_index: (U,) int64 into `group_names`.
-        goals: (U, G) float64.
-        teacher: one Teacher whose fields are scalars or (U,) arrays.
-        taught: for each of `group_names`, whether train users of this group taught the reward model; False for a
-            held-out group. All True where it is left out. The name of a group says nothing of it.
-    """
+    """U users as columns, so that a million of them label at array speed."""
 
     ids: NDArray[np.int64]
+    """(U,) int64, unique."""
     group_names: tuple[str, ...]
+    """The names of all groups, no two the same."""
     group_index: NDArray[np.int64]
+    """(U,) int64 into `group_names`."""
     goals: NDArray[np.float64]
+    """(U, G) float64."""
     teacher: Teacher
+    """One Teacher whose fields are scalars or (U,) arrays."""
     taught: tuple[bool, ...] = ()
+    """For each of `group_names`, whether train users of this group taught the reward model; False for a held-out group.
+    All True where it is left out. The name of a group says nothing of it."""
 
     def __post_init__(self) -> None:
         num = len(self.ids)
@@ -76,23 +70,14 @@ class Users:
         return len(self.ids)
 
     def __getitem__(self, row: int) -> User:
-        return User(
-            id=int(self.ids[row]),
-            group=self.group_names[self.group_index[row]],
-            goal=self.goals[row],
-            teacher=self.teacher.row(row),
-        )
+        group = self.group_names[self.group_index[row]]
+        return User(int(self.ids[row]), group, self.goals[row], self.teacher.take(row))
 
     def take(self, rows: ArrayLike) -> Users:
         """The users of these rows, in this order; all groups stay listed."""
         index = np.asarray(rows)
-        return replace(
-            self,
-            ids=self.ids[index],
-            group_index=self.group_index[index],
-            goals=self.goals[index],
-            teacher=self.teacher.take(index),
-        )
+        columns = {name: getattr(self, name)[index] for name in ("ids", "group_index", "goals")}
+        return replace(self, **columns, teacher=self.teacher.take(index))
 
 
 @runtime_checkable
@@ -101,27 +86,21 @@ class Population(Protocol):
 
     Train users teach the reward model; test users are new ones, whom only their own few answers introduce. They come
     from the same groups, and from held-out groups, which no train user belongs to, where the population has some.
-
-    Attributes:
-        name: its name on the command line.
-        description: one line: who they are, their shares, what is held out.
     """
 
     @property
-    def name(self) -> str:  # noqa: D102 -- a plain attribute does
-        ...
+    def name(self) -> str:
+        """Its name on the command line; a plain attribute does."""
 
     @property
-    def description(self) -> str:  # noqa: D102
-        ...
+    def description(self) -> str:
+        """One line: who they are, their shares, what is held out."""
 
     def train_users(self, task: MultiGoalTask, num_users: int, generator: np.random.Generator) -> Users:
         """`num_users` users drawn from the train groups; PopulationError where the task cannot express them."""
-        ...
 
     def test_users(self, task: MultiGoalTask, users_per_group: int, generator: np.random.Generator) -> Users:
         """New users with ids that no train user has: `users_per_group` of every group, held-out groups included.
 
         Group names are those of `train_users` first, then the held-out groups', whose flag `Users.taught` is False.
         """
-        ...

@@ -72,17 +72,7 @@ def answer_table(model: RewardModel, questions: Tensor, latents: Tensor) -> Tens
 
 
 def best_set(table: Tensor, num_questions: int, num_sets: int, generator: torch.Generator) -> Tensor:
-    """The most informative of some random sets of questions.
-
-    Args:
-        table: (S, C) from `answer_table`.
-        num_questions: Q.
-        num_sets: random sets that are weighed.
-        generator: draws them.
-
-    Returns:
-        (Q,) different columns of the table.
-    """
+    """The most informative of `num_sets` random sets of questions: (Q,) different columns of a table (S, C)."""
     sets = torch.rand(num_sets, table.shape[1], generator=generator).argsort(-1)[:, :num_questions]  # (M, Q)
     step = max(1, CHUNK_REWARDS // (len(table) * 2**num_questions))
     gains = [information_gain(table[:, part.to(table.device)]) for part in sets.split(step)]

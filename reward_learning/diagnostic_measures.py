@@ -17,6 +17,11 @@ ACTIVE_VARIANCE = 0.005
 """A latent dimension is active when its posterior mean varies over users by more than this (SPL, arXiv 2603.12595)."""
 
 
+def correctness(probability: FloatArray, labels: FloatArray) -> FloatArray:
+    """1 where the model leans to the preferred side, 0 where to the other, 1/2 where to neither."""
+    return np.where(probability == 0.5, 0.5, (probability > 0.5) == (labels > 0.5))
+
+
 def calibration(probability: FloatArray, labels: FloatArray, num_bins: int = 10) -> dict[str, Any]:
     """Whether a model that says 80 % is right four times out of five.
 
@@ -33,7 +38,7 @@ def calibration(probability: FloatArray, labels: FloatArray, num_bins: int = 10)
         `ece`, and `bins`: a list of {low, high, count, confidence, accuracy}, the last two None where a bin is empty.
     """
     confidence = np.maximum(probability, 1 - probability)
-    right = np.where(probability == 0.5, 0.5, (probability > 0.5) == (labels > 0.5))
+    right = correctness(probability, labels)
     edges = np.linspace(0.5, 1.0, num_bins + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, num_bins - 1)
     bins: list[dict[str, Any]] = []
@@ -41,13 +46,12 @@ def calibration(probability: FloatArray, labels: FloatArray, num_bins: int = 10)
     for number in range(num_bins):
         inside = place == number
         count = int(inside.sum())
-        row = {"low": float(edges[number]), "high": float(edges[number + 1]), "count": count}
+        row: dict[str, Any] = {"low": float(edges[number]), "high": float(edges[number + 1]), "count": count}
+        row |= {"confidence": None, "accuracy": None}
         if count:
-            mean_confidence, accuracy = float(confidence[inside].mean()), float(right[inside].mean())
-            error += count / len(probability) * abs(mean_confidence - accuracy)
-            bins.append({**row, "confidence": mean_confidence, "accuracy": accuracy})
-        else:
-            bins.append({**row, "confidence": None, "accuracy": None})
+            row |= {"confidence": float(confidence[inside].mean()), "accuracy": float(right[inside].mean())}
+            error += count / len(probability) * abs(row["confidence"] - row["accuracy"])
+        bins.append(row)
     return {"ece": error if len(probability) else None, "bins": bins}
 
 
@@ -117,12 +121,7 @@ def _logistic_regression(inputs: FloatArray, classes: IntArray, num_classes: int
 
 
 def cluster_recovery(clusters: IntArray, groups: IntArray) -> float:
-    """Share of users whose cluster is their group's, under the best one-to-one naming of clusters (Hungarian method).
-
-    Args:
-        clusters: (U,) what was found.
-        groups: (U,) what is true.
-    """
+    """Share of users whose cluster (U,) is their group's (U,), under the best one-to-one naming (Hungarian method)."""
     _, found = np.unique(clusters, return_inverse=True)
     _, true = np.unique(groups, return_inverse=True)
     counts = np.zeros((found.max() + 1, true.max() + 1), dtype=np.int64)

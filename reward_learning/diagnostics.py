@@ -8,7 +8,6 @@ the latent that the policy is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from pluralbench.reward_learning.diagnostic_measures import (
     active_units,
     calibration,
     cluster_recovery,
+    correctness,
     probe_accuracy,
     rank_correlation,
 )
@@ -37,21 +37,6 @@ NUM_OBSERVATIONS = 1000
 """Observations on which learned and true utility are correlated."""
 MAX_GOALS = 64
 """Goals that are asked whether they disagree about a pair."""
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """Unseen answers, with the pairs about which goals conflict worked out once.
-
-    Attributes:
-        data: the answers.
-        decided: (U, K) bool, given and no tie.
-        conflicting: (U, K) bool, pairs about which the goals in the data disagree.
-    """
-
-    data: PreferenceDataset
-    decided: NDArray[np.bool_]
-    conflicting: NDArray[np.bool_]
 
 
 def diagnose(
@@ -87,33 +72,30 @@ def diagnose(
         raise LearnerError("context and targets must hold the same users in the same rows")
     if not 1 <= num_answers <= context.num_comparisons:
         raise LearnerError(f"{num_answers} answers asked for, the context has {context.num_comparisons}")
-    prepared = _Targets(targets, targets.mask & (targets.labels != 0.5), _conflicting(targets, task))
-    posterior = model.infer(context.take_queries(slice(0, num_answers)))
+    decided = targets.mask & (targets.labels != 0.5)
+    conflicting = _conflicting(targets, task)
+    known = context.take_queries(slice(0, num_answers))
+    posterior = model.infer(known)
     probability = answer_probabilities(model, targets, posterior.mean)
-    right = _right(probability, targets.labels)
-    report: dict[str, Any] = {
-        "num_answers": num_answers,
-        "accuracy": _mean(right, prepared.decided),
-        "nll": _nll(probability, targets),
-        "accuracy_conflicting": _mean(right, prepared.decided & prepared.conflicting),
-        "conflicting_share": _mean(prepared.conflicting, prepared.decided),
-        "accuracy_by_group": _by_group(targets, right, prepared.decided),
-        "accuracy_by_answers": {},
-        "calibration": calibration(probability[prepared.decided], targets.labels[prepared.decided]),
-        "rank_correlation": _rank_correlation(model, targets, posterior.mean, task, observations),
-        "latents": _latents(model, posterior, context.take_queries(slice(0, num_answers))),
-    }
+    right = correctness(probability, targets.labels)
+    accuracy_by_answers = {}
     for size in context_sizes:
         if size <= context.num_comparisons:
             means = model.infer(context.take_queries(slice(0, size))).mean
-            right = _right(answer_probabilities(model, targets, means), targets.labels)
-            report["accuracy_by_answers"][str(size)] = _mean(right, prepared.decided)
-    return report
-
-
-def _right(probability: FloatArray, labels: FloatArray) -> FloatArray:
-    """1 where the model leans to the preferred side, 0 where to the other, 1/2 where to neither."""
-    return np.where(probability == 0.5, 0.5, ((probability > 0.5) == (labels > 0.5)).astype(np.float64))
+            now_right = correctness(answer_probabilities(model, targets, means), targets.labels)
+            accuracy_by_answers[str(size)] = _mean(now_right, decided)
+    return {
+        "num_answers": num_answers,
+        "accuracy": _mean(right, decided),
+        "nll": _nll(probability, targets),
+        "accuracy_conflicting": _mean(right, decided & conflicting),
+        "conflicting_share": _mean(conflicting, decided),
+        "accuracy_by_group": _by_group(targets, right, decided),
+        "accuracy_by_answers": accuracy_by_answers,
+        "calibration": calibration(probability[decided], targets.labels[decided]),
+        "rank_correlation": _rank_correlation(model, targets, posterior.mean, task, observations),
+        "latents": _latents(model, posterior, known),
+    }
 
 
 def _nll(probability: FloatArray, targets: PreferenceDataset) -> float | None:
@@ -145,11 +127,7 @@ def _conflicting(targets: PreferenceDataset, task: MultiGoalTask) -> NDArray[np.
 
 @torch.no_grad()
 def _rank_correlation(
-    model: RewardModel,
-    targets: PreferenceDataset,
-    means: Tensor,
-    task: MultiGoalTask,
-    observations: FloatArray | None,
+    model: RewardModel, targets: PreferenceDataset, means: Tensor, task: MultiGoalTask, observations: FloatArray | None
 ) -> dict[str, Any]:
     """Spearman's correlation of learned reward and true utility over observations, per user."""
     if observations is None:
@@ -157,16 +135,12 @@ def _rank_correlation(
         observations = seen[:: max(1, len(seen) // NUM_OBSERVATIONS)]
     places = torch.from_numpy(np.ascontiguousarray(observations, dtype=np.float32)).to(means.device)
     rows = max(1, CHUNK_REWARDS // len(places))
-    learned = []
-    for part in means.split(rows):
-        learned.append(model.reward(places[None], part[:, None]).cpu().numpy())
-    true = np.concatenate(
-        [
-            task.utility(observations[None], targets.goals[start : start + rows, None])
-            for start in range(0, targets.num_users, rows)
-        ]
-    )
-    correlation = rank_correlation(np.concatenate(learned), true)
+    learned, true = [], []
+    for start in range(0, targets.num_users, rows):
+        part = slice(start, start + rows)
+        learned.append(model.reward(places[None], means[part, None]).cpu().numpy())
+        true.append(task.utility(observations[None], targets.goals[part, None]))
+    correlation = rank_correlation(np.concatenate(learned), np.concatenate(true))
     known = np.isfinite(correlation)
     by_group = _by_group(targets, correlation, known)
     groups = [value for value in by_group.values() if value is not None]

@@ -11,31 +11,48 @@ are convolved. With T = 1 both are the paper's own formulas.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.errors import LearnerError, check_at_least
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.reward_model import Posterior, broadcast_over_latents
-from pluralbench.reward_learning.training import Batch, Metrics, Prediction, train
-from pluralbench.reward_learning.utility_distributions import hidden_context_r2
+from pluralbench.reward_learning.preference_losses import (
+    bradley_terry_nll,
+    masked_mean,
+    preference_accuracy,
+    probability_nll,
+)
+from pluralbench.reward_learning.reward_model import broadcast_over_latents
+from pluralbench.reward_learning.training import Batch, Metrics
+from pluralbench.reward_learning.utility_distributions import (
+    PAPER_SLOPE,
+    batch_entropy,
+    categorical_moments,
+    categorical_probability,
+    categorical_quantile,
+    hidden_context_r2,
+    mean_variance_logits,
+    mean_variance_probability,
+    mean_variance_score,
+    sum_distribution,
+)
+
+MIN_STD = 1e-2
+"""Added to sigma. The means are free in scale, so it costs nothing; without it sigma shrinks to where z overflows."""
 
 
 @dataclass(frozen=True)
 class DPLSettings(LearnerSettings):
-    """Settings of both forms.
-
-    Attributes:
-        risk_quantile: level in (0, 1) of the quantile that `reward` returns, 0.01 for the paper's risk-averse reward;
-            0 returns the expected reward.
-        output_scale: the last layer starts this much smaller, which the paper found to steady the training.
-    """
+    """Settings of both forms."""
 
     risk_quantile: float = 0.0
+    """Level in (0, 1) of the quantile that `reward` returns, 0.01 for the paper's risk-averse reward; 0 returns the
+    expected reward."""
     output_scale: float = 0.01
+    """The last layer starts this much smaller, which the paper found to steady the training."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,23 +63,29 @@ class DPLSettings(LearnerSettings):
 
 
 class DistributionalLearner(NetworkLearner):
-    """What both forms share: everything but the distribution.
+    """What both forms share: everything but the distribution and the loss.
 
-    The network's last axis holds the parameters of the distribution; users and comparisons are axes before it.
+    The network's last axis holds O outputs, from which the P parameters of a distribution come; users and comparisons
+    are axes before it.
     """
 
     settings: DPLSettings
 
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
-        """Learns from all answers alike; returns one row of metrics per validation."""
-        network = self.start(preferences, seed)
-        return train(network, preferences, self.loss, self._predict, self.settings, seed, self.device, progress)
+    def distribution_parameters(self, outputs: Tensor) -> Tensor:
+        """Parameters (..., P) of one step's utility, from outputs (..., O)."""
+        raise NotImplementedError
 
-    def infer(self, context: PreferenceDataset) -> Posterior:
-        """The empty posterior (U, 0): nothing is learned about a user."""
-        return Posterior.empty(context.num_users, self.device)
+    def segment_parameters(self, outputs: Tensor) -> Tensor:
+        """Parameters (..., P) of a segment's utility, from outputs (..., T, O)."""
+        raise NotImplementedError
+
+    def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance, each (...), of one step's utility, from outputs (..., O)."""
+        raise NotImplementedError
+
+    def quantile(self, outputs: Tensor, level: float) -> Tensor:
+        """Quantile (...) of one step's utility, from outputs (..., O)."""
+        raise NotImplementedError
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """Expected reward (...) of observations (..., S), or its quantile at `risk_quantile`.
@@ -82,6 +105,10 @@ class DistributionalLearner(NetworkLearner):
         """r^2 over observations (N, S): the share of the utility's variance that they explain."""
         return hidden_context_r2(*self.distribution(observations)).item()
 
+    def probability(self, outputs: Tensor) -> Tensor:
+        """Probability (...) that the first segment is preferred, from outputs (..., 2, T, O)."""
+        return self.preference_probability(*self.segment_parameters(outputs).unbind(-2))
+
     def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
         """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred, whoever is asked."""
         probability = self.probability(self.network(self.check_observations(segments)))
@@ -92,28 +119,132 @@ class DistributionalLearner(NetworkLearner):
 
         The scaling `spo` averages that probability, which is what users prefer: `risk_quantile` does not enter it.
         """
-        outputs = self.distribution_parameters(self.network(self.check_observations(observations)))
-        return outputs.expand(*torch.broadcast_shapes(outputs.shape[:-1], latents.shape[:-1]), -1)
+        parameters = self.distribution_parameters(self.network(self.check_observations(observations)))
+        return broadcast_over_latents(parameters, latents[..., None, :])
+
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Chances of all answers, as trained."""
+        return self.probability(self.network(batch.segments)), batch.mask
+
+
+@dataclass(frozen=True)
+class MeanVarianceSettings(DPLSettings):
+    """Settings of `dpl-meanvar`."""
+
+    link: Literal["logistic", "probit"] = "logistic"
+    """`logistic`, the paper's sigmoid(sqrt(2 pi) z), or `probit`, the exact Phi(z)."""
+    variance_penalty: float = 0.0
+    """Weight of the mean of sigma_1^2 + sigma_2^2 in the loss."""
+
+
+class DPLMeanVariance(DistributionalLearner):
+    """Gaussian utilities, P = (mean, variance): the network gives (mean, o); sigma = softplus(o), above `MIN_STD`."""
+
+    name: ClassVar[str] = "dpl-meanvar"
+    settings_type: ClassVar[type] = MeanVarianceSettings
+    settings: MeanVarianceSettings
+
+    def build(self) -> nn.Module:
+        """A reward network with two outputs."""
+        return self.reward_network(num_outputs=2, output_scale=self.settings.output_scale)
 
     def distribution_parameters(self, outputs: Tensor) -> Tensor:
-        """What the probability is computed from, (..., P), from outputs (..., O)."""
-        raise NotImplementedError
+        """Mean and variance, (..., 2)."""
+        return torch.stack(self.moments(outputs), dim=-1)
 
-    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
-        """Loss on a batch of users, with its metrics."""
-        raise NotImplementedError
-
-    def probability(self, outputs: Tensor) -> Tensor:
-        """Probability (...) that the first segment is preferred, from outputs (..., 2, T, O)."""
-        raise NotImplementedError
+    def segment_parameters(self, outputs: Tensor) -> Tensor:
+        """Mean and variance, (..., 2), of the sum of independent steps."""
+        return torch.stack([part.sum(-1) for part in self.moments(outputs)], dim=-1)
 
     def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance, each (...), of one step's utility, from outputs (..., O)."""
-        raise NotImplementedError
+        """Mean and variance, each (...), from outputs (..., 2)."""
+        mean, raw_std = outputs.unbind(-1)
+        return mean, (F.softplus(raw_std) + MIN_STD).square()
 
     def quantile(self, outputs: Tensor, level: float) -> Tensor:
-        """Quantile (...) of one step's utility, from outputs (..., O)."""
-        raise NotImplementedError
+        """Mu + Phi^-1(level) sigma."""
+        mean, var = self.moments(outputs)
+        return mean + torch.special.ndtri(torch.tensor(level, device=mean.device)) * var.sqrt()
 
-    def _predict(self, batch: Batch) -> Prediction:
-        return Prediction(self.probability(self.network(batch.segments)), batch.mask)
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Through the setting's link, from means and variances (..., 2) that broadcast."""
+        moments = (*first.unbind(-1), *second.unbind(-1))
+        if self.settings.link == "probit":
+            return mean_variance_probability(*moments)
+        return mean_variance_logits(*moments).sigmoid()
+
+    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        """softplus(-sqrt(2 pi) z) for the preferred segment, or -log Phi(z); and the penalty on the variance."""
+        parameters = self.segment_parameters(self.network(batch.segments))  # (U, K, 2, 2)
+        (mean_first, mean_second), (var_first, var_second) = (part.unbind(-1) for part in parameters.unbind(-1))
+        score = mean_variance_score(mean_first, var_first, mean_second, var_second)
+        if self.settings.link == "probit":
+            won, lost = torch.special.log_ndtr(score), torch.special.log_ndtr(-score)
+            nll = -(batch.labels * won + (1 - batch.labels) * lost)
+        else:
+            nll = bradley_terry_nll(PAPER_SLOPE * score, batch.labels)
+        loss = masked_mean(nll, batch.mask)
+        variance = masked_mean(var_first + var_second, batch.mask)
+        accuracy = preference_accuracy(torch.special.ndtr(score.detach()), batch.labels, batch.mask)
+        metrics = {"nll": loss.detach(), "variance": variance.detach(), "accuracy": accuracy}
+        return loss + self.settings.variance_penalty * variance, metrics
+
+
+@dataclass(frozen=True)
+class CategoricalSettings(DPLSettings):
+    """Settings of `dpl-categorical`."""
+
+    num_atoms: int = 10
+    """Atoms on [0, 1]."""
+    entropy_weight: float = 0.1
+    """Weight of the entropy of the batch's average distribution, which the loss rewards."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(2, self, "num_atoms")
+
+
+class DPLCategorical(DistributionalLearner):
+    """Categorical utilities, P the atoms' probabilities: the network gives their logits."""
+
+    name: ClassVar[str] = "dpl-categorical"
+    settings_type: ClassVar[type] = CategoricalSettings
+    settings: CategoricalSettings
+
+    def build(self) -> nn.Module:
+        """A reward network with an output for each atom."""
+        return self.reward_network(num_outputs=self.settings.num_atoms, output_scale=self.settings.output_scale)
+
+    def atom_probabilities(self, observations: Tensor) -> Tensor:
+        """Distribution (..., A) of the utility of observations (..., S) over the atoms linspace(0, 1, A)."""
+        return F.softmax(self.network(self.check_observations(observations)), dim=-1)
+
+    def distribution_parameters(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the atoms, (..., A)."""
+        return F.softmax(outputs, dim=-1)
+
+    def segment_parameters(self, outputs: Tensor) -> Tensor:
+        """Exact for the sum of independent steps."""
+        return sum_distribution(F.softmax(outputs, dim=-1))
+
+    def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance, each (...), from logits (..., A)."""
+        return categorical_moments(F.softmax(outputs, dim=-1))
+
+    def quantile(self, outputs: Tensor, level: float) -> Tensor:
+        """Where the interpolated distribution function meets `level`."""
+        return categorical_quantile(F.softmax(outputs, dim=-1), level)
+
+    def preference_probability(self, first: Tensor, second: Tensor) -> Tensor:
+        """Probability (...) that the first is preferred, from two `preference_outputs` (..., A) that broadcast."""
+        return categorical_probability(first, second)
+
+    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        """-log P(preferred segment) less the weighted entropy of the batch's average distribution."""
+        outputs = self.network(batch.segments)  # (U, K, 2, T, A)
+        probability = self.probability(outputs)
+        loss = masked_mean(probability_nll(probability, batch.labels), batch.mask)
+        entropy = batch_entropy(F.softmax(outputs[batch.mask], dim=-1).flatten(0, -2))
+        accuracy = preference_accuracy(probability.detach(), batch.labels, batch.mask)
+        metrics = {"nll": loss.detach(), "entropy": entropy.detach(), "accuracy": accuracy}
+        return loss - self.settings.entropy_weight * entropy, metrics

@@ -19,10 +19,7 @@ Group = TypeVar("Group")
 def classification_likelihood(log_likelihoods: Tensor, weights: Tensor, assignment: Tensor) -> float:
     """What hard EM climbs: the sum over users of log weight_k + log-likelihood_k at each user's group k.
 
-    Args:
-        log_likelihoods: (U, K) of each user's answers under each group's reward.
-        weights: (K,) mixing weights.
-        assignment: (U,) group of each user.
+    Likelihoods (U, K) are of each user's answers under each group's reward, weights (K,), the assignment (U,).
     """
     return _joint(log_likelihoods, weights).gather(1, assignment[:, None]).sum().item()
 
@@ -58,19 +55,16 @@ def clearly_better(scores: Tensor, baseline: Tensor, min_share: float = 0.02) ->
 
 @dataclass(frozen=True)
 class Clustering(Generic[Group]):
-    """Where hard EM stands.
-
-    Attributes:
-        groups: the K groups' models.
-        weights: (K,) float64 mixing weights.
-        assignment: (U,) group of each train user.
-        likelihoods: the objective after each iteration; never decreases.
-    """
+    """Where hard EM stands."""
 
     groups: tuple[Group, ...]
+    """The K groups' models."""
     weights: Tensor
+    """(K,) float64 mixing weights."""
     assignment: Tensor
+    """(U,) group of each train user."""
     likelihoods: tuple[float, ...]
+    """The objective after each iteration; never decreases."""
 
 
 class HardEM(Generic[Group]):
@@ -110,19 +104,16 @@ class HardEM(Generic[Group]):
         """
         if self._pooled is None:
             self._pooled = self._fit(None, torch.arange(self._num_users))
-        pooled = self._pooled
-        pooled_scores = self._log_likelihood(pooled)
+        pooled, pooled_scores = self._pooled, self._log_likelihood(self._pooled)
         share = max(1, self._num_users // (2 * num_groups))
         groups: list[Group] = []
         columns: list[Tensor] = []
         for _ in range(num_groups):
             chances = -torch.stack(columns, 1).max(1).values if columns else torch.ones(self._num_users)
             seed_user = torch.multinomial(chances.float().clamp_min(1e-6), 1, generator=self._generator)
-            group = self._fit(pooled, seed_user)
-            gain = self._log_likelihood(group) - pooled_scores
-            group = self._fit(pooled, gain.topk(share).indices)
-            groups.append(group)
-            columns.append(self._log_likelihood(group))
+            gain = self._log_likelihood(self._fit(pooled, seed_user)) - pooled_scores
+            groups.append(self._fit(pooled, gain.topk(share).indices))
+            columns.append(self._log_likelihood(groups[-1]))
         return self._settled(tuple(groups), torch.stack(columns, 1), torch.full((num_groups,), 1.0 / num_groups), ())
 
     def iterate(self, clustering: Clustering[Group], num_iterations: int) -> Clustering[Group]:

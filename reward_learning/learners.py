@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,8 @@ learners: Registry[type[RewardModel]] = Registry("learner", "pluralbench.learner
 for _name, _place in {
     "oracle": "oracle:Oracle",
     "btl": "btl:BTL",
-    "dpl-meanvar": "dpl_meanvar:DPLMeanVariance",
-    "dpl-categorical": "dpl_categorical:DPLCategorical",
+    "dpl-meanvar": "distributional_learner:DPLMeanVariance",
+    "dpl-categorical": "distributional_learner:DPLCategorical",
     "vpl": "vpl:VPL",
     "maxmin": "maxmin:MaxMin",
     "spl": "spl:SPL",
@@ -38,7 +37,7 @@ for _name, _place in {
 
 
 def make_learner(
-    name: str, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
+    name: str, settings: Any = None, device: str = "cpu", task: MultiGoalTask | None = None
 ) -> RewardModel:
     """A learner that has learned nothing yet.
 

@@ -24,27 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.errors import LearnerError, check_at_least
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork
-from pluralbench.reward_learning.preference_losses import (
-    bradley_terry_loss,
-    bradley_terry_nll,
-    masked_sum,
-    segment_returns,
-)
+from pluralbench.reward_learning.preference_losses import bradley_terry_loss, user_nll
 from pluralbench.reward_learning.reward_model import Posterior
-from pluralbench.reward_learning.training import (
-    Batch,
-    Metrics,
-    Prediction,
-    PreferenceBatches,
-    context_and_targets,
-    train,
-)
+from pluralbench.reward_learning.training import Batch, Metrics, context_and_targets, random_context
 
-CHUNK_USERS = 1024
 MEAN_RATE = 0.05
 """Share by which the population's mean weights follow each batch's."""
 
@@ -63,7 +49,7 @@ def log_posterior(
     """Log-posterior (U,) of users' weights (U, B), up to a constant: their answers and a Gaussian prior."""
     logits = (differences @ F.softmax(weights, dim=-1)[..., None]).squeeze(-1)
     penalty = 0.5 * ((weights - prior_mean) / prior_std).square().sum(-1)
-    return -masked_sum(bradley_terry_nll(logits, labels), mask) - penalty
+    return -user_nll(logits, labels, mask) - penalty
 
 
 @torch.no_grad()
@@ -115,44 +101,26 @@ def _curvature(
     return gradient, precision + identity / prior_std**2
 
 
-def random_context(mask: Tensor, generator: torch.Generator) -> Tensor:
-    """Picks a random number, uniform in 0..K-1, of each user's comparisons: (U, K) bool; `mask` gives the shape."""
-    num_users, num_comparisons = mask.shape
-    size = torch.randint(0, num_comparisons, (num_users, 1), generator=generator)
-    rank = torch.rand(num_users, num_comparisons, generator=generator).argsort(-1).argsort(-1)
-    return (rank < size).to(mask.device)
-
-
 @dataclass(frozen=True)
 class LoReSettings(LearnerSettings):
-    """Settings of `lore`.
-
-    Attributes:
-        num_bases: B, the number of shared rewards.
-        prior_std: of each weight around the population's mean; large values let a user be one basis alone.
-        num_steps: Gauss-Newton steps that fit a user's weights.
-    """
+    """Settings of `lore`."""
 
     num_bases: int = 8
+    """B, the number of shared rewards."""
     prior_std: float = 3.0
+    """Of each weight around the population's mean; large values let a user be one basis alone."""
     num_steps: int = 10
+    """Gauss-Newton steps that fit a user's weights."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("num_bases", "num_steps"):
-            if getattr(self, name) < 1:
-                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        check_at_least(1, self, "num_bases", "num_steps")
         if self.prior_std <= 0:
             raise LearnerError(f"prior_std must be positive, is {self.prior_std}")
 
 
 class LoReNetwork(nn.Module):
-    """B basis rewards and the population's mean weights.
-
-    Args:
-        bases: reward network with B outputs.
-        num_bases: B.
-    """
+    """Basis rewards, a network with B outputs, and the population's mean weights."""
 
     population_mean: Tensor
 
@@ -163,8 +131,8 @@ class LoReNetwork(nn.Module):
 
     def differences(self, batch: Batch) -> Tensor:
         """Basis returns (U, K, B) of the first segments minus those of the second."""
-        returns = segment_returns(self.bases(batch.segments).movedim(-1, -2))  # (U, K, 2, B)
-        return returns[:, :, 0] - returns[:, :, 1]
+        first, second = self.bases(batch.segments).sum(-2).unbind(2)
+        return first - second
 
 
 class LoRe(NetworkLearner):
@@ -180,24 +148,10 @@ class LoRe(NetworkLearner):
         self.latent_size = self.settings.num_bases
         return LoReNetwork(self.reward_network(num_outputs=self.latent_size), self.latent_size)
 
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
-        """Learns the bases; returns one row of metrics per validation."""
-        network = self.start(preferences, seed)
-        return train(network, preferences, self._loss, self._predict, self.settings, seed, self.device, progress)
-
-    @torch.no_grad()
-    def infer(self, context: PreferenceDataset) -> Posterior:
+    def encode(self, batch: Batch) -> Posterior:
         """Each user's weights and their Laplace variances; the prior where there are no answers."""
-        batches = PreferenceBatches(context, self.device)
-        means, variances = [], []
-        for start in range(0, batches.num_users, CHUNK_USERS):
-            batch = batches.take_range(start, start + CHUNK_USERS)
-            mean, variance = self._weights(self.network.differences(batch), batch.labels, batch.mask)
-            means.append(mean)
-            variances.append(variance)
-        return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
+        weights, variance = self._weights(self.network.differences(batch), batch.labels, batch.mask)
+        return Posterior(weights, variance.log())
 
     def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
         """The fitted weights (U, B) themselves, as in the source."""
@@ -216,15 +170,17 @@ class LoRe(NetworkLearner):
         mean, std = self.network.population_mean, self.settings.prior_std
         return fit_weights(differences.detach(), labels, mask, mean, std, self.settings.num_steps)
 
-    def _loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        """Of the answers that the weights were not fitted to, of which there is one at least."""
         differences = self.network.differences(batch)
-        context = random_context(batch.mask, generator)
+        context = random_context(batch.mask, generator, fewest=0)
         weights, _ = self._weights(differences, batch.labels, batch.mask & context)
         self.network.population_mean.lerp_(weights.mean(0), MEAN_RATE)
         return bradley_terry_loss(blend(differences, weights[:, None]), batch.labels, batch.mask & ~context)
 
-    def _predict(self, batch: Batch) -> Prediction:
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As blends of the differences in return."""
         context, targets = context_and_targets(batch.mask)
         differences = self.network.differences(batch)
         weights, _ = self._weights(differences, batch.labels, batch.mask & context)
-        return Prediction(blend(differences, weights[:, None]).sigmoid(), targets)
+        return blend(differences, weights[:, None]).sigmoid(), targets

@@ -21,16 +21,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.errors import LearnerError, check_at_least
 from pluralbench.reward_learning.hard_em import (
     Clustering,
     HardEM,
@@ -40,52 +39,33 @@ from pluralbench.reward_learning.hard_em import (
 )
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork, initialise
-from pluralbench.reward_learning.preference_losses import (
-    bradley_terry_loss,
-    bradley_terry_nll,
-    masked_sum,
-    preference_logits,
-    segment_returns,
-)
-from pluralbench.reward_learning.reward_model import Posterior, RewardFunction, broadcast_over_latents
-from pluralbench.reward_learning.training import (
-    Batch,
-    Metrics,
-    Prediction,
-    PreferenceBatches,
-    context_and_targets,
-    split_users,
-    train,
-)
+from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits, user_nll
+from pluralbench.reward_learning.reward_model import History, RewardFunction, broadcast_over_latents
+from pluralbench.reward_learning.training import Batch, PreferenceBatches, context_and_targets, split_users, train
 
 CHUNK_USERS = 512
 
 
 @dataclass(frozen=True)
 class MaxMinSettings(LearnerSettings):
-    """Settings of `maxmin`. `num_updates` is for the last fits, on all users, shared evenly by the groups.
-
-    Attributes:
-        num_groups: K (2 in the paper); 0 chooses it by the likelihood of validation users' answers.
-        max_groups: the largest number that is tried then.
-        num_iterations: of hard EM.
-        num_restarts: starts of hard EM, the best of which goes on.
-        step_updates: gradient steps of one M-step, for each group.
-        clustering_users: hard EM runs on this many of the users at most; the others join the groups it finds.
-    """
+    """Settings of `maxmin`. `num_updates` is for the last fits, on all users, shared evenly by the groups."""
 
     num_groups: int = 0
+    """K (2 in the paper); 0 chooses it by the likelihood of validation users' answers."""
     max_groups: int = 6
+    """The largest number that is tried then."""
     num_iterations: int = 10
+    """Of hard EM."""
     num_restarts: int = 3
+    """Starts of hard EM, the best of which goes on."""
     step_updates: int = 50
+    """Gradient steps of one M-step, for each group."""
     clustering_users: int = 500
+    """Hard EM runs on this many of the users at most; the others join the groups it finds."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_groups", "num_iterations", "num_restarts", "step_updates", "clustering_users"):
-            if getattr(self, name) < 1:
-                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        check_at_least(1, self, "max_groups", "num_iterations", "num_restarts", "step_updates", "clustering_users")
         if self.num_groups < 0:
             raise LearnerError(f"num_groups must be at least 1, or 0 to choose it; is {self.num_groups}")
 
@@ -104,19 +84,10 @@ class MaxMinNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(len(groups)))
         self.register_buffer("std", torch.ones(len(groups)))
 
-    def raw_rewards(self, observations: Tensor) -> Tensor:
-        """Every group's reward (..., K) of observations (..., S)."""
-        return torch.cat([group(observations) for group in self.groups], dim=-1)
-
 
 @dataclass(frozen=True)
 class GroupReward(RewardFunction):
-    """One group's normalised reward.
-
-    Attributes:
-        learner: fitted.
-        group: which of its K groups.
-    """
+    """The normalised reward of one of a fitted learner's K groups."""
 
     learner: MaxMin
     group: int
@@ -136,18 +107,11 @@ class MaxMin(NetworkLearner):
     grouped: ClassVar[bool] = True
     settings: MaxMinSettings
 
-    @property
-    def num_groups(self) -> int:
-        """K."""
-        return self.sizes["num_groups"]
-
     def build(self) -> MaxMinNetwork:
         """K untrained reward networks."""
-        return MaxMinNetwork([self.reward_network() for _ in range(self.num_groups)])
+        return MaxMinNetwork([self.reward_network() for _ in range(self.sizes["num_groups"])])
 
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
+    def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> History:
         """Finds the groups, then fits each one's reward on all its users.
 
         Returns:
@@ -161,7 +125,7 @@ class MaxMin(NetworkLearner):
         network.weights.copy_(clustering.weights[kept])
         for place, index in enumerate(kept):
             network.groups[place].load_state_dict(clustering.groups[index].state_dict())
-        history: list[dict[str, float]] = [
+        history: History = [
             {"iteration": float(number), "likelihood": likelihood, "groups": float(len(kept))}
             for number, likelihood in enumerate(clustering.likelihoods)
         ]
@@ -169,7 +133,7 @@ class MaxMin(NetworkLearner):
         settings = dataclasses.replace(self.settings, num_updates=max(1, self.settings.num_updates // len(kept)))
         total = settings.num_updates * len(kept)
         for place, group in enumerate(network.groups):
-            rows = (assignment == place).nonzero().squeeze(1).numpy()
+            rows = (assignment == place).nonzero().squeeze(1)
 
             def report(done: int, _: int, before: int = place * settings.num_updates) -> None:
                 if progress is not None:
@@ -180,10 +144,6 @@ class MaxMin(NetworkLearner):
                 history += [{"group": float(place), **row} for row in fitted]
         self._normalise(preferences)
         return history
-
-    def infer(self, context: PreferenceDataset) -> Posterior:
-        """The empty posterior (U, 0): all users are served alike."""
-        return Posterior.empty(context.num_users, self.device)
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """The pointwise-min reward (...) of observations (..., S); latents (..., 0) lend their leading shape."""
@@ -226,7 +186,7 @@ class MaxMin(NetworkLearner):
         known, validation = users.take_users(known_rows), users.take_users(validation_rows)
         context, targets = context_and_targets(torch.from_numpy(np.array(validation.mask)))
         em = self._hard_em(known, seed)
-        chosen, best = None, None
+        tried: list[tuple[Clustering[RewardNetwork], Tensor]] = []
         for number in range(1, settings.max_groups + 1):
             clustering = em.run(number, settings.num_iterations, settings.num_restarts)
             groups = self._refined(clustering, known, seed)
@@ -235,11 +195,10 @@ class MaxMin(NetworkLearner):
                 for mask in (context, targets)
             )
             scores = predictive_log_likelihood(known_part, further_part, clustering.weights)
-            if chosen is not None and best is not None and not clearly_better(scores, best):
-                return chosen
-            chosen, best = clustering, scores
-        assert chosen is not None
-        return chosen
+            if tried and not clearly_better(scores, tried[-1][1]):
+                break
+            tried.append((clustering, scores))
+        return tried[-1][0]
 
     def _hard_em(self, users: PreferenceDataset, seed: int) -> HardEM[RewardNetwork]:
         seeds = np.random.default_rng([seed, 96])
@@ -249,85 +208,67 @@ class MaxMin(NetworkLearner):
         def fit(group: RewardNetwork | None, rows: Tensor) -> RewardNetwork:
             fitted = copy.deepcopy(template if group is None else group)
             step_seed = int(seeds.integers(2**31))
-            num_updates = self.settings.step_updates
             if group is None:
                 initialise(fitted, torch.Generator().manual_seed(step_seed))
-                num_updates *= 5
-            step = self._step_settings(num_updates, validation_fraction=0.0)
-            self._train(fitted, users, step_seed, rows.numpy(), step)
+            step = self._step_settings(5 if group is None else 1, validation_fraction=0.0, num_validations=1)
+            self._train(fitted, users, step_seed, rows, step)
             return fitted
 
-        return HardEM(
-            fit,
-            lambda group: self._log_likelihood(group, users),
-            users.num_users,
-            torch.Generator().manual_seed(seed),
-        )
+        generator = torch.Generator().manual_seed(seed)
+        return HardEM(fit, lambda group: self._log_likelihood(group, users), users.num_users, generator)
 
-    def _refined(
-        self, clustering: Clustering[RewardNetwork], users: PreferenceDataset, seed: int
-    ) -> list[RewardNetwork]:
+    def _refined(self, clustering: Clustering[RewardNetwork], users: PreferenceDataset, seed: int) -> nn.ModuleList:
         """The groups' models fitted to the end: else more groups would look better for having been fitted longer."""
-        groups = []
-        for index, group in enumerate(clustering.groups):
-            rows = (clustering.assignment == index).nonzero().squeeze(1).numpy()
-            refined = copy.deepcopy(group)
+        groups = nn.ModuleList(copy.deepcopy(group) for group in clustering.groups)
+        settings = self._step_settings(10, validation_fraction=0.1, num_validations=10)
+        for index, group in enumerate(groups):
+            rows = (clustering.assignment == index).nonzero().squeeze(1)
             if len(rows):
-                settings = self._step_settings(10 * self.settings.step_updates, validation_fraction=0.1)
-                self._train(refined, users, seed, rows, settings)
-            groups.append(refined)
+                self._train(group, users, seed, rows, settings)
         return groups
 
-    def _step_settings(self, num_updates: int, validation_fraction: float) -> MaxMinSettings:
-        return dataclasses.replace(
-            self.settings,
-            num_updates=num_updates,
-            batch_users=min(32, self.settings.batch_users),
-            validation_fraction=validation_fraction,
-            num_validations=10 if validation_fraction else 1,
-        )
+    def _step_settings(self, num_steps: int, **changes: Any) -> MaxMinSettings:
+        """As many updates as so many M-steps have."""
+        num_updates, batch_users = num_steps * self.settings.step_updates, min(32, self.settings.batch_users)
+        return dataclasses.replace(self.settings, num_updates=num_updates, batch_users=batch_users, **changes)
 
     def _train(
         self,
-        group: RewardNetwork,
+        group: nn.Module,
         preferences: PreferenceDataset,
         seed: int,
-        rows: NDArray[np.int64],
+        rows: Tensor,
         settings: MaxMinSettings,
         progress: Progress | None = None,
-    ) -> list[dict[str, float]]:
+    ) -> History:
         """Fits one group's reward to the users of these rows, in place."""
 
-        def loss(batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        def loss(batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
             return bradley_terry_loss(_logits(group, batch), batch.labels, batch.mask)
 
-        def predict(batch: Batch) -> Prediction:
-            return Prediction(_logits(group, batch).sigmoid(), batch.mask)
+        def predict(batch: Batch) -> tuple[Tensor, Tensor]:
+            return _logits(group, batch).sigmoid(), batch.mask
 
-        return train(group, preferences, loss, predict, settings, seed, self.device, progress, rows)
+        return train(group, preferences, loss, predict, settings, seed, self.device, progress, rows.numpy())
 
     @torch.no_grad()
-    def _log_likelihood(
-        self, group: RewardNetwork, preferences: PreferenceDataset, mask: Tensor | None = None
-    ) -> Tensor:
+    def _log_likelihood(self, group: nn.Module, preferences: PreferenceDataset, mask: Tensor | None = None) -> Tensor:
         """Log-likelihood (U,) float64, on the CPU, of each user's answers, or of those in mask (U, K)."""
-        batches = PreferenceBatches(preferences, self.device)
         parts = []
-        for start in range(0, batches.num_users, CHUNK_USERS):
-            rows = np.arange(start, min(start + CHUNK_USERS, batches.num_users))
-            batch = batches.take(rows)
-            counted = batch.mask if mask is None else batch.mask & mask[rows].to(batch.mask.device)
-            parts.append(-masked_sum(bradley_terry_nll(_logits(group, batch), batch.labels), counted).double().cpu())
+        for batch in PreferenceBatches(preferences, self.device).chunks(CHUNK_USERS):
+            counted = batch.mask if mask is None else batch.mask & mask.to(batch.mask.device)[batch.rows]
+            parts.append(-user_nll(_logits(group, batch), batch.labels, counted).double().cpu())
         return torch.cat(parts)
 
     @torch.no_grad()
     def _normalise(self, preferences: PreferenceDataset) -> None:
         network = self.network
         segments = torch.from_numpy(np.array(preferences.segments[:CHUNK_USERS], dtype=np.float32))
-        rewards = network.raw_rewards(segments.flatten(0, -2).to(self.device))
+        observations = segments.flatten(0, -2).to(self.device)
+        rewards = torch.cat([group(observations) for group in network.groups], dim=-1)
         network.mean.copy_(rewards.mean(0))
         network.std.copy_(rewards.std(0, correction=0).clamp_min(1e-6))
 
 
-def _logits(group: RewardNetwork, batch: Batch) -> Tensor:
-    return preference_logits(segment_returns(group(batch.segments).squeeze(-1)))
+def _logits(group: nn.Module, batch: Batch) -> Tensor:
+    return preference_logits(group(batch.segments).squeeze(-1))

@@ -26,21 +26,15 @@ class ModelFileError(TensorFileError):
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What `model.json` says.
-
-    Attributes:
-        learner: the learner's name.
-        version: the learner's version.
-        latent_size: Z.
-        settings: its settings, JSON values.
-        sizes: whole numbers on which the tensors' shapes depend.
-    """
+    """What `model.json` says."""
 
     learner: str
     version: int
     latent_size: int
     settings: dict[str, Any]
+    """JSON values."""
     sizes: dict[str, int]
+    """Whole numbers on which the tensors' shapes depend."""
 
 
 def save_model_file(folder: Path, description: ModelDescription, tensors: dict[str, Tensor]) -> None:

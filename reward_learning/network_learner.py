@@ -1,4 +1,4 @@
-"""What every learner with a network needs around it: settings, construction, state."""
+"""What every learner with a network needs around it: settings, construction, training, inference, state."""
 
 from __future__ import annotations
 
@@ -10,39 +10,43 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.progress import Progress
+from pluralbench.reward_learning.errors import LearnerError, check_at_least
 from pluralbench.reward_learning.networks import RewardNetwork, initialise
-from pluralbench.reward_learning.reward_model import RewardModel
-from pluralbench.reward_learning.training import TrainingSettings
+from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits
+from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
+from pluralbench.reward_learning.training import (
+    Batch,
+    Metrics,
+    PreferenceBatches,
+    TrainingSettings,
+    context_and_targets,
+    train,
+)
 
 STATISTICS_USERS = 20_000
 """Observations are normalised by the mean and std over the segments of this many users at most."""
+CHUNK_USERS = 1024
+"""Users whose latents are inferred at once."""
 
 
 @dataclass(frozen=True)
 class LearnerSettings(TrainingSettings):
-    """What all learners with a network share, on top of how they are trained.
-
-    Attributes:
-        hidden_size: units of every hidden layer; 256 in the paper, but 128 is as good in the maze in a third of the
-            time.
-        num_layers: hidden layers of the reward network.
-        features: what the networks see of an observation besides its normalised columns.
-    """
+    """What all learners with a network share, on top of how they are trained."""
 
     hidden_size: int = 128
+    """Units of every hidden layer; 256 in the paper, but 128 is as good in the maze in a third of the time."""
     num_layers: int = 3
+    """Hidden layers of the reward network."""
     features: InputFeatures = field(default_factory=InputFeatures)
+    """What the networks see of an observation besides its normalised columns."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        check_at_least(1, self, "hidden_size", "num_layers")
 
 
 def normalise_features(network: nn.Module, preferences: PreferenceDataset) -> None:
@@ -57,17 +61,13 @@ def normalise_features(network: nn.Module, preferences: PreferenceDataset) -> No
 class NetworkLearner(RewardModel):
     """The part of a reward learner that is the same for all that have one network.
 
-    A learner adds `name`, `settings_type`, `build`, `fit`, `infer` and `reward`; `fit` calls `start` first, which fills
-    `sizes` with the whole numbers that the network's shape depends on.
+    A learner adds `name`, `settings_type`, `build` and `reward`; if it has latents, also `has_prior`, `prior`, `encode`
+    and a `loss` of its own. `fit` calls `start` first, which fills `sizes` with the whole numbers that the network's
+    shape depends on.
     """
 
     settings_type: ClassVar[type] = LearnerSettings
-
-    def __init__(
-        self, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
-    ) -> None:
-        super().__init__(settings, device, task)
-        self._network: nn.Module | None = None
+    _network: nn.Module | None = None
 
     @property
     def network(self) -> Any:
@@ -80,6 +80,14 @@ class NetworkLearner(RewardModel):
         """The untrained network, from `settings` and `sizes`; sets `latent_size`."""
         raise NotImplementedError
 
+    def encode(self, batch: Batch) -> Posterior:
+        """q(z | answers), from any number of answers in any order; the prior where there are none."""
+        return Posterior.empty(len(batch.labels), self.device)
+
+    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        """What `fit` minimises, on a batch of users, and its metrics; `progress` in [0, 1] is the share done."""
+        return bradley_terry_loss(self.logits(batch, self.encode(batch).mean), batch.labels, batch.mask)
+
     def start(self, preferences: PreferenceDataset, seed: int, **sizes: int) -> Any:
         """Builds the network for these preferences, draws its weights from `seed` and sets its normalisation.
 
@@ -88,11 +96,10 @@ class NetworkLearner(RewardModel):
             seed: of the weights.
             **sizes: further whole numbers that `build` needs and that a file must keep.
         """
-        _, num_comparisons, _, segment_length, observation_size = preferences.segments.shape
         self.sizes = {
-            "observation_size": int(observation_size),
-            "segment_length": int(segment_length),
-            "num_comparisons": int(num_comparisons),
+            "observation_size": int(preferences.observation_size),
+            "segment_length": int(preferences.segment_length),
+            "num_comparisons": int(preferences.num_comparisons),
             **sizes,
         }
         network = self.build()
@@ -101,16 +108,38 @@ class NetworkLearner(RewardModel):
         self._network = network.to(self.device)
         return self._network
 
+    def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> History:
+        """Minimises `loss`; the checkpoint that predicts unseen answers best is kept."""
+        network = self.start(preferences, seed)
+        return train(network, preferences, self.loss, self.predict, self.settings, seed, self.device, progress)
+
+    @torch.no_grad()
+    def infer(self, context: PreferenceDataset) -> Posterior:
+        """q(z | answers) of each user, from any number of answers in any order; (U, 0) without latents."""
+        if not self.has_prior:
+            return Posterior.empty(context.num_users, self.device)
+        parts = [self.encode(batch) for batch in PreferenceBatches(context, self.device).chunks(CHUNK_USERS)]
+        if not parts:
+            return self.prior(0)
+        return Posterior(torch.cat([part.mean for part in parts]), torch.cat([part.log_var for part in parts]))
+
+    def logits(self, batch: Batch, latents: Tensor) -> Tensor:
+        """Logits (U, K) of preferring the first segment, for one latent per user (U, Z)."""
+        return preference_logits(self.reward(batch.segments, latents[:, None, None, None]))
+
+    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Chances of the second half of each user's answers, from the first; of all answers without latents."""
+        context, targets = context_and_targets(batch.mask) if self.has_prior else (batch.mask, batch.mask)
+        return self.logits(batch, self.encode(batch.with_mask(context)).mean).sigmoid(), targets
+
     def features(self) -> FeatureMap:
         """Untrained features of observations, as the settings say; for `build`."""
         return FeatureMap(self.settings.features, self.sizes["observation_size"])
 
     def reward_network(self, latent_size: int = 0, num_outputs: int = 1, **options: Any) -> RewardNetwork:
         """An untrained reward network, as the settings say; for `build`."""
-        settings = self.settings
-        return RewardNetwork(
-            self.features(), latent_size, settings.hidden_size, settings.num_layers, num_outputs, **options
-        )
+        sizes = self.settings.hidden_size, self.settings.num_layers
+        return RewardNetwork(self.features(), latent_size, *sizes, num_outputs, **options)
 
     def check_observations(self, observations: Tensor) -> Tensor:
         """`observations` (..., S) on the device; LearnerError when S is not what was learned from."""

@@ -21,6 +21,7 @@ CONDITIONINGS = ("concat", "film")
 POOLINGS = ("mean", "attention")
 
 
+@torch.no_grad()
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draws every linear layer's weights from `generator`, so that no global seed decides them.
 
@@ -31,14 +32,11 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         if isinstance(module, nn.Linear):
             bound = 1.0 / math.sqrt(max(module.in_features, 1))
             for parameter in module.parameters(recurse=False):
-                draw = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
-                with torch.no_grad():
-                    parameter.copy_(draw)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, RewardNetwork):
-                module.output.weight.mul_(module.output_scale)
-                module.output.bias.mul_(module.output_scale)
+                parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+    for module in network.modules():
+        if isinstance(module, RewardNetwork):
+            for parameter in module.output.parameters():
+                parameter.mul_(module.output_scale)
 
 
 def mlp(input_size: int, hidden_size: int, num_layers: int, output_size: int) -> nn.Sequential:
@@ -134,12 +132,7 @@ class SetEncoder(nn.Module):
             raise LearnerError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
         self.features = features
         self.step = nn.Linear(features.size, hidden_size)
-        self.pair = nn.Sequential(
-            nn.Linear(2 * hidden_size + 1, hidden_size),
-            nn.LeakyReLU(NEGATIVE_SLOPE),
-            nn.Linear(hidden_size, hidden_size),
-            nn.LeakyReLU(NEGATIVE_SLOPE),
-        )
+        self.pair = mlp(2 * hidden_size + 1, hidden_size, 1, hidden_size).append(nn.LeakyReLU(NEGATIVE_SLOPE))
         self.attention = SelfAttention(hidden_size, num_heads=4) if pooling == "attention" else None
         self.head = mlp(hidden_size + 1, hidden_size, 1, 2 * latent_size)
 
@@ -183,14 +176,6 @@ class FlatEncoder(nn.Module):
     """The encoder of VPL's control experiments: the tuples (A, B, label) laid end to end into one MLP.
 
     For reproduction: it takes K answers, or fewer as if the rest had been skipped, and depends on their order.
-
-    Args:
-        features: of the observations.
-        num_comparisons: K.
-        segment_length: T.
-        hidden_size: H.
-        num_layers: hidden layers.
-        latent_size: Z.
     """
 
     def __init__(
@@ -221,8 +206,7 @@ class FlatEncoder(nn.Module):
                 f"the flat encoder takes up to {self.num_comparisons} comparisons of {self.segment_length} steps, "
                 f"got {num_given} of {segment_length}; the set encoder takes any number"
             )
-        features = self.features(segments).flatten(2)  # (U, K, 2 * T * F)
-        features = torch.where(mask[..., None], features, 0.0)
+        features = torch.where(mask[..., None], self.features(segments).flatten(2), 0.0)  # (U, K, 2 * T * F)
         labels = torch.where(mask, labels, 0.5)
         inputs = torch.cat([features, 2 * labels[..., None] - 1], dim=-1)
         inputs = F.pad(inputs, (0, 0, 0, self.num_comparisons - num_given))

@@ -14,19 +14,16 @@ from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
 from pluralbench.reward_learning.errors import LearnerError
-from pluralbench.reward_learning.reward_model import Posterior, RewardModel
+from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
 
 
 @dataclass(frozen=True)
 class OracleSettings:
-    """Settings of the oracle.
-
-    Attributes:
-        rationality: beta of its preference probability sigmoid(beta (u(A) - u(B))), which the scaling `spo` averages;
-            infinite prefers the better one always and makes `spo` the rank of the utility.
-    """
+    """Settings of the oracle."""
 
     rationality: float = float("inf")
+    """Beta of its preference probability sigmoid(beta (u(A) - u(B))), which the scaling `spo` averages; infinite
+    prefers the better one always and makes `spo` the rank of the utility."""
 
     def __post_init__(self) -> None:
         if not self.rationality > 0:
@@ -34,13 +31,7 @@ class OracleSettings:
 
 
 class Oracle(RewardModel):
-    """Latents are goals, rewards are utilities; nothing is learned and answers are not read.
-
-    Args:
-        settings: a mapping, OracleSettings, or None.
-        device: where results go; the utility itself is computed by NumPy.
-        task: the environment's task; LearnerError without it.
-    """
+    """Latents are goals, rewards are utilities, computed by NumPy; nothing is learned and answers are not read."""
 
     name: ClassVar[str] = "oracle"
     settings_type: ClassVar[type] = OracleSettings
@@ -48,15 +39,11 @@ class Oracle(RewardModel):
     task: MultiGoalTask
     settings: OracleSettings
 
-    def __init__(
-        self, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
-    ) -> None:
+    def __init__(self, settings: Any = None, device: str = "cpu", task: MultiGoalTask | None = None) -> None:
         super().__init__(settings, device, task)
         self.latent_size = self.task.goal_size
 
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
+    def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> History:
         """Learns nothing."""
         return []
 

@@ -21,31 +21,21 @@ from pluralbench.progress import Progress
 from pluralbench.reward_learning.network_learner import normalise_features
 from pluralbench.reward_learning.networks import initialise, mlp
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss
-from pluralbench.reward_learning.reward_model import Posterior, RewardModel
-from pluralbench.reward_learning.training import (
-    Batch,
-    Metrics,
-    Prediction,
-    TrainingSettings,
-    context_and_targets,
-    train,
-)
+from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
+from pluralbench.reward_learning.training import Batch, Metrics, TrainingSettings, context_and_targets, train
 
 
 @dataclass(frozen=True)
 class PairClassifierSettings(TrainingSettings):
-    """Settings of the classifier.
-
-    Attributes:
-        hidden_size: units of every hidden layer.
-        num_layers: hidden layers.
-    """
+    """Settings of the classifier."""
 
     hidden_size: int = 128
+    """Units of every hidden layer."""
     num_layers: int = 3
+    """Hidden layers."""
 
 
-class PairNetwork(nn.Module):
+class PairClassifier(nn.Module):
     """g(a, b, z) - g(b, a, z) for an MLP g."""
 
     def __init__(self, observation_size: int, latent_size: int, hidden_size: int, num_layers: int) -> None:
@@ -62,16 +52,9 @@ class PairNetwork(nn.Module):
         other_way = self.score(torch.cat([second, first, latents], dim=-1))
         return (one_way - other_way).squeeze(-1)
 
-
-@dataclass(frozen=True)
-class PairClassifier:
-    """A learned p(a preferred to b | z) for the scaling `spo-pairs`; `network` is trained."""
-
-    network: PairNetwork
-
     def preference_probability(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
         """Probability (...) that the first (..., S) is preferred to the second (..., S) under (..., Z)."""
-        return self.network(first, second, latents).sigmoid()
+        return self(first, second, latents).sigmoid()
 
 
 def fit_pair_classifier(
@@ -81,7 +64,7 @@ def fit_pair_classifier(
     settings: PairClassifierSettings | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> tuple[PairClassifier, list[dict[str, float]]]:
+) -> tuple[PairClassifier, History]:
     """Fits the classifier on the answers that `model` was fitted on, each user under a latent from its posterior.
 
     Args:
@@ -101,7 +84,7 @@ def fit_pair_classifier(
     # the checkpoint is chosen on answers that the latents were not inferred from
     half = model.infer(preferences.take_queries(slice(0, max(1, preferences.num_comparisons // 2)))).mean.to(device)
     latent_size = int(posterior.mean.shape[1])
-    network = PairNetwork(preferences.observation_size, latent_size, settings.hidden_size, settings.num_layers)
+    network = PairClassifier(preferences.observation_size, latent_size, settings.hidden_size, settings.num_layers)
     initialise(network, torch.Generator().manual_seed(seed))
     normalise_features(network, preferences)
     network.to(device)
@@ -114,9 +97,7 @@ def fit_pair_classifier(
         latents = Posterior(posterior.mean[batch.rows], posterior.log_var[batch.rows]).sample(generator)
         return bradley_terry_loss(logits(batch, latents), batch.labels, batch.mask)
 
-    def predict(batch: Batch) -> Prediction:
-        _, targets = context_and_targets(batch.mask)
-        return Prediction(logits(batch, half[batch.rows]).sigmoid(), targets)
+    def predict(batch: Batch) -> tuple[Tensor, Tensor]:
+        return logits(batch, half[batch.rows]).sigmoid(), context_and_targets(batch.mask)[1]
 
-    history = train(network, preferences, loss, predict, settings, seed, device, progress)
-    return PairClassifier(network), history
+    return network, train(network, preferences, loss, predict, settings, seed, device, progress)

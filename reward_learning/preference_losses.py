@@ -13,14 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def segment_returns(rewards: Tensor) -> Tensor:
-    """Rewards of each step (..., T) to the undiscounted return of each segment (...)."""
-    return rewards.sum(-1)
-
-
-def preference_logits(returns: Tensor) -> Tensor:
-    """Logits (...) of preferring the first of two segments, from their returns (..., 2): r(A) - r(B)."""
-    first, second = returns.unbind(-1)
+def preference_logits(rewards: Tensor) -> Tensor:
+    """Logits (...) of preferring the first of two segments: r(A) - r(B), each summed over the steps of (..., 2, T)."""
+    first, second = rewards.sum(-1).unbind(-1)
     return first - second
 
 
@@ -32,14 +27,13 @@ def bradley_terry_nll(logits: Tensor, labels: Tensor) -> Tensor:
     return F.softplus(logits) - labels * logits
 
 
-def bradley_terry_loss(logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean negative log likelihood over the answers given, with its metrics.
+def user_nll(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Negative log likelihood (U,) of all that each user answered, from logits, labels and mask (U, K)."""
+    return masked_sum(bradley_terry_nll(logits, labels), mask)
 
-    Args:
-        logits: (U, K), r(A) - r(B).
-        labels: (U, K).
-        mask: (U, K) bool.
-    """
+
+def bradley_terry_loss(logits: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean negative log likelihood over the answers given, with its metrics, from logits, labels and mask (U, K)."""
     loss = masked_mean(bradley_terry_nll(logits, labels), mask)
     return loss, {"nll": loss.detach(), "accuracy": preference_accuracy(logits.detach().sigmoid(), labels, mask)}
 
@@ -77,8 +71,7 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
 def gaussian_kl(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var: Tensor) -> Tensor:
     """KL(q || p) of diagonal Gaussians, dimension by dimension (..., Z), in nats.
 
-    1/2 (log v_p - log v_q + (v_q + (m_q - m_p)^2) / v_p - 1). Without the factor 1/2, as in some released code, a
-    weight of 1 acts as 2.
+    1/2 (log v_p - log v_q + (v_q + (m_q - m_p)^2) / v_p - 1); some released code leaves the 1/2 out.
     """
     ratio = (log_var - prior_log_var).exp()
     distance = (mean - prior_mean).square() / prior_log_var.exp()
@@ -86,13 +79,9 @@ def gaussian_kl(mean: Tensor, log_var: Tensor, prior_mean: Tensor, prior_log_var
 
 
 def free_bits(kl: Tensor, minimum: float) -> Tensor:
-    """Mean KL over users (), summed over dimensions, in which none counts for less than `minimum` nats.
+    """Mean over users () of KL (U, Z) summed over dimensions, none of whose means counts for less than `minimum` nats.
 
     A dimension below the minimum has no gradient, so that the KL term does not press it to zero (Kingma et al., 2016).
-
-    Args:
-        kl: (U, Z).
-        minimum: in nats per dimension, on the mean over the batch; 0 gives the plain KL.
     """
     return kl.mean(0).clamp(min=minimum).sum() if minimum > 0 else kl.sum(-1).mean()
 

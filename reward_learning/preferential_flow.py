@@ -26,13 +26,12 @@ class MaskedNetwork(nn.Module):
         latent_size = len(order)
         # a hidden unit of degree m sees inputs of rank < m; degree 0 sees the context only
         hidden_degrees = torch.arange(hidden_size) % latent_size
-        degrees = [order + 1, hidden_degrees, hidden_degrees]
+        below, above = (order + 1, hidden_degrees, hidden_degrees), (hidden_degrees, hidden_degrees, order)
         sizes = [latent_size, hidden_size, hidden_size, latent_size]
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=not odd) for a, b in pairwise(sizes))
         self.context = nn.Linear(context_size, hidden_size, bias=False)
-        for number, (below, above) in enumerate(pairwise(degrees)):
-            self.register_buffer(f"mask_{number}", (above[:, None] >= below[None, :]).float(), persistent=False)
-        self.register_buffer("mask_2", (order[:, None] >= hidden_degrees[None, :]).float(), persistent=False)
+        for number, (source, target) in enumerate(zip(below, above, strict=True)):
+            self.register_buffer(f"mask_{number}", (target[:, None] >= source[None, :]).float(), persistent=False)
         self.odd = odd
 
     def forward(self, inputs: Tensor, context: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.progress import Progress
 from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.pair_classifier import PairClassifier
 from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
-from pluralbench.reward_learning.scaling import PairProbability, fit_scaling
+from pluralbench.reward_learning.scaling import fit_scaling
 
 
 def draw_latents(
@@ -64,7 +65,7 @@ def relabel(
     comparison_states: Tensor,
     batch_size: int = 65_536,
     progress: Progress | None = None,
-    pair_classifier: PairProbability | None = None,
+    pair_classifier: PairClassifier | None = None,
 ) -> NDArray[np.float32]:
     """Reward of every transition under its trajectory's latent.
 

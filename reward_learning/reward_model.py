@@ -44,18 +44,18 @@ from pluralbench.settings import as_json, settings_from
 
 M = TypeVar("M", bound="RewardModel")
 
+History = list[dict[str, float]]
+"""One row of metrics per logged epoch."""
+
 
 @dataclass(frozen=True)
 class Posterior:
-    """Diagonal Gaussian over the latents of U users; Z = 0 for a learner that has no latents.
-
-    Attributes:
-        mean: (U, Z).
-        log_var: (U, Z), the logarithm of the variance; -inf where the latent is known exactly.
-    """
+    """Diagonal Gaussian over the latents of U users; Z = 0 for a learner that has no latents."""
 
     mean: Tensor
+    """(U, Z)."""
     log_var: Tensor
+    """(U, Z), the logarithm of the variance; -inf where the latent is known exactly."""
 
     def __post_init__(self) -> None:
         if self.mean.ndim != 2 or self.mean.shape != self.log_var.shape:
@@ -131,9 +131,7 @@ class RewardModel(RewardFunction):
     has_prior: ClassVar[bool] = False
     latent_size: int = 0
 
-    def __init__(
-        self, settings: Mapping[str, Any] | Any | None = None, device: str = "cpu", task: MultiGoalTask | None = None
-    ) -> None:
+    def __init__(self, settings: Any = None, device: str = "cpu", task: MultiGoalTask | None = None) -> None:
         if self.knows_truth and task is None:
             raise LearnerError(f"{self.name} needs the environment's task: pass task=environment.make_task()")
         given = isinstance(settings, self.settings_type)
@@ -143,14 +141,8 @@ class RewardModel(RewardFunction):
         self.sizes: dict[str, int] = {}
 
     @abstractmethod
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
-        """Learns from the train users' answers; `seed` decides all that is drawn.
-
-        Returns:
-            One row of metrics per logged epoch.
-        """
+    def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> History:
+        """Learns from the train users' answers; `seed` decides all that is drawn."""
 
     @abstractmethod
     def infer(self, context: PreferenceDataset) -> Posterior:
@@ -174,7 +166,7 @@ class RewardModel(RewardFunction):
         Segments (1, K, 2, T, S) are the same questions for all U latents.
         """
         outputs = self.preference_outputs(segments, latents[:, None, None, None]).sum(-2)  # (U, K, 2, O)
-        return self.preference_probability(outputs[:, :, 0], outputs[:, :, 1])
+        return self.preference_probability(*outputs.unbind(2))
 
     def groups(self) -> Sequence[RewardFunction]:
         """The rewards of the K groups of users that it found, on one scale, known after `fit`; only where `grouped`."""

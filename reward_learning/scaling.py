@@ -17,13 +17,13 @@ p(s, s') + p(s', s) = 1 by construction, unless the learner has one of its own (
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.pair_classifier import PairClassifier
 from pluralbench.reward_learning.reward_model import RewardFunction
 from pluralbench.reward_learning.scalings import SCALINGS
 
@@ -36,20 +36,8 @@ ScaledReward = Callable[[Tensor, Tensor], Tensor]
 """Observations (B, S) and, for each, which latent it is seen under, (B,) int64, to scaled rewards (B,)."""
 
 
-class PairProbability(Protocol):
-    """A classifier of pairs of observations, as the scaling `spo-pairs` needs it."""
-
-    def preference_probability(self, first: Tensor, second: Tensor, latents: Tensor) -> Tensor:
-        """Probability (...) that the first (..., S) is preferred to the second (..., S) under (..., Z)."""
-        ...
-
-
 def fit_scaling(
-    scaling: str,
-    model: RewardFunction,
-    latents: Tensor,
-    states: Tensor,
-    pair_classifier: PairProbability | None = None,
+    scaling: str, model: RewardFunction, latents: Tensor, states: Tensor, pair_classifier: PairClassifier | None = None
 ) -> ScaledReward:
     """The model's reward under `scaling`, ready to be asked.
 
@@ -71,28 +59,23 @@ def fit_scaling(
     if scaling != "none" and len(states) == 0:
         raise LearnerError(f"{scaling} needs at least one comparison state")
     if scaling == "none":
-        scaled = _raw_reward(model, latents)
-    elif scaling == "batchnorm":
-        scaled = _divided(model, latents, _table(model.reward, latents, states).mean(1))
-    elif scaling == "maxnorm":
-        scaled = _divided(model, latents, _table(model.reward, latents, states).abs().amax(1))
-    elif scaling == "spo":
-        scaled = _expected_preference(model, latents, states)
-    else:
-        if pair_classifier is None:
-            raise LearnerError("spo-pairs needs a pair classifier: fit one with fit_pair_classifier")
-        scaled = _classified_preference(pair_classifier, latents, states)
-    return _chunked(scaled)
-
-
-def _raw_reward(model: RewardFunction, latents: Tensor) -> ScaledReward:
-    return lambda observations, index: model.reward(observations, latents[index])
+        return _chunked(lambda observations, index: model.reward(observations, latents[index]))
+    if scaling == "batchnorm":
+        return _divided(model, latents, _table(model.reward, latents, states).mean(1))
+    if scaling == "maxnorm":
+        return _divided(model, latents, _table(model.reward, latents, states).abs().amax(1))
+    if scaling == "spo":
+        return _expected_preference(model, latents, states)
+    if pair_classifier is None:
+        raise LearnerError("spo-pairs needs a pair classifier: fit one with fit_pair_classifier")
+    chances = pair_classifier.preference_probability
+    return _chunked(lambda seen, index: chances(seen[:, None], states[None], latents[index][:, None]).mean(1))
 
 
 def _divided(model: RewardFunction, latents: Tensor, scale: Tensor) -> ScaledReward:
     # a reward that is zero on every comparison state is left as it is
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    return lambda observations, index: model.reward(observations, latents[index]) / scale[index]
+    scale = torch.where(scale == 0, 1.0, scale)
+    return _chunked(lambda observations, index: model.reward(observations, latents[index]) / scale[index])
 
 
 def _expected_preference(model: RewardFunction, latents: Tensor, states: Tensor) -> ScaledReward:
@@ -102,15 +85,7 @@ def _expected_preference(model: RewardFunction, latents: Tensor, states: Tensor)
         own = model.preference_outputs(observations, latents[index])  # (B, O)
         return model.preference_probability(own[:, None], table.index_select(0, index)).mean(1)
 
-    return scaled
-
-
-def _classified_preference(classifier: PairProbability, latents: Tensor, states: Tensor) -> ScaledReward:
-    def scaled(observations: Tensor, index: Tensor) -> Tensor:
-        probability = classifier.preference_probability(observations[:, None], states[None], latents[index][:, None])
-        return probability.mean(1)
-
-    return scaled
+    return _chunked(scaled)
 
 
 def _table(outputs: Callable[[Tensor, Tensor], Tensor], latents: Tensor, states: Tensor) -> Tensor:

@@ -27,31 +27,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError
-from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
+from pluralbench.reward_learning.errors import check_at_least
+from pluralbench.reward_learning.network_learner import CHUNK_USERS, LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork, SetEncoder
-from pluralbench.reward_learning.preference_losses import (
-    bradley_terry_nll,
-    cosine_cyclic_weight,
-    masked_sum,
-    preference_accuracy,
-    preference_logits,
-    segment_returns,
-)
+from pluralbench.reward_learning.preference_losses import cosine_cyclic_weight, preference_accuracy, user_nll
 from pluralbench.reward_learning.preferential_flow import PreferentialFlow
 from pluralbench.reward_learning.reward_model import Posterior
-from pluralbench.reward_learning.training import (
-    Batch,
-    Metrics,
-    Prediction,
-    PreferenceBatches,
-    context_and_targets,
-    train,
-)
-from pluralbench.reward_learning.vpl import random_context
+from pluralbench.reward_learning.training import Batch, Metrics, PreferenceBatches, random_context
 
-CHUNK_USERS = 1024
 NUM_MOMENT_PAIRS = 32
 """Pairs of opposite base samples from which `infer` takes the moments of the posterior after the flow."""
 
@@ -62,14 +45,8 @@ def swap_guidance_loss(
     """Pulls the posterior of a user and that of the same user with every answer swapped to opposite means.
 
     1/2 (1 + cos(mean, swapped mean)) + log_var_weight 1/2 (1 - cos(log_var, swapped log_var)), averaged over users: 0
-    where the means are opposite and the log-variances equal. The swapped posterior is a fixed target.
-
-    Args:
-        mean: (U, Z), of the base posterior, before the flow.
-        log_var: (U, Z), likewise.
-        swapped_mean: (U, Z), of the same answers with labels 1 - y.
-        swapped_log_var: (U, Z), likewise.
-        log_var_weight: weight of the second term.
+    where the means are opposite and the log-variances equal. All four (U, Z) are of the base posterior, before the
+    flow; the swapped one, of the same answers with labels 1 - y, is a fixed target.
     """
     mean_cosine = F.cosine_similarity(mean, swapped_mean.detach(), dim=-1, eps=1e-6)
     log_var_cosine = F.cosine_similarity(log_var, swapped_log_var.detach(), dim=-1, eps=1e-6)
@@ -79,38 +56,31 @@ def swap_guidance_loss(
 
 @dataclass(frozen=True)
 class SPLSettings(LearnerSettings):
-    """Settings of `spl`.
-
-    Attributes:
-        latent_size: Z.
-        pooling: of the set encoder: `mean` or `attention`.
-        kl_weight: beta, where 1 is the evidence lower bound.
-        annealing_cycles: cycles in which the weight rises to beta along a cosine; 0 holds it constant.
-        free_nats: KL per user that costs nothing.
-        guidance_weight: of the swap guidance, in nats per user.
-        num_flow_layers: steps of the flow; 0 leaves the base posterior as it is.
-        flow_hidden_size: units of each hidden layer of the flow's networks.
-        vary_context: show the encoder a random number of each user's answers while training.
-    """
+    """Settings of `spl`."""
 
     latent_size: int = 8
+    """Z."""
     pooling: Literal["mean", "attention"] = "mean"
+    """Of the set encoder."""
     kl_weight: float = 1.0
+    """Beta, where 1 is the evidence lower bound."""
     annealing_cycles: int = 4
+    """Cycles in which the weight rises to beta along a cosine; 0 holds it constant."""
     free_nats: float = 1.0
+    """KL per user that costs nothing."""
     guidance_weight: float = 1.0
+    """Of the swap guidance, in nats per user."""
     num_flow_layers: int = 2
+    """Steps of the flow; 0 leaves the base posterior as it is."""
     flow_hidden_size: int = 64
+    """Units of each hidden layer of the flow's networks."""
     vary_context: bool = True
+    """Show the encoder a random number of each user's answers while training."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("latent_size", "flow_hidden_size"):
-            if getattr(self, name) < 1:
-                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
-        for name in ("kl_weight", "annealing_cycles", "free_nats", "guidance_weight", "num_flow_layers"):
-            if getattr(self, name) < 0:
-                raise LearnerError(f"{name} must not be negative, is {getattr(self, name)}")
+        check_at_least(1, self, "latent_size", "flow_hidden_size")
+        check_at_least(0, self, "kl_weight", "annealing_cycles", "free_nats", "guidance_weight", "num_flow_layers")
 
 
 @dataclass(frozen=True)
@@ -131,13 +101,7 @@ class BasePosterior:
 
 
 class SPLNetwork(nn.Module):
-    """Base encoder, flow and reward r(s, z).
-
-    Args:
-        encoder: segments (U, K, 2, T, S), labels (U, K) and mask (U, K) to mean and log-variance, each (U, Z).
-        flow: on base samples.
-        decoder: the reward network.
-    """
+    """Base encoder, flow and reward r(s, z)."""
 
     def __init__(self, encoder: SetEncoder, flow: PreferentialFlow, decoder: RewardNetwork) -> None:
         super().__init__()
@@ -174,11 +138,6 @@ class SPLNetwork(nn.Module):
         samples, _ = self.transport(base, noise)
         return samples.mean(0), samples.var(0, correction=0)
 
-    def logits(self, batch: Batch, latents: Tensor) -> Tensor:
-        """Logits (U, K) of preferring the first segment, for one latent per user (U, Z)."""
-        rewards = self.decoder(batch.segments, latents[:, None, None, None, :]).squeeze(-1)  # (U, K, 2, T)
-        return preference_logits(segment_returns(rewards))
-
 
 class SPL(NetworkLearner):
     """VPL's interface with a latent that swapped answers turn into its opposite."""
@@ -193,37 +152,27 @@ class SPL(NetworkLearner):
         settings = self.settings
         self.latent_size = settings.latent_size
         encoder = SetEncoder(self.features(), settings.hidden_size, self.latent_size, settings.pooling)
-        flow = PreferentialFlow(
-            self.latent_size, 2 * self.latent_size, settings.flow_hidden_size, settings.num_flow_layers
-        )
+        flow_sizes = settings.flow_hidden_size, settings.num_flow_layers
+        flow = PreferentialFlow(self.latent_size, 2 * self.latent_size, *flow_sizes)
         return SPLNetwork(encoder, flow, self.reward_network(self.latent_size, conditioning="film"))
 
-    def fit(
-        self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None
-    ) -> list[dict[str, float]]:
-        """Maximises the evidence lower bound of each user's answers less the swap guidance."""
-        network = self.start(preferences, seed)
+    def start(self, preferences: PreferenceDataset, seed: int, **sizes: int) -> SPLNetwork:
+        """The flow begins near the identity."""
+        network: SPLNetwork = super().start(preferences, seed, **sizes)
         network.flow.begin_as_identity()
-        return train(network, preferences, self._loss, self._predict, self.settings, seed, self.device, progress)
+        return network
 
-    @torch.no_grad()
-    def infer(self, context: PreferenceDataset) -> Posterior:
-        """Moments of q(z | answers) after the flow, from any number of answers in any order; N(0, I) for none."""
-        batches = PreferenceBatches(context, self.device)
-        means, variances = [], []
-        for start in range(0, batches.num_users, CHUNK_USERS):
-            mean, variance = self.network.moments(self.network.base(batches.take_range(start, start + CHUNK_USERS)))
-            means.append(mean)
-            variances.append(variance)
-        return Posterior(torch.cat(means), torch.cat(variances).log()) if means else self.prior(0)
+    def encode(self, batch: Batch) -> Posterior:
+        """Moments of q(z | answers) after the flow; N(0, I) where there are no answers."""
+        mean, variance = self.network.moments(self.network.base(batch))
+        return Posterior(mean, variance.log())
 
     @torch.no_grad()
     def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
         """A latent of each user from q(z | answers) after the flow, whose dimensions depend on one another."""
-        batches = PreferenceBatches(context, self.device)
         parts = []
-        for start in range(0, batches.num_users, CHUNK_USERS):
-            base = self.network.base(batches.take_range(start, start + CHUNK_USERS))
+        for batch in PreferenceBatches(context, self.device).chunks(CHUNK_USERS):
+            base = self.network.base(batch)
             noise = torch.randn(base.mean.shape, generator=generator).to(base.mean)
             parts.append(self.network.transport(base, noise)[0])
         return Posterior.exactly(torch.cat(parts)) if parts else self.prior(0)
@@ -238,14 +187,15 @@ class SPL(NetworkLearner):
         rewards: Tensor = self.network.decoder(self.check_observations(observations), latents.to(self.device))
         return rewards.squeeze(-1)
 
-    def _loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+    def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
+        """Negative evidence lower bound per user, the KL a Monte Carlo estimate, and the swap guidance."""
         settings, network = self.settings, self.network
         context = batch.with_mask(random_context(batch.mask, generator)) if settings.vary_context else batch
         base = network.base(context)
         noise = torch.randn(base.mean.shape, generator=generator).to(base.mean)
         latents, log_density = network.transport(base, noise)
-        logits = network.logits(batch, latents)
-        nll = masked_sum(bradley_terry_nll(logits, batch.labels), batch.mask).mean()
+        logits = self.logits(batch, latents)
+        nll = user_nll(logits, batch.labels, batch.mask).mean()
         prior_log_density = (-0.5 * (latents.square() + math.log(2 * math.pi))).sum(-1)
         kl = (log_density - prior_log_density).mean()
         guidance, cosines = swap_guidance_loss(base.mean, base.log_var, base.swapped_mean, base.swapped_log_var)
@@ -253,8 +203,3 @@ class SPL(NetworkLearner):
         loss = nll + weight * kl.clamp(min=settings.free_nats) + settings.guidance_weight * guidance
         accuracy = preference_accuracy(logits.detach().sigmoid(), batch.labels, batch.mask)
         return loss, {"nll": nll, "kl": kl, "guidance": guidance, "accuracy": accuracy, **cosines}
-
-    def _predict(self, batch: Batch) -> Prediction:
-        context, targets = context_and_targets(batch.mask)
-        mean, _ = self.network.moments(self.network.base(batch.with_mask(context)))
-        return Prediction(self.network.logits(batch, mean).sigmoid(), targets)

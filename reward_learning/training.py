@@ -1,15 +1,14 @@
 """The minibatch loop over users that every learner shares: which checkpoint is kept, and what is logged.
 
-A learner hands in two functions: a loss on a batch of users, and a prediction of answers on a batch of users whose
-target answers its encoder did not see. The second alone decides which checkpoint is kept: no annealed weight of a loss
-does.
+A learner hands in two functions: a loss on a batch of users, and a prediction of answers that its encoder did not see.
+The second alone decides which checkpoint is kept: no annealed weight of a loss does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,10 +17,12 @@ from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError
+from pluralbench.reward_learning.errors import LearnerError, check_at_least
 from pluralbench.reward_learning.preference_losses import preference_accuracy, probability_nll
+from pluralbench.reward_learning.reward_model import History
 
 Metrics = dict[str, Tensor]
+Rows = NDArray[np.int64]
 
 MEMORY_BYTES = 2**29
 """Preferences up to this size are moved to the device once; larger ones are read batch by batch."""
@@ -30,81 +31,57 @@ MAX_VALIDATION_USERS = 1000
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How long and how fast a network is trained.
-
-    Attributes:
-        num_updates: gradient steps.
-        batch_users: users per step, with all their answers.
-        learning_rate: of Adam at the start.
-        schedule: `cosine` lowers the learning rate to 0 over the training, `constant` leaves it.
-        weight_decay: decoupled (AdamW); 0 is plain Adam.
-        max_grad_norm: gradients are clipped to this norm.
-        validation_fraction: share of the users who are kept apart to choose the checkpoint; 0 keeps the last one.
-        num_validations: how often the checkpoint is weighed, evenly over the training.
-    """
+    """How long and how fast a network is trained."""
 
     num_updates: int = 1500
+    """Gradient steps."""
     batch_users: int = 64
+    """Users per step, with all their answers."""
     learning_rate: float = 1e-3
+    """Of Adam at the start."""
     schedule: Literal["cosine", "constant"] = "constant"
+    """`cosine` lowers the learning rate to 0 over the training, `constant` leaves it."""
     weight_decay: float = 0.0
+    """Decoupled (AdamW); 0 is plain Adam."""
     max_grad_norm: float = 10.0
+    """Gradients are clipped to this norm."""
     validation_fraction: float = 0.1
+    """Share of the users who are kept apart to choose the checkpoint; 0 keeps the last one."""
     num_validations: int = 20
+    """How often the checkpoint is weighed, evenly over the training."""
 
     def __post_init__(self) -> None:
-        for name in ("num_updates", "batch_users", "num_validations"):
-            if getattr(self, name) < 1:
-                raise LearnerError(f"{name} must be at least 1, is {getattr(self, name)}")
+        check_at_least(1, self, "num_updates", "batch_users", "num_validations")
         if not 0 <= self.validation_fraction < 1:
             raise LearnerError(f"validation_fraction must lie in [0, 1), is {self.validation_fraction}")
         for name in ("learning_rate", "max_grad_norm"):
             if getattr(self, name) <= 0:
                 raise LearnerError(f"{name} must be positive, is {getattr(self, name)}")
-        if self.weight_decay < 0:
-            raise LearnerError(f"weight_decay must not be negative, is {self.weight_decay}")
+        check_at_least(0, self, "weight_decay")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The answers of some users, on the device.
-
-    Attributes:
-        segments: (U, K, 2, T, S) float32.
-        labels: (U, K) float32.
-        mask: (U, K) bool, False where skipped.
-        rows: (U,) int64, the users' rows in the dataset, for parameters or assignments that belong to one user.
-    """
+    """The answers of some users, on the device."""
 
     segments: Tensor
+    """(U, K, 2, T, S) float32."""
     labels: Tensor
+    """(U, K) float32."""
     mask: Tensor
+    """(U, K) bool, False where skipped."""
     rows: Tensor
+    """(U,) int64, the users' rows in the dataset, for parameters or assignments that belong to one user."""
 
     def with_mask(self, mask: Tensor) -> Batch:
         """The same answers, with another mask (U, K) on top of their own."""
-        return Batch(self.segments, self.labels, self.mask & mask, self.rows)
+        return replace(self, mask=self.mask & mask)
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model predicts of answers that it has not seen.
-
-    Attributes:
-        probability: (U, K) of the first segment being preferred.
-        targets: (U, K) bool, which answers count: given, and hidden from the encoder.
-    """
-
-    probability: Tensor
-    targets: Tensor
-
-
-class LossFunction(Protocol):
-    """A learner's loss on a batch of users."""
-
-    def __call__(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
-        """The loss () and what to log; `progress` in [0, 1] is the share of the training done."""
-        ...
+LossFunction = Callable[[Batch, torch.Generator, float], tuple[Tensor, Metrics]]
+"""A batch, a generator and the share of the training done, in [0, 1], to the loss () and what to log."""
+Predictor = Callable[[Batch], tuple[Tensor, Tensor]]
+"""A batch to P(first preferred) (U, K) and the answers that count (U, K) bool: given, and hidden from the encoder."""
 
 
 class PreferenceBatches:
@@ -122,7 +99,7 @@ class PreferenceBatches:
         size = 4 * int(np.prod(preferences.segments.shape))
         self._whole = self._read(np.arange(self.num_users)) if size <= MEMORY_BYTES else None
 
-    def take(self, rows: NDArray[np.int64]) -> Batch:
+    def take(self, rows: Rows) -> Batch:
         """The users of these rows; read in ascending order, which files need and the loss does not notice."""
         rows = np.sort(rows)
         if self._whole is None:
@@ -131,11 +108,12 @@ class PreferenceBatches:
         whole = self._whole
         return Batch(whole.segments[index], whole.labels[index], whole.mask[index], index)
 
-    def take_range(self, start: int, stop: int) -> Batch:
-        """The users of rows start..stop, in their order."""
-        return self.take(np.arange(start, min(stop, self.num_users)))
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """All users in their order, `size` at a time."""
+        for start in range(0, self.num_users, size):
+            yield self.take(np.arange(start, min(start + size, self.num_users)))
 
-    def _read(self, rows: NDArray[np.int64]) -> Batch:
+    def _read(self, rows: Rows) -> Batch:
         data = self._preferences
         return Batch(
             segments=torch.from_numpy(np.array(data.segments[rows], dtype=np.float32)).to(self._device),
@@ -145,7 +123,7 @@ class PreferenceBatches:
         )
 
 
-def split_users(num_users: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_users(num_users: int, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Rows of the users to learn from and of those kept apart: the share `fraction`, at least one if there are two."""
     if num_users < 2 or fraction == 0:
         return np.arange(num_users), np.arange(0)
@@ -161,17 +139,25 @@ def context_and_targets(mask: Tensor) -> tuple[Tensor, Tensor]:
     return mask & first, mask & ~first
 
 
+def random_context(mask: Tensor, generator: torch.Generator, fewest: int = 1) -> Tensor:
+    """Picks a random number, uniform in `fewest` and the K - 1 after it, of each user's comparisons: (U, K) bool."""
+    num_users, num_comparisons = mask.shape
+    size = torch.randint(fewest, num_comparisons + fewest, (num_users, 1), generator=generator)
+    rank = torch.rand(num_users, num_comparisons, generator=generator).argsort(-1).argsort(-1)
+    return (rank < size).to(mask.device)
+
+
 def train(
     network: nn.Module,
     preferences: PreferenceDataset,
     loss: LossFunction,
-    predict: Callable[[Batch], Prediction],
+    predict: Predictor,
     settings: TrainingSettings,
     seed: int,
     device: torch.device | str,
     progress: Progress | None = None,
-    rows: NDArray[np.int64] | None = None,
-) -> list[dict[str, float]]:
+    rows: Rows | None = None,
+) -> History:
     """Trains `network` in place and leaves it at the checkpoint with the lowest validation NLL.
 
     Args:
@@ -194,23 +180,12 @@ def train(
     if len(users) == 0:
         raise LearnerError("no users to learn from; the preferences need at least one")
     train_rows, validation_rows = (users[part] for part in split_users(len(users), settings.validation_fraction, seed))
-    shuffle = np.random.default_rng([seed, 91])
-    generator = torch.Generator().manual_seed(seed)
-    optimizer, schedule = _optimizer(network, settings)
     stops = set(np.linspace(0, settings.num_updates, settings.num_validations + 1).astype(int)[1:].tolist())
-    history: list[dict[str, float]] = []
+    history: History = []
     window: list[Metrics] = []
     best_nll, best_row, best_state = float("inf"), -1, None
-    stream = _user_stream(train_rows, settings.batch_users, shuffle)
-
-    for update in range(1, settings.num_updates + 1):
-        value, metrics = loss(batches.take(next(stream)), generator, (update - 1) / settings.num_updates)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        window.append({"loss": value.detach(), **metrics})
+    for update, metrics in enumerate(_gradient_steps(network, batches, train_rows, loss, settings, seed), start=1):
+        window.append(metrics)
         if update in stops:
             row = {"update": float(update), **_average(window)}
             window.clear()
@@ -229,33 +204,40 @@ def train(
     return history
 
 
-def _optimizer(
-    network: nn.Module, settings: TrainingSettings
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def _gradient_steps(
+    network: nn.Module, data: PreferenceBatches, rows: Rows, loss: LossFunction, settings: TrainingSettings, seed: int
+) -> Iterator[Metrics]:
+    """Takes each gradient step when its metrics are asked for."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     minimum = 0.0 if settings.schedule == "cosine" else settings.learning_rate
-    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_updates, eta_min=minimum)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_updates, eta_min=minimum)
+    stream = _user_stream(rows, settings.batch_users, np.random.default_rng([seed, 91]))
+    generator = torch.Generator().manual_seed(seed)
+    for update in range(settings.num_updates):
+        value, metrics = loss(data.take(next(stream)), generator, update / settings.num_updates)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), settings.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        yield {"loss": value.detach(), **metrics}
 
 
 @torch.no_grad()
-def validate(
-    batches: PreferenceBatches, rows: NDArray[np.int64], predict: Callable[[Batch], Prediction], chunk: int = 256
-) -> dict[str, float]:
+def validate(batches: PreferenceBatches, rows: Rows, predict: Predictor, chunk: int = 256) -> dict[str, float]:
     """Validation NLL per answer and accuracy on the targets of these users."""
     parts = []
     for start in range(0, len(rows), chunk):
         batch = batches.take(rows[start : start + chunk])
-        prediction = predict(batch)
-        parts.append((prediction.probability.float(), batch.labels, prediction.targets))
+        probability, targets = predict(batch)
+        parts.append((probability.float(), batch.labels, targets))
     probability, labels, targets = (torch.cat(column) for column in zip(*parts, strict=True))
     nll = probability_nll(probability, labels)[targets].mean()
     accuracy = preference_accuracy(probability, labels, targets)
     return {"validation_nll": float(nll), "validation_accuracy": float(accuracy)}
 
 
-def _user_stream(
-    rows: NDArray[np.int64], batch_users: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
+def _user_stream(rows: Rows, batch_users: int, generator: np.random.Generator) -> Iterator[Rows]:
     """Batches of rows for ever: every user once before any user again."""
     while True:
         order = generator.permutation(rows)

@@ -33,14 +33,7 @@ def mean_variance_logits(mean_first: Tensor, var_first: Tensor, mean_second: Ten
 
 
 def sum_distribution(probabilities: Tensor) -> Tensor:
-    """Distribution of the sum of T independent categorical utilities.
-
-    Args:
-        probabilities: (..., T, A), each row the probabilities of A equally spaced atoms.
-
-    Returns:
-        (..., T (A - 1) + 1), the convolution of the T rows; the row itself where T = 1.
-    """
+    """Distribution (..., T (A - 1) + 1) of the sum of T independent utilities (..., T, A): their convolution."""
     num_steps, num_atoms = probabilities.shape[-2:]
     if num_steps == 1:
         return probabilities.squeeze(-2)
@@ -82,11 +75,8 @@ def categorical_quantile(probabilities: Tensor, level: float) -> Tensor:
 def hidden_context_r2(mean: Tensor, var: Tensor) -> Tensor:
     """Share of the utility's variance that the observation explains, Var(mean) / (Var(mean) + E[var]).
 
-    Low values reveal that users answer by something the observation does not show.
-
-    Args:
-        mean: (N,) expected utility of each observation.
-        var: (N,) variance of each observation's utility.
+    Mean and variance (N,) are of each observation's utility. Low values reveal that users answer by something the
+    observation does not show.
     """
     explained = mean.var(correction=0)
     return explained / (explained + var.mean())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
@@ -18,10 +17,12 @@ from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.prepare import identity_before_work
 from pluralbench.benchmarks.stages.record import check_folder
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.envs import environments
 
 
-def run_benchmarks(options: argparse.Namespace, names: Sequence[str]) -> None:
+def run_benchmarks(options: argparse.Namespace) -> None:
     """Checks all experiments, then runs one after the other."""
+    names = environments.names() if options.environment == "all" else [options.environment]
     changes, device = changes_of(options), device_for(options.device)
     plans = [make_plan(experiment_for(name, options.preset, changes), device) for name in names]
     folders = [options.out / suite_name(options, changes.get("population") and plan.population.name) for plan in plans]

@@ -6,7 +6,7 @@ import is imported when a command runs, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0, 2 for wrong input, 130 after Ctrl-C."""
     try:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        module, _, command = options.run.partition(":")
+        getattr(importlib.import_module(f"{__package__}.{module}"), command)(options)
     except KeyboardInterrupt:
         print("interrupted; --resume goes on from here", file=sys.stderr)
         return 130
@@ -46,10 +47,10 @@ def _parser() -> Parser:
     didactic = commands.add_parser("didactic", help="rewards on a line: what each learner makes of disagreement")
     didactic.add_argument("--seed", type=int, default=0)
     add_place(didactic)
-    didactic.set_defaults(run=_didactic)
+    didactic.set_defaults(run="views:run_didactic")
     for name, run, what in (
-        ("plot", _plot, "draw the figures of a folder of results again"),
-        ("report", _report, "write report.md for a folder of results and print its tables"),
+        ("plot", "views:plot", "draw the figures of a folder of results again"),
+        ("report", "views:report", "write report.md for a folder of results and print its tables"),
     ):
         viewer = commands.add_parser(name, help=what)
         viewer.add_argument("folder", type=Path, help="a suite's folder: results/quick for example")
@@ -58,8 +59,8 @@ def _parser() -> Parser:
     speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
     add_place(speed)
-    speed.set_defaults(run=_speed)
-    commands.add_parser("list", help="what can be named").set_defaults(run=_list)
+    speed.set_defaults(run="speed:run_speed")
+    commands.add_parser("list", help="what can be named").set_defaults(run="listing:show")
     _add_data(commands)
     return parser
 
@@ -74,9 +75,9 @@ def _add_benchmarks(commands: Any) -> None:
         parser = commands.add_parser(name, help=what, description=f"Runs {what}.")
         if name == "run":
             parser.add_argument("environment", metavar="ENVIRONMENT", help=f"{', '.join(names)}, or file.py:NAME")
-            parser.set_defaults(run=_benchmark)
+            parser.set_defaults(run="benchmark:run_benchmarks")
         else:
-            parser.set_defaults(run=_benchmark, environment=name)
+            parser.set_defaults(run="benchmark:run_benchmarks", environment=name)
         add_experiment(parser)
         add_place(parser)
 
@@ -89,7 +90,7 @@ def _add_sweeps(commands: Any) -> None:
         parser.add_argument("--environment", metavar="NAME", help="where (the first environment that has this sweep)")
         add_experiment(parser)
         add_place(parser)
-        parser.set_defaults(run=_active if name == "active" else _sweep, sweep=name)
+        parser.set_defaults(run="active:run_active" if name == "active" else "sweep:run_sweep", sweep=name)
 
 
 def _add_data(commands: Any) -> None:
@@ -100,78 +101,11 @@ def _add_data(commands: Any) -> None:
     generate.add_argument("path", type=Path)
     generate.add_argument("--transitions", type=int, default=1_000_000)
     generate.add_argument("--seed", type=int, default=0)
-    generate.set_defaults(run=_data_generate)
+    generate.set_defaults(run="data:generate")
     inspect = actions.add_parser("inspect", help="print what a dataset or a preference file holds")
     inspect.add_argument("path", type=Path)
-    inspect.set_defaults(run=_data_inspect)
+    inspect.set_defaults(run="data:inspect")
     convert = actions.add_parser("convert", help="rewrite a file in the format that the target's ending names")
     convert.add_argument("source", type=Path)
     convert.add_argument("target", type=Path, help=".hdf5, .npz, .pairs.npz (a row per pair), or a folder for Minari")
-    convert.set_defaults(run=_data_convert)
-
-
-def _benchmark(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.benchmark import run_benchmarks
-
-    run_benchmarks(options, environments.names() if options.environment == "all" else [options.environment])
-
-
-def _sweep(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.sweep import run_sweep
-
-    run_sweep(options)
-
-
-def _active(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.active import run_active
-
-    run_active(options)
-
-
-def _didactic(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.views import run_didactic
-
-    run_didactic(options)
-
-
-def _plot(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.views import plot
-
-    plot(options.folder)
-
-
-def _report(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.views import report
-
-    report(options.folder, options.as_reference)
-
-
-def _speed(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.arguments import device_for
-    from pluralbench.benchmarks.speed import run_speed
-
-    run_speed(options.out / "speed", device_for(options.device), options.only)
-
-
-def _list(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.listing import listing
-
-    print(listing())
-
-
-def _data_generate(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.data import generate
-
-    generate(options.environment, options.path, options.transitions, options.seed)
-
-
-def _data_inspect(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.data import inspect
-
-    print(inspect(options.path))
-
-
-def _data_convert(options: argparse.Namespace) -> None:
-    from pluralbench.benchmarks.commands.data import convert
-
-    convert(options.source, options.target)
+    convert.set_defaults(run="data:convert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,30 @@ from pluralbench.preference_oracles.preference_files import export_npz, export_p
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 
-def generate(environment: str, path: Path, num_transitions: int, seed: int) -> None:
+def generate(options: argparse.Namespace) -> None:
     """Runs an environment's behaviour policy and writes its dataset in D4RL's HDF5 layout."""
-    if num_transitions < 1:
-        raise DatasetError(f"--transitions must be at least 1, is {num_transitions}")
-    found = environments.get(environment)
-    with Reporter().stage(f"{found.name}: {num_transitions} transitions") as progress:
-        dataset = collect(found, num_transitions, seed, progress)
-    save_transitions(dataset, path)
+    if options.transitions < 1:
+        raise DatasetError(f"--transitions must be at least 1, is {options.transitions}")
+    found = environments.get(options.environment)
+    with Reporter().stage(f"{found.name}: {options.transitions} transitions") as progress:
+        dataset = collect(found, options.transitions, options.seed, progress)
+    save_transitions(dataset, options.path)
 
 
-def inspect(path: Path) -> str:
-    """What a file holds, as text: preferences or transitions."""
+def inspect(options: argparse.Namespace) -> None:
+    """Prints what a file holds: preferences or transitions."""
+    path = options.path
     if path.suffix == ".npz":
-        return describe(import_npz(path))
-    if _is_preferences(path):
-        return describe(PreferenceDataset.load(path, lazy=True))
-    return _describe_transitions(_transitions(path))
+        print(describe(import_npz(path)))
+    elif _is_preferences(path):
+        print(describe(PreferenceDataset.load(path, lazy=True)))
+    else:
+        print(_describe_transitions(_transitions(path)))
 
 
-def convert(source: Path, target: Path) -> None:
-    """Rewrites preferences between HDF5 and npz, or as pairs; DatasetError for any other combination."""
+def convert(options: argparse.Namespace) -> None:
+    """Rewrites preferences between HDF5 and npz or as pairs, and transitions between HDF5, npz and Minari."""
+    source, target = options.source, options.target
     if source.suffix == ".npz":
         preferences = import_npz(source)
     elif _is_preferences(source):
@@ -60,7 +64,7 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
     if target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
     elif not target.suffix:
-        export_minari(dataset, target)
+        export_minari(dataset, target.absolute())
     elif target.suffix == ".npz":
         arrays: dict[str, Any] = {
             name: getattr(dataset, name)
@@ -76,7 +80,7 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
 
 def _transitions(path: Path) -> TransitionDataset:
     """Of an HDF5 file, or of a folder that Minari wrote."""
-    return import_minari(path) if path.is_dir() else load_transitions(path)
+    return import_minari(path.absolute()) if path.is_dir() else load_transitions(path)
 
 
 def _is_preferences(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.presets import PRESETS
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS
@@ -12,8 +14,8 @@ from pluralbench.reward_learning.learners import learners
 from pluralbench.reward_learning.scalings import SCALINGS
 
 
-def listing() -> str:
-    """Names by kind, with a description where one line says more than the name."""
+def show(options: argparse.Namespace) -> None:
+    """Prints names by kind, with a description where one line says more than the name."""
     lines = ["environments"]
     lines += [f"  {name:<22} {environments.get(name).gym_id}" for name in environments]
     lines.append("populations")
@@ -30,4 +32,4 @@ def listing() -> str:
     ):
         lines += [title, "  " + " ".join(names)]
     lines.append("A method is learner[+scaling][@policy]; any of these may also be a thing in a file: file.py:Name.")
-    return "\n".join(lines)
+    print("\n".join(lines))

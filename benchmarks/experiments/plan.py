@@ -102,8 +102,8 @@ def _checked_learners(experiment: Experiment, used: tuple[str, ...]) -> tuple[st
     known = tuple(dict.fromkeys([*learners.names(), *(learners.get(learner).name for learner in used)]))
     for name, values in experiment.learner_settings.items():
         if name == "*":
-            every = (*learners.names(), *used)
-            having = {field.name for learner in every for field in fields(learners.get(learner).settings_type)}
+            types = [learners.get(learner).settings_type for learner in (*learners.names(), *used)]
+            having = {field.name for kind in types for field in fields(kind)}
             for key in values.keys() - having:
                 of_all = [f"learner_settings.*.{known_key}" for known_key in sorted(having)]
                 raise SettingsError(unknown_name("setting", f"learner_settings.*.{key}", of_all))

@@ -8,30 +8,15 @@ from __future__ import annotations
 from pluralbench.envs import gymnasium_ids
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.household.presets import REARRANGE_PRESETS, REARRANGE_SWEEPS, TIDY_PRESETS, TIDY_SWEEPS
+from pluralbench.envs.household.random_placement import collect_rearrange, collect_tidy
 from pluralbench.envs.household.rearrange import RearrangeTask
 from pluralbench.envs.household.tidy import TidyTask
-from pluralbench.envs.transitions import TransitionDataset
-from pluralbench.progress import Progress
-
-
-def _collect_rearrange(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from pluralbench.envs.household.random_placement import collect_rearrange
-
-    return collect_rearrange(num_transitions, seed, progress)
-
-
-def _collect_tidy(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from pluralbench.envs.household.random_placement import collect_tidy
-
-    return collect_tidy(num_transitions, seed, progress)
-
 
 REARRANGE = Environment(
     name="habitat-rearrange",
     gym_id=gymnasium_ids.REARRANGE,
     make_task=RearrangeTask,
-    collect=_collect_rearrange,
-    behaviour_version=1,
+    collect=collect_rearrange,
     default_population="five-rankings",
     presets=REARRANGE_PRESETS,
     sweeps=REARRANGE_SWEEPS,
@@ -43,8 +28,7 @@ TIDY = Environment(
     name="habitat-tidy",
     gym_id=gymnasium_ids.TIDY,
     make_task=TidyTask,
-    collect=_collect_tidy,
-    behaviour_version=1,
+    collect=collect_tidy,
     default_population="function-or-material",
     presets=TIDY_PRESETS,
     sweeps=TIDY_SWEEPS,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -13,14 +14,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS
-from pluralbench.envs.household.episodes import Episode, Pose, load_episodes
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, load_episodes
 from pluralbench.envs.household.flat import RECEPTACLES, Receptacle
-from pluralbench.envs.household.simulator import (
-    HouseholdSimulator,
-    HouseholdState,
-    SimulatorError,
-    resting_place,
-)
+from pluralbench.envs.household.simulator import HouseholdSimulator, HouseholdState, SimulatorError, resting_place
 from pluralbench.envs.household.simulator_choice import make_simulator
 from pluralbench.envs.multigoal import FloatArray, MultiGoalTask
 from pluralbench.errors import InputError
@@ -31,28 +27,19 @@ MARGIN = 0.04
 """What it keeps free between an object and the edge of a place, m."""
 _NUM_SPOTS = 8
 
-StepResult = tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]
-
 
 class ActionError(InputError):
     """An action that names no place; one line with the places."""
 
 
 class HouseholdTask(MultiGoalTask):
-    """A task whose actions are places, with a one-step outcome model.
-
-    Attributes:
-        choices: receptacles that the actions mean, in order.
-        receptacles: where the places are; those of the simulator's scene.
-    """
+    """A task whose actions are places, with a one-step outcome model."""
 
     choices: tuple[str, ...]
+    """Receptacles that the actions mean, in order."""
     receptacles: Mapping[str, Receptacle] = RECEPTACLES
+    """Where the places are; those of the simulator's scene."""
     discrete_actions = True
-
-    def outcomes(self, observations: FloatArray) -> NDArray[np.float32]:
-        """Observations (..., A, S) that are predicted after each of the A actions in observations (..., S)."""
-        raise NotImplementedError
 
 
 def free_spot(
@@ -62,11 +49,11 @@ def free_spot(
     room = np.maximum(np.array(place.half_extents) - OBJECTS[name].radius - MARGIN, 0.0)
     spots = generator.uniform(-1.0, 1.0, size=(_NUM_SPOTS, 2)) * room
     there = [pose.position[:2] for other, pose in others.items() if other != name]
-    if not there:
-        return (float(spots[0, 0]), float(spots[0, 1]))
-    distances = np.linalg.norm(spots[:, None] + np.array(place.centre[:2]) - np.array(there), axis=-1).min(1)
-    best = spots[int(distances.argmax())]
-    return (float(best[0]), float(best[1]))
+    best = 0
+    if there:
+        distances = np.linalg.norm(spots[:, None] + np.array(place.centre[:2]) - np.array(there), axis=-1).min(1)
+        best = int(distances.argmax())
+    return (float(spots[best, 0]), float(spots[best, 1]))
 
 
 class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
@@ -76,59 +63,57 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
     collision-free paths, aims at a free spot (`AIM_NOISE`), lets go, and physics settles.
 
     Args:
-        task: goals, utility and observations.
         simulator: `auto`, `pybullet`, `habitat`, or a simulator that is shared and then not closed here.
         render_mode: None or `rgb_array`.
         goal: until `reset` names another; None for one drawn at every reset.
-        episodes: a file of episodes, or episodes, that resets go through in turn; None to draw each one.
+        episodes: a JSON file of episodes, or episodes, that resets go through in turn; None to draw each one.
     """
 
+    task_type: ClassVar[type[HouseholdTask]]
+    can_continue: ClassVar[bool] = False
+    """Whether `reset(options={"continue": True})` starts where the last episode ended."""
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 1}  # noqa: RUF012
 
     def __init__(
         self,
-        task: HouseholdTask,
         simulator: str | HouseholdSimulator = "auto",
         render_mode: str | None = None,
         goal: ArrayLike | None = None,
         episodes: str | Path | Sequence[Episode] | None = None,
     ) -> None:
-        self.task = task
+        self.task = self.task_type()
         self.render_mode = render_mode
-        self.goal: FloatArray = np.full(task.goal_size, np.nan) if goal is None else task.goal(goal)
+        self.goal: FloatArray = np.full(self.task.goal_size, np.nan) if goal is None else self.task.goal(goal)
         self._draws_goal = goal is None
         loaded = load_episodes(episodes) if isinstance(episodes, (str, Path)) else episodes
         self._episodes = None if loaded is None else tuple(loaded)
         self._next_episode = 0
         self._owns_simulator = isinstance(simulator, str)
         self.simulator = self._start(simulator) if isinstance(simulator, str) else simulator
-        task.receptacles = self.simulator.receptacles()
-        self.action_space = gym.spaces.Discrete(task.action_size)
-        self._space = self._observation_space()
-        self.observation_space: gym.spaces.Box = self._space
+        self.task.receptacles = self.simulator.receptacles()
+        self.action_space = gym.spaces.Discrete(self.task.action_size)
+        self.observation_space: gym.spaces.Box = self._observation_space()
         self._state: HouseholdState | None = None
         self._running = False
 
     def _start(self, simulator: str) -> HouseholdSimulator:
-        if not self._episodes:
-            return make_simulator(simulator, render=self.render_mode is not None)
-        scenes = {(episode.scene_id, episode.scene_dataset_config) for episode in self._episodes}
+        scenes = {(episode.scene_id, episode.scene_dataset_config) for episode in self._episodes or ()}
         if len(scenes) > 1:
             raise SimulatorError(f"the episodes are of {len(scenes)} scenes; give one scene's at a time")
-        scene, dataset = scenes.pop()
+        scene, dataset = scenes.pop() if scenes else (EMPTY_SCENE, "default")
         return make_simulator(simulator, scene, dataset, render=self.render_mode is not None)
 
     @abstractmethod
     def _observation_space(self) -> gym.spaces.Box: ...
 
     @abstractmethod
-    def _draw_episode(self, goal: FloatArray) -> Episode: ...
+    def _draw_episode(self) -> Episode: ...
 
     @abstractmethod
     def _observe(self) -> NDArray[np.float32]: ...
 
-    def _flags(self, success: bool) -> dict[str, Any]:
-        return {"success": success, "is_success": success}
+    @abstractmethod
+    def _info(self) -> dict[str, Any]: ...
 
     def _random_start(self) -> tuple[float, float]:
         """Somewhere on the free floor, for the robot's base, m."""
@@ -136,55 +121,66 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         x, y = points[self.np_random.integers(len(points))]
         return (float(x), float(y))
 
-    def _random_episode(
-        self,
-        objects: dict[str, Pose],
-        lying_on: dict[str, str],
-        to_move: tuple[str, ...],
-        start: tuple[float, float],
-    ) -> Episode:
-        """An episode in this simulator's scene."""
-        return Episode(
-            episode_id="random",
-            objects=objects,
-            lying_on=lying_on,
-            to_move=to_move,
-            choices=self.task.choices,
-            start=start,
-            scene_id=self.simulator.scene_id,
-            scene_dataset_config=self.simulator.scene_dataset_config,
-        )
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Starts an episode; options as above.
 
-    def _begin(self, options: dict[str, Any]) -> None:
-        """Sets the goal and starts an episode: the simulator's state is that of all objects at rest."""
+        Raises:
+            GoalError: no goal of this task.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        goes_on = self.can_continue and options.get("continue") and self._state is not None
         if "goal" in options:
             self.goal, self._draws_goal = self.task.goal(options["goal"]), False
-        elif self._draws_goal:
+        elif self._draws_goal and not goes_on:
             self.goal = self.task.sample_goals(1, self.np_random)[0]
+        self._num_done = 0
+        if not goes_on:
+            self._begin()
+        self._running = True
+        return self._observe(), self._info()
+
+    def _begin(self) -> None:
+        """Takes up the next episode, or a random one: the simulator's state is that of all objects at rest."""
         if self._episodes is None:
-            self.episode = self._draw_episode(self.goal)
+            scene, dataset = self.simulator.scene_id, self.simulator.scene_dataset_config
+            self.episode = replace(self._draw_episode(), scene_id=scene, scene_dataset_config=dataset)
         else:
             self.episode = self._episodes[self._next_episode % len(self._episodes)]
             self._next_episode += 1
+        self._to_move = self.episode.to_move
+        self._rests_on: str | None = None
         self.simulator.reset(self.episode)
         self.simulator.settle()
         self._state = self.simulator.state()
-        self._running = True
+
+    def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Carries the object whose turn it is to a place."""
+        receptacle = self._checked(action)
+        self._rests_on = self.put(self._to_move[self._num_done], receptacle)
+        self._num_done += 1
+        self._running = self._num_done < len(self._to_move)
+        observation = self._observe()
+        terms = {"utility": float(self.task.utility(observation, self.goal))}
+        return observation, terms["utility"], not self._running, False, {**self._info(), "reward_terms": terms}
 
     def _checked(self, action: Any) -> str:
         if not self._running:
             raise ResetNeeded(f"{self.task.name}: the episode is over; call reset() before another step()")
-        index = np.asarray(action)
-        if (
-            index.size != 1
-            or not np.issubdtype(index.dtype, np.integer)
-            or not 0 <= index.item() < len(self.task.choices)
-        ):
+        index, choices = np.asarray(action), self.task.choices
+        if index.size != 1 or index.dtype.kind not in "iu" or not 0 <= index.item() < len(choices):
             raise ActionError(
                 f"{self.task.name}: receptacle {action!r} is out of range; choose a whole number from 0 to "
-                f"{len(self.task.choices) - 1} ({', '.join(self.task.choices)})"
+                f"{len(choices) - 1} ({', '.join(choices)})"
             )
-        return self.task.choices[int(index.item())]
+        return choices[index.item()]
+
+    def _place_of(self, name: str) -> str | None:
+        """The receptacle on which an object rests now."""
+        assert self._state is not None
+        return resting_place(name, self._state.objects[name], self.simulator.receptacles())
 
     def put(self, name: str, receptacle: str) -> str | None:
         """Fetches an object and places it; the receptacle on which it then rests, None where it slid off."""
@@ -192,7 +188,7 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         simulator, before = self.simulator, self._state
         simulator.restore(before)
         places = simulator.receptacles()
-        lies_on = resting_place(name, before.objects[name], places)
+        lies_on = self._place_of(name)
         pick = places[lies_on].access if lies_on else before.objects[name].position[:2]
         plan = simulator.floor_plan()
         to_object, onwards = plan.path(before.robot[:2], pick), plan.path(pick, places[receptacle].access)
@@ -202,7 +198,7 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         simulator.place(name, receptacle, offset, self.np_random.uniform(0.0, 2 * np.pi))
         settled = simulator.settle()
         self._state = simulator.state()
-        return resting_place(name, self._state.objects[name], places) if settled else None
+        return self._place_of(name) if settled else None
 
     def render(self) -> NDArray[np.uint8] | None:
         """The flat from above its open front, (480, 640, 3)."""

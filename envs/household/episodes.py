@@ -43,12 +43,7 @@ class EpisodeError(InputError):
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a body is, z up.
-
-    Attributes:
-        position: (x, y, z) m.
-        quaternion: (x, y, z, w).
-    """
+    """Where a body is, z up: position (x, y, z) in m and quaternion (x, y, z, w)."""
 
     position: tuple[float, float, float]
     quaternion: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
@@ -73,29 +68,25 @@ def upright(x: float, y: float, z: float, yaw: float = 0.0) -> Pose:
 
 @dataclass(frozen=True)
 class Episode:
-    """How a household task begins.
-
-    Attributes:
-        episode_id: its name.
-        objects: pose of each object that is there.
-        lying_on: receptacle on which each object lies, where it lies on one.
-        to_move: objects that the robot is to move, in this order.
-        choices: receptacles among which the robot chooses.
-        start: (x, y) of the robot's base, m.
-        scene_id: `NONE` for the flat of primitives, or a scene that habitat-sim opens.
-        scene_dataset_config: the dataset that the scene is of.
-        info: further JSON values.
-    """
+    """How a household task begins."""
 
     episode_id: str
     objects: dict[str, Pose]
+    """Pose of each object that is there."""
     lying_on: dict[str, str]
+    """Receptacle on which each object lies, where it lies on one."""
     to_move: tuple[str, ...]
+    """Objects that the robot is to move, in this order."""
     choices: tuple[str, ...]
+    """Receptacles among which the robot chooses."""
     start: tuple[float, float]
+    """(x, y) of the robot's base, m."""
     scene_id: str = EMPTY_SCENE
+    """`NONE` for the flat of primitives, or a scene that habitat-sim opens."""
     scene_dataset_config: str = "default"
+    """The dataset that the scene is of."""
     info: dict[str, Any] = field(default_factory=dict)
+    """Further JSON values."""
 
     def __post_init__(self) -> None:
         for name in (*self.objects, *self.to_move):
@@ -147,49 +138,34 @@ def quaternion_of(rotation: NDArray[np.float64]) -> tuple[float, float, float, f
     return (x, y, z, w)
 
 
-def _template_name(handle: str) -> str:
-    return Path(handle).name.removesuffix(_SUFFIX)
-
-
 def _from_json(value: Any, number: int) -> Episode:
     if not isinstance(value, dict):
         raise EpisodeError(f"episode {number} is no JSON object")
-    keys = (
-        "episode_id",
-        "scene_id",
-        "start_position",
-        "rigid_objs",
-        "targets",
-        "goal_receptacles",
-        "name_to_receptacle",
-    )
-    missing = [key for key in keys if key not in value]
-    if missing:
-        raise EpisodeError(f"episode {number} lacks {missing[0]!r}, which habitat-lab's rearrangement episodes have")
     try:
-        objects = {_template_name(handle): _pose(matrix, handle) for handle, matrix in value["rigid_objs"]}
-        start = from_habitat(value["start_position"])
-        lying_on = {name.rpartition("_:")[0]: place for name, place in value["name_to_receptacle"].items()}
-        to_move = tuple(name.rpartition("_:")[0] for name in value["targets"])
-        choices = tuple(name for name, _ in value["goal_receptacles"])
+        episode = Episode(
+            episode_id=str(value["episode_id"]),
+            objects={
+                Path(file).name.removesuffix(_SUFFIX): _pose(matrix, file) for file, matrix in value["rigid_objs"]
+            },
+            lying_on={name.rpartition("_:")[0]: place for name, place in value["name_to_receptacle"].items()},
+            to_move=tuple(name.rpartition("_:")[0] for name in value["targets"]),
+            choices=tuple(name for name, _ in value["goal_receptacles"]),
+            start=from_habitat(value["start_position"])[:2],
+            scene_id=str(value["scene_id"]),
+            scene_dataset_config=str(value.get("scene_dataset_config", "default")),
+            info={k: v for k, v in value.get("info", {}).items() if k not in ("format", "object_labels")},
+        )
     except EpisodeError:
         raise
+    except KeyError as error:
+        raise EpisodeError(
+            f"episode {number} lacks {error}, which habitat-lab's rearrangement episodes have"
+        ) from error
     except (TypeError, AttributeError, IndexError, ValueError) as error:
         raise EpisodeError(f"episode {number} is not written as habitat-lab writes it: {error}") from error
-    if len(objects) != len(value["rigid_objs"]):
+    if len(episode.objects) != len(value["rigid_objs"]):
         raise EpisodeError(f"episode {number} has an object twice; every kind may be there once")
-    info = {k: v for k, v in value.get("info", {}).items() if k not in ("format", "object_labels")}
-    return Episode(
-        episode_id=str(value["episode_id"]),
-        objects=objects,
-        lying_on=lying_on,
-        to_move=to_move,
-        choices=choices,
-        start=(start[0], start[1]),
-        scene_id=str(value["scene_id"]),
-        scene_dataset_config=str(value.get("scene_dataset_config", "default")),
-        info=info,
-    )
+    return episode
 
 
 def load_episodes(path: str | Path) -> list[Episode]:
@@ -213,17 +189,11 @@ def load_episodes(path: str | Path) -> list[Episode]:
     except EpisodeError as error:
         raise EpisodeError(f"episodes {path}: {error}") from error
     for episode in episodes:
-        _check_scene(episode, path)
+        files = (episode.scene_dataset_config, episode.scene_id) if episode.scene_id.upper() != EMPTY_SCENE else ()
+        missing = [name for name in files if Path(name).suffix and not Path(name).exists()]
+        if missing:
+            raise EpisodeError(
+                f"episodes {path}: episode {episode.episode_id} needs the scene {episode.scene_id!r}, but {missing[0]} "
+                "is missing (`python -m habitat_sim.utils.datasets_download` fetches ReplicaCAD)"
+            )
     return episodes
-
-
-def _check_scene(episode: Episode, path: Path) -> None:
-    if episode.scene_id.upper() == EMPTY_SCENE:
-        return
-    files = [name for name in (episode.scene_dataset_config, episode.scene_id) if Path(name).suffix]
-    missing = [name for name in files if not Path(name).exists()]
-    if missing:
-        raise EpisodeError(
-            f"episodes {path}: episode {episode.episode_id} needs the scene {episode.scene_id!r}, but {missing[0]} is "
-            "missing (`python -m habitat_sim.utils.datasets_download` fetches ReplicaCAD)"
-        )

@@ -12,36 +12,27 @@ FLAT_SIZE: tuple[float, float] = (8.0, 6.0)
 
 @dataclass(frozen=True)
 class Receptacle:
-    """A place on which objects rest.
-
-    Attributes:
-        name: its name.
-        centre: middle of its surface, m; the last number is the surface's height.
-        half_extents: half its length along x and along y, m.
-        access: where the robot's base stands to reach it, m.
-        rim: height of the walls around it, m; 0 for an open surface.
-    """
+    """A place on which objects rest; all in m."""
 
     name: str
     centre: Vector
+    """Middle of its surface; the last number is the surface's height."""
     half_extents: tuple[float, float]
+    """Half its length along x and along y."""
     access: tuple[float, float]
+    """Where the robot's base stands to reach it."""
     rim: float = 0.0
+    """Height of the walls around it; 0 for an open surface."""
 
 
 @dataclass(frozen=True)
 class Furniture:
-    """A thing that does not move.
-
-    Attributes:
-        name: its name.
-        parts: convex pieces in the flat's frame.
-        obstacle: whether the robot must drive around it.
-    """
+    """A thing that does not move, of convex pieces in the flat's frame."""
 
     name: str
     parts: tuple[Part, ...]
     obstacle: bool = True
+    """Whether the robot must drive around it."""
 
 
 WOOD: Colour = (0.62, 0.44, 0.28)
@@ -57,32 +48,34 @@ WALL: Colour = (0.86, 0.84, 0.80)
 PLACES: tuple[str, ...] = ("desk", "dining table", "coffee table", "sofa", "room")
 """The five places that users of Habitat-Rearrange rank; `room` is the rug on the floor."""
 
+START_PLACES: tuple[str, ...] = (*PLACES, "counter")
+"""Where objects lie at the start: on one of the five places, or on the kitchen counter, which is not ranked."""
+
 CONTAINERS: tuple[str, ...] = ("left box", "right box")
 """The two containers of Habitat-Tidy."""
 
-_BOX_SIZE = (0.72, 0.5, 0.16)  # inside of a container, m
-_BOX_CENTRES = ((0.86, 0.42), (1.74, 0.42))
-_BENCH_HEIGHT = 0.5
+_BENCH_HEIGHT = 0.5  # of what the containers stand on, m
 
-_RECEPTACLE_LIST = (
-    Receptacle("desk", (7.55, 3.4, 0.74), (0.33, 0.7), (6.75, 3.0)),
-    Receptacle("dining table", (6.5, 1.3, 0.74), (0.75, 0.45), (6.5, 2.15)),
-    Receptacle("coffee table", (5.3, 3.95, 0.42), (0.5, 0.3), (4.4, 3.95)),
-    Receptacle("sofa", (5.3, 5.28, 0.42), (0.9, 0.34), (3.9, 5.1)),
-    Receptacle("room", (4.0, 1.5, 0.01), (0.7, 0.7), (4.0, 2.6)),
-    Receptacle("counter", (0.38, 4.2, 0.9), (0.35, 1.3), (1.1, 4.2)),
-    *(
-        Receptacle(name, (x, y, _BENCH_HEIGHT + 0.01), (_BOX_SIZE[0] / 2, _BOX_SIZE[1] / 2), (x, 1.12), _BOX_SIZE[2])
-        for name, (x, y) in zip(CONTAINERS, _BOX_CENTRES, strict=True)
-    ),
-)
-
-RECEPTACLES: dict[str, Receptacle] = {place.name: place for place in _RECEPTACLE_LIST}
+RECEPTACLES: dict[str, Receptacle] = {
+    place.name: place
+    for place in (
+        Receptacle("desk", (7.55, 3.4, 0.74), (0.33, 0.7), (6.75, 3.0)),
+        Receptacle("dining table", (6.5, 1.3, 0.74), (0.75, 0.45), (6.5, 2.15)),
+        Receptacle("coffee table", (5.3, 3.95, 0.42), (0.5, 0.3), (4.4, 3.95)),
+        Receptacle("sofa", (5.3, 5.28, 0.42), (0.9, 0.34), (3.9, 5.1)),
+        Receptacle("room", (4.0, 1.5, 0.01), (0.7, 0.7), (4.0, 2.6)),
+        Receptacle("counter", (0.38, 4.2, 0.9), (0.35, 1.3), (1.1, 4.2)),
+        Receptacle("left box", (0.86, 0.42, 0.51), (0.36, 0.25), (0.86, 1.12), rim=0.16),
+        Receptacle("right box", (1.74, 0.42, 0.51), (0.36, 0.25), (1.74, 1.12), rim=0.16),
+    )
+}
 """Every place of the flat by name: the five that are ranked, the kitchen counter and the two containers."""
 
 
-def _table(centre: Vector, size: tuple[float, float], colour: Colour, thickness: float = 0.04) -> tuple[Part, ...]:
-    x, y, height = centre
+def _table(name: str, colour: Colour) -> tuple[Part, ...]:
+    place, thickness = RECEPTACLES[name], 0.04
+    x, y, height = place.centre
+    size = (2 * place.half_extents[0], 2 * place.half_extents[1])
     leg_x, leg_y, leg_height = size[0] / 2 - 0.05, size[1] / 2 - 0.05, height - thickness
     legs = [
         box((0.06, 0.06, leg_height), (x + i * leg_x, y + j * leg_y, leg_height / 2), DARK_WOOD)
@@ -92,15 +85,9 @@ def _table(centre: Vector, size: tuple[float, float], colour: Colour, thickness:
     return (box((*size, thickness), (x, y, height - thickness / 2), colour), *legs)
 
 
-def _on(name: str, colour: Colour) -> tuple[Part, ...]:
-    place = RECEPTACLES[name]
-    return _table(place.centre, (2 * place.half_extents[0], 2 * place.half_extents[1]), colour)
-
-
-def _chair(x: float, y: float, back_x: float, back_y: float) -> tuple[Part, ...]:
+def _chair(x: float, y: float, back: float) -> tuple[Part, ...]:
     seat = box((0.4, 0.4, 0.44), (x, y, 0.22), WOOD)
-    size = (0.05, 0.4, 0.44) if back_x else (0.4, 0.05, 0.44)
-    return (seat, box(size, (x + 0.175 * back_x, y + 0.175 * back_y, 0.66), DARK_WOOD))
+    return (seat, box((0.05, 0.4, 0.44), (x + 0.175 * back, y, 0.66), DARK_WOOD))
 
 
 def _sofa() -> tuple[Part, ...]:
@@ -112,16 +99,14 @@ def _sofa() -> tuple[Part, ...]:
     )
 
 
-def _container(x: float, y: float, colour: Colour) -> tuple[Part, ...]:
-    length, width, rim = _BOX_SIZE
-    wall, floor = 0.02, _BENCH_HEIGHT
+def _container(name: str, colour: Colour) -> tuple[Part, ...]:
+    (x, y, _), rim = RECEPTACLES[name].centre, RECEPTACLES[name].rim
+    length, width = (2 * half for half in RECEPTACLES[name].half_extents)
+    wall, middle = 0.02, _BENCH_HEIGHT + 0.01 + rim / 2
     return (
-        box((length + 2 * wall, width + 2 * wall, 0.01), (x, y, floor + 0.005), colour),
-        *(
-            box((wall, width + 2 * wall, rim), (x + s * (length + wall) / 2, y, floor + 0.01 + rim / 2), colour)
-            for s in (-1, 1)
-        ),
-        *(box((length, wall, rim), (x, y + s * (width + wall) / 2, floor + 0.01 + rim / 2), colour) for s in (-1, 1)),
+        box((length + 2 * wall, width + 2 * wall, 0.01), (x, y, _BENCH_HEIGHT + 0.005), colour),
+        *(box((wall, width + 2 * wall, rim), (x + s * (length + wall) / 2, y, middle), colour) for s in (-1, 1)),
+        *(box((length, wall, rim), (x, y + s * (width + wall) / 2, middle), colour) for s in (-1, 1)),
     )
 
 
@@ -142,15 +127,15 @@ FURNITURE: tuple[Furniture, ...] = (
         ),
     ),
     Furniture("kitchen wall", (_wall(2.8, 1.05, 0.1, 2.1), _wall(2.8, 4.75, 0.1, 2.5))),
-    Furniture("desk", (*_on("desk", WOOD), *_chair(7.0, 3.85, -1, 0))),
-    Furniture("dining table", (*_on("dining table", DARK_WOOD), *_chair(5.45, 1.3, -1, 0), *_chair(7.55, 1.3, 1, 0))),
-    Furniture("coffee table", _on("coffee table", WOOD)),
+    Furniture("desk", (*_table("desk", WOOD), *_chair(7.0, 3.85, -1))),
+    Furniture("dining table", (*_table("dining table", DARK_WOOD), *_chair(5.45, 1.3, -1), *_chair(7.55, 1.3, 1))),
+    Furniture("coffee table", _table("coffee table", WOOD)),
     Furniture("sofa", _sofa()),
     Furniture(
         "counter", (box((0.7, 2.6, 0.86), (0.38, 4.2, 0.43), WHITE), box((0.74, 2.64, 0.04), (0.38, 4.2, 0.88), GREY))
     ),
     Furniture("bench", (box((2.1, 0.64, _BENCH_HEIGHT), (1.3, 0.4, _BENCH_HEIGHT / 2), WHITE),)),
-    Furniture("left box", _container(*_BOX_CENTRES[0], PALE)),
-    Furniture("right box", _container(*_BOX_CENTRES[1], SLATE)),
+    Furniture("left box", _container("left box", PALE)),
+    Furniture("right box", _container("right box", SLATE)),
 )
 """The furnished flat: kitchen on the left, living room, dining corner and desk on the right."""

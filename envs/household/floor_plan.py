@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from pluralbench.envs.household.flat import FLAT_SIZE, FURNITURE, Furniture
+from pluralbench.envs.household.flat import FLAT_SIZE, FURNITURE
 
+CELL = 0.1
+"""Side of a cell, m."""
 ROBOT_RADIUS = 0.25
 """Radius of the robot's base, m."""
 ROBOT_HEIGHT = 1.1
@@ -31,18 +32,16 @@ class FloorPlan:
     Args:
         free: (W, H) bool, cells along x and along y.
         origin: (2,) m, the corner of cell (0, 0).
-        cell: length of a cell's side, m.
     """
 
-    def __init__(self, free: NDArray[np.bool_], origin: ArrayLike = (0.0, 0.0), cell: float = 0.1) -> None:
+    def __init__(self, free: NDArray[np.bool_], origin: ArrayLike = (0.0, 0.0)) -> None:
         self.free = free
         self.origin = np.asarray(origin, dtype=np.float64)
-        self.cell = cell
         self._index = np.flatnonzero(free.ravel())
         if len(self._index) == 0:
             raise NoPathError("the floor plan has no free cell")
-        self._graph = _graph(free, cell)
-        self._ways_to = lru_cache(maxsize=512)(self._dijkstra)
+        self._graph = _graph(free)
+        self._ways_to = lru_cache(maxsize=512)(partial(dijkstra, self._graph, return_predecessors=True))
 
     @property
     def free_points(self) -> NDArray[np.float64]:
@@ -51,10 +50,7 @@ class FloorPlan:
 
     def _middle(self, index: NDArray[np.int64] | int) -> NDArray[np.float64]:
         rows, columns = np.unravel_index(index, self.free.shape)
-        return self.origin + (np.stack([rows, columns], axis=-1) + 0.5) * self.cell
-
-    def _dijkstra(self, goal: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        return dijkstra(self._graph, indices=goal, return_predecessors=True)
+        return self.origin + (np.stack([rows, columns], axis=-1) + 0.5) * CELL
 
     def nearest_free(self, point: ArrayLike) -> NDArray[np.float64]:
         """Middle (2,) of the free cell nearest to `point` (2,), m."""
@@ -75,7 +71,7 @@ class FloorPlan:
             NoPathError: no way connects the two.
         """
         here, there = self._nearest(start), self._nearest(goal)
-        costs, previous = self._ways_to(there)
+        costs, previous = self._ways_to(indices=there)
         if not np.isfinite(costs[here]):
             raise NoPathError(f"no way for the robot from {np.asarray(start).tolist()} to {np.asarray(goal).tolist()}")
         cells = [here]
@@ -88,34 +84,32 @@ class FloorPlan:
         return points[np.concatenate([[True], turns, [True]])]
 
 
-def _graph(free: NDArray[np.bool_], cell: float) -> csr_matrix:
+def _graph(free: NDArray[np.bool_]) -> csr_matrix:
     """Edges between neighbouring free cells with their lengths."""
     number = np.arange(free.size).reshape(free.shape)
     width, height = free.shape
-    ends: list[tuple[NDArray[np.int64], NDArray[np.int64], float]] = []
+    ends, lengths = [], []
     for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
         a = (slice(0, width - dx), slice(max(0, -dy), height - max(0, dy)))
         b = (slice(dx, width), slice(max(0, dy), height - max(0, -dy)))
         open_ = free[a] & free[b]
         if dx and dy:
             open_ &= free[a[0], b[1]] & free[b[0], a[1]]
-        ends.append((number[a][open_], number[b][open_], cell * np.hypot(dx, dy)))
-    rows = np.concatenate([one for one, _, _ in ends] + [other for _, other, _ in ends])
-    columns = np.concatenate([other for _, other, _ in ends] + [one for one, _, _ in ends])
-    lengths = np.concatenate([np.full(len(one), length) for one, _, length in ends] * 2)
-    return csr_matrix((lengths, (rows, columns)), shape=(free.size, free.size))
+        ends.append(np.stack([number[a][open_], number[b][open_]]))
+        lengths.append(np.full(ends[-1].shape[1], CELL * np.hypot(dx, dy)))
+    half = csr_matrix((np.concatenate(lengths), np.concatenate(ends, axis=1)), shape=(free.size, free.size))
+    return half + half.T
 
 
-def furnished_floor_plan(furniture: Iterable[Furniture] = FURNITURE, cell: float = 0.1) -> FloorPlan:
+def furnished_floor_plan() -> FloorPlan:
     """The floor plan of the flat: every obstacle grown by the robot's radius is taken out."""
-    x, y = (np.arange(round(extent / cell)) * cell + cell / 2 for extent in FLAT_SIZE)
+    x, y = (np.arange(round(extent / CELL)) * CELL + CELL / 2 for extent in FLAT_SIZE)
     free = np.ones((len(x), len(y)), dtype=bool)
-    for thing in furniture:
-        for part in thing.parts if thing.obstacle else ():
-            half = part.half_bounds
-            if part.position[2] - half[2] > ROBOT_HEIGHT:
-                continue
-            beside_x = np.maximum(np.abs(x - part.position[0]) - half[0], 0.0)[:, None]
-            beside_y = np.maximum(np.abs(y - part.position[1]) - half[1], 0.0)[None, :]
-            free &= np.hypot(beside_x, beside_y) > ROBOT_RADIUS
-    return FloorPlan(free, cell=cell)
+    for part in (part for thing in FURNITURE if thing.obstacle for part in thing.parts):
+        half = part.half_bounds
+        if part.position[2] - half[2] > ROBOT_HEIGHT:
+            continue
+        beside_x = np.maximum(np.abs(x - part.position[0]) - half[0], 0.0)[:, None]
+        beside_y = np.maximum(np.abs(y - part.position[1]) - half[1], 0.0)[None, :]
+        free &= np.hypot(beside_x, beside_y) > ROBOT_RADIUS
+    return FloorPlan(free)

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from pluralbench.envs.household.episodes import from_habitat, to_habitat
 from pluralbench.envs.household.flat import CONTAINERS, FURNITURE, RECEPTACLES, Receptacle
-from pluralbench.envs.household.floor_plan import ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
+from pluralbench.envs.household.floor_plan import CELL, ROBOT_HEIGHT, ROBOT_RADIUS, FloorPlan
 from pluralbench.envs.household.shapes import Part
 from pluralbench.envs.household.simulator import SimulatorError
 
@@ -29,25 +29,18 @@ REPLICA_CAD_PLACES: Mapping[str, str] = {
 FLOOR_PLACES: tuple[str, ...] = ("room", *CONTAINERS)
 """Places that are spots on the floor: a free one for `room`, and two where the containers, of primitives, stand."""
 
-CELL = 0.1
-"""Side of the floor plan's cells, m."""
 _USABLE = 0.8  # share of a surface's extents that objects are put on
 _APART = 1.6  # between spots on the floor, m
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the tasks need to know of a scene.
-
-    Attributes:
-        receptacles: the places.
-        floor_plan: where the robot can drive.
-        containers: parts of the containers to build.
-    """
+    """What the tasks need to know of a scene."""
 
     receptacles: Mapping[str, Receptacle]
     floor_plan: FloorPlan
     containers: tuple[Part, ...]
+    """Parts of the containers to build."""
 
 
 def read_scene(sim: Any, habitat: Any, magnum: Any, places: Mapping[str, str]) -> Scene:
@@ -65,8 +58,8 @@ def read_scene(sim: Any, habitat: Any, magnum: Any, places: Mapping[str, str]) -
     free, origin, floor = _navigable(sim, habitat)
     spots = _floor_spots(free, origin)
     for spot in spots[1:]:  # the robot drives around the containers
-        _block(free, origin, spot, 0.45 + ROBOT_RADIUS)
-    plan = FloorPlan(free, origin, CELL)
+        free &= np.linalg.norm(_middles(free, origin) - spot, axis=-1) > 0.45 + ROBOT_RADIUS
+    plan = FloorPlan(free, origin)
     found = {name: _surface(sim, habitat, magnum, name, handle, plan) for name, handle in places.items()}
     parts: list[Part] = []
     for name, spot in zip(FLOOR_PLACES, spots, strict=True):
@@ -98,10 +91,6 @@ def _navigable(sim: Any, habitat: Any) -> tuple[NDArray[np.bool_], NDArray[np.fl
 
 def _middles(free: NDArray[np.bool_], origin: NDArray[np.float64]) -> NDArray[np.float64]:
     return origin + (np.moveaxis(np.indices(free.shape), 0, -1) + 0.5) * CELL
-
-
-def _block(free: NDArray[np.bool_], origin: NDArray[np.float64], spot: NDArray[np.float64], radius: float) -> None:
-    free &= np.linalg.norm(_middles(free, origin) - spot, axis=-1) > radius
 
 
 def _floor_spots(free: NDArray[np.bool_], origin: NDArray[np.float64]) -> list[NDArray[np.float64]]:

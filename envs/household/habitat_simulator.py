@@ -12,60 +12,51 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 
 from pluralbench.envs.household.catalogue import OBJECTS
-from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, from_habitat, to_habitat
-from pluralbench.envs.household.flat import FURNITURE, RECEPTACLES, Receptacle
-from pluralbench.envs.household.floor_plan import FloorPlan, furnished_floor_plan
-from pluralbench.envs.household.habitat_scenes import REPLICA_CAD_PLACES, Scene, read_scene
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Pose, from_habitat, to_habitat
+from pluralbench.envs.household.flat import FURNITURE
+from pluralbench.envs.household.habitat_scenes import REPLICA_CAD_PLACES, read_scene
 from pluralbench.envs.household.shapes import Part
 from pluralbench.envs.household.simulator import (
+    ANGULAR_DAMPING,
     CALM_SPEED,
-    CALM_STEPS,
     CALM_TURN,
-    SETTLE_SECONDS,
-    Contact,
+    FRICTION,
+    LINEAR_DAMPING,
+    ROLLING_FRICTION,
+    HouseholdSimulator,
     HouseholdState,
     SimulatorError,
     SimulatorNotInstalledError,
-    known_object,
-    known_receptacle,
-    release_pose,
 )
 
 INSTALL_COMMAND = "conda install habitat-sim withbullet headless -c conda-forge -c aihabitat-nightly"
 """For Python 3.10 to 3.12, as this package needs; the stable channel `aihabitat` has builds for Python 3.9."""
-TIME_STEP = 0.008
-"""habitat-sim's own Bullet substep, s."""
 PICTURE_SIZE = (640, 480)
 _CAMERA = "picture"
 _EYE, _TARGET = (4.0, -1.45, 6.7), (4.0, 2.75, 0.0)
 _ROBOT = Part("cylinder", (0.46, 0.46, 1.1), (0.0, 0.0, 0.55))
-_CARRY_HEIGHT = 1.3
 
 
 @dataclass(frozen=True)
 class HabitatAssets:
-    """Files of the user's; without any, everything is built of primitives.
-
-    Attributes:
-        scene_id: `NONE`, or a scene of the dataset, for example `apt_0`.
-        scene_dataset_config: the dataset's `*.scene_dataset_config.json`.
-        object_configs: folder of the YCB objects' `*.object_config.json`; empty for hulls.
-        places: for each place of ours the handle, or a part of it, of the scene's object that serves as it.
-    """
+    """Files of the user's; without any, everything is built of primitives."""
 
     scene_id: str = EMPTY_SCENE
+    """`NONE`, or a scene of the dataset, for example `apt_0`."""
     scene_dataset_config: str = "default"
+    """The dataset's `*.scene_dataset_config.json`."""
     object_configs: str = ""
+    """Folder of the YCB objects' `*.object_config.json`; empty for hulls."""
     places: Mapping[str, str] = field(default_factory=lambda: REPLICA_CAD_PLACES)
+    """For each place of ours the handle, or a part of it, of the scene's object that serves as it."""
 
     def __post_init__(self) -> None:
         files = [self.object_configs] if self.object_configs else []
@@ -84,24 +75,13 @@ class HabitatAssets:
         return self.scene_id.upper() != EMPTY_SCENE
 
 
-def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise SimulatorNotInstalledError(
-            f"habitat-sim is not installed here ({error}); install it with `{INSTALL_COMMAND}`, or take "
-            "simulator='pybullet'"
-        ) from error
-
-
-class HabitatSimulator:
-    """The household in habitat-sim; see `HouseholdSimulator` for what it does.
+class HabitatSimulator(HouseholdSimulator):
+    """The household in habitat-sim.
 
     Args:
         assets: files to use; by default none, and nothing is downloaded.
         render: whether `render` will be called. It opens habitat-sim's software renderer (`gpu_device_id` -1); a scene
             or objects from files open it as well, since their extents come with it.
-        contact: friction and damping.
 
     Raises:
         SimulatorNotInstalledError: habitat-sim is not installed; the message has the command.
@@ -109,30 +89,33 @@ class HabitatSimulator:
     """
 
     name = "habitat"
+    steps_per_second = 125  # habitat-sim's own Bullet substep is 0.008 s
+    _robot_height = _ROBOT.position[2]
+    _grip = (0.0, 1.3)
 
-    def __init__(
-        self, assets: HabitatAssets | None = None, render: bool = False, contact: Contact | None = None
-    ) -> None:
+    def __init__(self, assets: HabitatAssets | None = None, render: bool = False) -> None:
+        super().__init__()
         self.assets = assets or HabitatAssets()
         self.scene_id = self.assets.scene_id
         self.scene_dataset_config = self.assets.scene_dataset_config
-        self._contact = contact or Contact()
-        self._habitat: Any = _import("habitat_sim")
-        self._magnum: Any = _import("magnum")
+        try:
+            self._habitat, self._magnum = map(importlib.import_module, ("habitat_sim", "magnum"))
+        except ImportError as error:
+            raise SimulatorNotInstalledError(
+                f"habitat-sim is not installed here ({error}); install it with `{INSTALL_COMMAND}`, or take "
+                "simulator='pybullet'"
+            ) from error
         if not getattr(self._habitat, "built_with_bullet", True):
             raise SimulatorError(f"this habitat-sim has no Bullet physics; install it with `{INSTALL_COMMAND}`")
         self._renders = render
         self._sim: Any = self._habitat.Simulator(self._configuration())
         self._templates = self._sim.get_object_template_manager()
-        self._bodies = self._sim.get_rigid_object_manager()
-        self._objects: dict[str, Any] = {}
-        self._settled = True
-        self._scene = self._furnish()
+        self._manager = self._sim.get_rigid_object_manager()
+        self._furnish()
         self._object_templates = self._register_objects()
         self._robot_body = self._add(self._template("robot", _ROBOT), Pose(_ROBOT.position))
         self._robot_body.motion_type = self._habitat.physics.MotionType.KINEMATIC
         self._robot_body.collidable = False
-        self._robot = (0.0, 0.0, 0.0)
 
     def _configuration(self) -> Any:
         habitat = self._habitat
@@ -156,18 +139,16 @@ class HabitatSimulator:
             agent.sensor_specifications = [camera]
         return habitat.Configuration(settings, [agent])
 
-    def _furnish(self) -> Scene | None:
+    def _furnish(self) -> None:
         """Builds the flat of primitives, or finds the places in a scene of files."""
+        parts = tuple(part for thing in FURNITURE for part in thing.parts)
         if self.assets.has_scene:
             scene = read_scene(self._sim, self._habitat, self._magnum, self.assets.places)
-            parts = scene.containers
-        else:
-            scene, parts = None, tuple(part for thing in FURNITURE for part in thing.parts)
+            self._receptacles, self._plan, parts = scene.receptacles, scene.floor_plan, scene.containers
         for number, part in enumerate(parts):
             body = self._add(self._template(f"furniture {number}", part), Pose(part.position, part.quaternion))
             # habitat-sim moves no static body: first the pose, then the type
             body.motion_type = self._habitat.physics.MotionType.STATIC
-        return scene
 
     def _template(self, name: str, part: Part, mass: float = 1.0, moves: bool = False) -> str:
         """Registers a primitive of this shape and returns its handle."""
@@ -178,20 +159,16 @@ class HabitatSimulator:
         template.scale = self._magnum.Vector3(x, z, y)
         template.mass = mass
         template.margin = 0.0
-        self._rub(template, moves)
+        template.friction_coefficient = FRICTION
+        # Bullet adds up the rolling friction of both bodies in contact: here the object's alone counts
+        template.rolling_friction_coefficient = ROLLING_FRICTION if moves else 0.0
+        template.spinning_friction_coefficient = ROLLING_FRICTION if moves else 0.0
+        template.restitution_coefficient = 0.0
+        template.linear_damping = LINEAR_DAMPING
+        template.angular_damping = ANGULAR_DAMPING
         handle = f"pluralbench {name}"
         self._templates.register_template(template, handle)
         return handle
-
-    def _rub(self, template: Any, moves: bool) -> None:
-        contact = self._contact
-        template.friction_coefficient = contact.friction
-        # Bullet adds up the rolling friction of both bodies in contact: here the object's alone counts
-        template.rolling_friction_coefficient = contact.rolling if moves else 0.0
-        template.spinning_friction_coefficient = contact.spinning if moves else 0.0
-        template.restitution_coefficient = 0.0
-        template.linear_damping = contact.linear_damping
-        template.angular_damping = contact.angular_damping
 
     def _register_objects(self) -> dict[str, str]:
         if self.assets.object_configs:
@@ -203,7 +180,7 @@ class HabitatSimulator:
         return handles
 
     def _add(self, template: str, pose: Pose) -> Any:
-        body = self._bodies.add_object_by_template_handle(template)
+        body = self._manager.add_object_by_template_handle(template)
         if body is None:
             raise SimulatorError(f"habitat-sim cannot make an object of the template {template!r}")
         self._move(body, pose)
@@ -214,133 +191,47 @@ class HabitatSimulator:
         body.translation = magnum.Vector3(*to_habitat(pose.position))
         body.rotation = magnum.Quaternion(magnum.Vector3(*to_habitat(pose.quaternion[:3])), pose.quaternion[3])
 
-    def _open(self) -> Any:
-        if self._sim is None:
-            raise SimulatorError("this simulator was closed")
-        return self._sim
-
-    def reset(self, episode: Episode) -> None:
-        """Puts the episode's objects and the robot where it says."""
-        if episode.scene_id.upper() != self.assets.scene_id.upper():
-            raise SimulatorError(
-                f"episode {episode.episode_id} is of the scene {episode.scene_id!r}, this simulator has "
-                f"{self.assets.scene_id!r} open"
-            )
-        self.restore(HouseholdState(episode.objects, (*episode.start, 0.0), settled=False))
-
-    def restore(self, state: HouseholdState) -> None:
-        """Puts everything back where `state` has it, at rest.
-
-        The objects are made anew, so that no contact of an earlier moment lives on.
-        """
-        self._open()
-        for body in self._objects.values():
-            self._bodies.remove_object_by_handle(body.handle)
-        self._objects = {name: self._add(self._object_templates[name], pose) for name, pose in state.objects.items()}
-        for body in self._objects.values():
+    def _rebuild(self, state: HouseholdState) -> None:
+        for body in self._bodies.values():
+            self._manager.remove_object_by_handle(body.handle)
+        self._bodies = {name: self._add(self._object_templates[name], pose) for name, pose in state.objects.items()}
+        for body in self._bodies.values():
             body.motion_type = self._habitat.physics.MotionType.DYNAMIC
             body.awake = not state.settled
-        self._move_robot(state.robot)
-        self._settled = state.settled
+        self._move_robot(*state.robot)
 
-    def _move_robot(self, pose: tuple[float, float, float]) -> None:
-        self._robot = pose
-        quaternion = (0.0, 0.0, float(np.sin(pose[2] / 2)), float(np.cos(pose[2] / 2)))
-        self._move(self._robot_body, Pose((pose[0], pose[1], _ROBOT.position[2]), quaternion))
+    def _pose(self, body: Any) -> Pose:
+        x, y, z = from_habitat(body.rotation.vector)
+        return Pose(from_habitat(body.translation), (x, y, z, float(body.rotation.scalar)))
 
-    def objects(self) -> dict[str, Pose]:
-        """Pose of every object that is there."""
-        self._open()
-        poses = {}
-        for name, body in self._objects.items():
-            turn = body.rotation
-            x, y, z = from_habitat(turn.vector)
-            poses[name] = Pose(from_habitat(body.translation), (x, y, z, float(turn.scalar)))
-        return poses
-
-    def receptacles(self) -> Mapping[str, Receptacle]:
-        """Every place of the flat, or of the scene."""
-        return RECEPTACLES if self._scene is None else self._scene.receptacles
-
-    @cached_property
-    def _plan(self) -> FloorPlan:
-        return furnished_floor_plan() if self._scene is None else self._scene.floor_plan
-
-    def floor_plan(self) -> FloorPlan:
-        """Where the robot's base can drive."""
-        return self._plan
-
-    def carry(self, name: str, path: NDArray[np.floating]) -> None:
-        """Moves the robot and the object in its gripper from corner to corner of `path` (P, 2)."""
-        self._open()
-        known_object(name, self._objects)
-        body, yaw = self._objects[name], self._robot[2]
-        for k, (x, y) in enumerate(path):
-            if k:
-                yaw = float(np.arctan2(y - path[k - 1][1], x - path[k - 1][0]))
-            self._move_robot((float(x), float(y), yaw))
-            self._move(body, Pose((float(x), float(y), _CARRY_HEIGHT)))
-
-    def place(self, name: str, receptacle: str, offset: ArrayLike = (0.0, 0.0), yaw: float = 0.0) -> None:
-        """Holds the object above a receptacle and lets go."""
-        self._open()
-        known_object(name, self._objects)
-        place = known_receptacle(receptacle, self.receptacles())
-        pose = release_pose(name, place, offset, yaw, self.objects())
-        body = self._objects[name]
+    def _release(self, name: str, pose: Pose) -> None:
+        body = self._bodies[name]
         if self.assets.object_configs:  # an object from a file may reach further down than its namesake of ours
             below = -float(body.root_scene_node.cumulative_bb.min[1]) - OBJECTS[name].half_height
             pose = Pose((pose.position[0], pose.position[1], pose.position[2] + max(below, 0.0)), pose.quaternion)
         self._move(body, pose)
-        still = self._magnum.Vector3(0.0, 0.0, 0.0)
-        body.linear_velocity = still
-        body.angular_velocity = still
+        body.linear_velocity = body.angular_velocity = self._magnum.Vector3(0.0, 0.0, 0.0)
         body.awake = True
-        self._settled = False
 
-    def settle(self, seconds: float = SETTLE_SECONDS) -> bool:
-        """Simulates until all objects have been at rest for some steps; False if they still move after `seconds`."""
-        sim, calm = self._open(), 0
-        for _ in range(round(seconds / TIME_STEP)):
-            sim.step_physics(TIME_STEP)
-            calm = calm + 1 if self._is_calm() else 0
-            if calm >= CALM_STEPS:
-                break
-        self._settled = calm >= CALM_STEPS
-        return self._settled
-
-    def _is_calm(self) -> bool:
+    def _step(self) -> bool:
+        self._sim.step_physics(1 / self.steps_per_second)
         return all(
             float(body.linear_velocity.length()) <= CALM_SPEED and float(body.angular_velocity.length()) <= CALM_TURN
-            for body in self._objects.values()
+            for body in self._bodies.values()
         )
 
-    def state(self) -> HouseholdState:
-        """What there is now."""
-        return HouseholdState(self.objects(), self._robot, self._settled)
-
-    def render(self, width: int = PICTURE_SIZE[0], height: int = PICTURE_SIZE[1]) -> NDArray[np.uint8]:
-        """A picture (height, width, 3) by the software renderer.
-
-        Raises:
-            SimulatorError: the simulator was made without a renderer.
-        """
-        sim = self._open()
+    def _picture(self, width: int, height: int) -> NDArray[np.uint8]:
         if not self._renders:
             raise SimulatorError("this simulator was made without a renderer; make it with render=True")
-        magnum, node = self._magnum, sim.get_agent(0).scene_node
+        magnum, node = self._magnum, self._sim.get_agent(0).scene_node
         eye, target = magnum.Vector3(*to_habitat(_EYE)), magnum.Vector3(*to_habitat(_TARGET))
         view = magnum.Matrix4.look_at(eye, target, magnum.Vector3(0.0, 1.0, 0.0))
         node.rotation = magnum.Quaternion.from_matrix(view.rotation())
         node.translation = eye
-        picture = np.asarray(sim.get_sensor_observations()[_CAMERA])[..., :3]
+        picture = np.asarray(self._sim.get_sensor_observations()[_CAMERA])[..., :3]
         if (width, height) != PICTURE_SIZE:
             picture = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height)))
         return np.array(picture, dtype=np.uint8)
 
-    def close(self) -> None:
-        """Closes habitat-sim; calling it again does nothing."""
-        if self._sim is not None:
-            self._objects = {}
-            self._sim.close()
-            self._sim = None
+    def _disconnect(self) -> None:
+        self._sim.close()

@@ -39,13 +39,7 @@ TIDY_PRESETS: dict[str, Settings] = {
     "paper": _PAPER,
 }
 
-_RANKINGS = {
-    "5": "five-rankings",
-    "10": "10-rankings",
-    "20": "20-rankings",
-    "50": "50-rankings",
-    "100": "hundred-rankings",
-}
+_RANKINGS = {"5": "five-rankings", **{n: f"{n}-rankings" for n in ("10", "20", "50")}, "100": "hundred-rankings"}
 _MIN_TEST_USERS = 20
 """Over all rankings: one user tells little about five rankings."""
 _RATIOS = {"1:1": "function-or-material", "1:6": "function-or-material-1-6", "1:10": "function-or-material-1-10"}

@@ -5,7 +5,8 @@ The rewards in the data are 0, as no particular user is being served. Relabellin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -26,10 +27,7 @@ CHAIN_LENGTH = len(PLACES) * 4
 
 
 def collect_rearrange(
-    num_transitions: int,
-    seed: int,
-    progress: Progress | None = None,
-    simulator: str | HouseholdSimulator = "auto",
+    num_transitions: int, seed: int, progress: Progress | None = None, simulator: str | HouseholdSimulator = "auto"
 ) -> TransitionDataset:
     """Stores each kind of object again and again, each time on a random place, all places equally often.
 
@@ -43,60 +41,52 @@ def collect_rearrange(
         simulator: as for the environment.
     """
     env = HabitatRearrange(simulator)
-    try:
-        rows = TransitionRows(env.task.action_size, env.action_space)
-        for chain, reset_seed, generator in _blocks(num_transitions, CHAIN_LENGTH, seed):
-            env.objects = (REARRANGE_OBJECTS[chain % len(REARRANGE_OBJECTS)],)
-            observation, _ = env.reset(seed=reset_seed)
-            for action in generator.permutation(np.arange(CHAIN_LENGTH) % len(PLACES)):
-                after, _, _, _, _ = env.step(action)
-                rows.add(observation, action, after, terminal=True)
-                observation, _ = env.reset(options={"continue": True})
-            _report(progress, len(rows), num_transitions)
-        return rows.dataset(_metadata(env, seed))
-    finally:
-        env.close()
+
+    def block(chain: int, reset_seed: int, generator: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+        env.objects = (REARRANGE_OBJECTS[chain % len(REARRANGE_OBJECTS)],)
+        observation, _ = env.reset(seed=reset_seed)
+        for action in generator.permutation(np.arange(CHAIN_LENGTH) % len(PLACES)):
+            after, _, ended, _, _ = env.step(action)
+            yield observation, action, after, 0.0, ended
+            observation, _ = env.reset(options={"continue": True})
+
+    return _collect(env, block, CHAIN_LENGTH, num_transitions, seed, progress)
 
 
 def collect_tidy(
-    num_transitions: int,
-    seed: int,
-    progress: Progress | None = None,
-    simulator: str | HouseholdSimulator = "auto",
+    num_transitions: int, seed: int, progress: Progress | None = None, simulator: str | HouseholdSimulator = "auto"
 ) -> TransitionDataset:
     """Puts the objects of random episodes, laid out for random users, into random containers.
 
-    Args:
-        num_transitions: rounded up to whole episodes of `NUM_MISPLACED` placements.
-        seed: the same seed gives the same bytes.
-        progress: told of placements.
-        simulator: as for the environment.
+    Arguments as for `collect_rearrange`; `num_transitions` is rounded up to whole episodes of `NUM_MISPLACED`.
     """
     env = HabitatTidy(simulator)
-    try:
+
+    def block(number: int, reset_seed: int, generator: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+        observation, _ = env.reset(seed=reset_seed)
+        for action in generator.integers(len(CONTAINERS), size=NUM_MISPLACED):
+            after, _, ended, _, _ = env.step(action)
+            yield observation, action, after, 0.0, ended
+            observation = after
+
+    return _collect(env, block, NUM_MISPLACED, num_transitions, seed, progress)
+
+
+def _collect(
+    env: HouseholdEnv,
+    block: Callable[[int, int, np.random.Generator], Iterator[tuple[Any, ...]]],
+    size: int,
+    num_transitions: int,
+    seed: int,
+    progress: Progress | None,
+) -> TransitionDataset:
+    """As many blocks of `size` placements as it takes; `block` gives the arguments of `TransitionRows.add`."""
+    with closing(env):
         rows = TransitionRows(env.task.action_size, env.action_space)
-        for _, reset_seed, generator in _blocks(num_transitions, NUM_MISPLACED, seed):
-            observation, _ = env.reset(seed=reset_seed)
-            for action in generator.integers(len(CONTAINERS), size=NUM_MISPLACED):
-                after, _, ended, _, _ = env.step(action)
-                rows.add(observation, action, after, terminal=ended)
-                observation = after
-            _report(progress, len(rows), num_transitions)
-        return rows.dataset(_metadata(env, seed))
-    finally:
-        env.close()
-
-
-def _blocks(num_transitions: int, size: int, seed: int) -> Iterator[tuple[int, int, np.random.Generator]]:
-    """As many seeded blocks of `size` placements as it takes."""
-    return islice(seeded_blocks(seed), -(-num_transitions // size))
-
-
-def _metadata(env: HouseholdEnv, seed: int) -> dict[str, Any]:
-    policy = {"environment": env.task.name, "policy": "random-placement"}
-    return {**policy, "simulator": env.simulator.name, "seed": seed}
-
-
-def _report(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(min(done, total), total)
+        for numbered in islice(seeded_blocks(seed), -(-num_transitions // size)):
+            for transition in block(*numbered):
+                rows.add(*transition)
+            if progress is not None:
+                progress(min(len(rows), num_transitions), num_transitions)
+        policy = {"environment": env.task.name, "policy": "random-placement"}
+        return rows.dataset({**policy, "simulator": env.simulator.name, "seed": seed})

@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS, REARRANGE_OBJECTS
-from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, StepResult, free_spot
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, upright
-from pluralbench.envs.household.flat import FLAT_SIZE, PLACES
-from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
+from pluralbench.envs.household.flat import FLAT_SIZE, PLACES, START_PLACES
+from pluralbench.envs.household.simulator import HouseholdSimulator
 from pluralbench.envs.multigoal import FloatArray, GoalError
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.errors import InputError
 
-START_PLACES: tuple[str, ...] = (*PLACES, "counter")
-"""Where objects lie at the start: on one of the five places, or on the kitchen counter, which is not ranked."""
 _RESTS_ON = slice(3, 8)
 _KIND = slice(8, 14)
 
@@ -140,14 +138,13 @@ class HabitatRearrange(HouseholdEnv):
     Version history: v0, first release.
 
     Args:
-        simulator: `auto`, `pybullet` or `habitat`, or a shared simulator.
-        render_mode: None or `rgb_array`.
-        goal: the goal until `reset` names another.
-        episodes: a JSON file of episodes to go through instead of random ones.
         objects: kinds of kitchenware that random episodes draw from; the paper has the bowl alone.
+            The other arguments are those of `HouseholdEnv`.
     """
 
     task: RearrangeTask
+    task_type = RearrangeTask
+    can_continue = True
 
     def __init__(
         self,
@@ -157,13 +154,12 @@ class HabitatRearrange(HouseholdEnv):
         episodes: str | Path | Sequence[Episode] | None = None,
         objects: Sequence[str] = REARRANGE_OBJECTS,
     ) -> None:
-        unknown = [name for name in objects if name not in REARRANGE_OBJECTS]
-        if unknown or not objects:
+        if not objects or not set(objects) <= set(REARRANGE_OBJECTS):
             raise InputError(
                 f"habitat-rearrange: objects must be among {', '.join(REARRANGE_OBJECTS)}, got {objects!r}"
             )
         self.objects = tuple(objects)
-        super().__init__(RearrangeTask(), simulator, render_mode, goal, episodes)
+        super().__init__(simulator, render_mode, goal, episodes)
 
     def _observation_space(self) -> gym.spaces.Box:
         low = np.concatenate([[-1.0, -1.0, -1.0], np.zeros(11), [0.0, 0.0]])
@@ -172,7 +168,7 @@ class HabitatRearrange(HouseholdEnv):
             low[[0, 1, 14, 15]], high[[0, 1, 14, 15]] = -50.0, 50.0
         return gym.spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
-    def _draw_episode(self, goal: FloatArray) -> Episode:
+    def _draw_episode(self) -> Episode:
         generator = self.np_random
         kind = self.objects[generator.integers(len(self.objects))]
         places = self.simulator.receptacles()
@@ -181,55 +177,26 @@ class HabitatRearrange(HouseholdEnv):
         z = place.centre[2] + OBJECTS[kind].half_height
         start = self._random_start()
         pose = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
-        return self._random_episode({kind: pose}, {kind: place.name}, (kind,), start)
+        return Episode("random", {kind: pose}, {kind: place.name}, (kind,), PLACES, start)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Puts an object somewhere; options `goal` and `continue` as above.
-
-        Raises:
-            GoalError: no ranking.
-        """
-        super().reset(seed=seed)
-        options = options or {}
-        if options.get("continue") and self._state is not None:
-            if "goal" in options:
-                self.goal, self._draws_goal = self.task.goal(options["goal"]), False
-            self._running = True
-        else:
-            self._begin(options)
-            self._object = self.episode.to_move[0]
-            if self._object not in REARRANGE_OBJECTS:
-                raise InputError(f"habitat-rearrange: episode {self.episode.episode_id} moves a {self._object!r}")
-            self._note_rest()
-        return self._observe(), self._info()
-
-    def _note_rest(self) -> None:
-        assert self._state is not None
-        place = resting_place(self._object, self._state.objects[self._object], self.simulator.receptacles())
-        self._rests_on = PLACES.index(place) if place in PLACES else -1
+    def _begin(self) -> None:
+        super()._begin()
+        self._object = self._to_move[0]
+        self._to_move = (self._object,)
+        if self._object not in REARRANGE_OBJECTS:
+            raise InputError(f"habitat-rearrange: episode {self.episode.episode_id} moves a {self._object!r}")
+        self._rests_on = self._place_of(self._object)
 
     def _info(self) -> dict[str, Any]:
         success = bool(self.task.success(self._observe(), self.goal))
-        return {**self._flags(success), "rests_on": self._rests_on}
-
-    def step(self, action: np.int64) -> StepResult:
-        """Carries the object to a place."""
-        place = self._checked(action)
-        rests_on = self.put(self._object, place)
-        self._rests_on = PLACES.index(rests_on) if rests_on in PLACES else -1
-        self._running = False
-        observation = self._observe()
-        terms = {"utility": float(self.task.utility(observation, self.goal))}
-        return observation, terms["utility"], True, False, {**self._info(), "reward_terms": terms}
+        rests_on = PLACES.index(self._rests_on) if self._rests_on in PLACES else -1
+        return {"success": success, "is_success": success, "rests_on": rests_on}
 
     def _observe(self) -> NDArray[np.float32]:
         assert self._state is not None
         observation = np.zeros(self.task.observation_size)
         observation[:3] = self._state.objects[self._object].position
-        if self._rests_on >= 0:
-            observation[_RESTS_ON][self._rests_on] = 1.0
-        observation[_KIND][REARRANGE_OBJECTS.index(self._object)] = 1.0
+        observation[_RESTS_ON] = [place == self._rests_on for place in PLACES]
+        observation[_KIND] = [kind == self._object for kind in REARRANGE_OBJECTS]
         observation[14:] = self._state.robot[:2]
-        return np.clip(observation, self._space.low, self._space.high).astype(np.float32)
+        return np.clip(observation, self.observation_space.low, self.observation_space.high).astype(np.float32)

@@ -10,27 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Colour = tuple[float, float, float]
+"""Red, green, blue in [0, 1]."""
 Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Part:
-    """One convex piece.
-
-    Attributes:
-        kind: `box`, or `cylinder` with its axis along z.
-        size: full extents in m; of a cylinder (diameter, diameter, height).
-        position: its centre in the body's frame, m.
-        yaw: turn about z, rad, applied after `tilt`.
-        tilt: turn about y, rad.
-        colour: red, green, blue in [0, 1].
-    """
+    """One convex piece; the axis of a cylinder is z."""
 
     kind: Literal["box", "cylinder"]
     size: Vector
+    """Full extents in m; of a cylinder (diameter, diameter, height)."""
     position: Vector = (0.0, 0.0, 0.0)
+    """Its centre in the body's frame, m."""
     yaw: float = 0.0
+    """Turn about z, rad, applied after `tilt`."""
     tilt: float = 0.0
+    """Turn about y, rad."""
     colour: Colour = (0.7, 0.7, 0.7)
 
     @property

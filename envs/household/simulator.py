@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS
-from pluralbench.envs.household.episodes import Episode, Pose
-from pluralbench.envs.household.flat import Receptacle
+from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, upright
+from pluralbench.envs.household.flat import RECEPTACLES, Receptacle
 from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
 
@@ -29,6 +30,17 @@ CALM_STEPS = 6
 SETTLE_SECONDS = 3.0
 """Simulated time within which objects must come to rest."""
 
+# How surfaces rub, the same for every object. With less rolling friction and damping, one placement in a hundred into a
+# full container still rocks after 3 s.
+FRICTION = 0.7
+"""Sliding; between object and furniture together about half of it."""
+ROLLING_FRICTION = 0.02
+"""Keeps round things from rolling for ever, and from spinning about the contact's normal, m."""
+LINEAR_DAMPING = 0.1
+"""Share of the speed lost per second."""
+ANGULAR_DAMPING = 0.95
+"""Share of the turning lost per second."""
+
 
 class SimulatorError(InputError):
     """Something that a household simulator cannot do; one line."""
@@ -40,79 +52,122 @@ class SimulatorNotInstalledError(SimulatorError):
 
 @dataclass(frozen=True)
 class HouseholdState:
-    """Everything that can differ between two moments of an episode at which all objects rest.
-
-    Attributes:
-        objects: pose of each object.
-        robot: (x, y, yaw) of the base, m and rad.
-        settled: whether all objects had come to rest.
-    """
+    """Everything that can differ between two moments of an episode at which all objects rest."""
 
     objects: Mapping[str, Pose]
     robot: tuple[float, float, float]
+    """(x, y, yaw) of the base, m and rad."""
     settled: bool = True
+    """Whether all objects had come to rest."""
 
 
-@dataclass(frozen=True)
-class Contact:
-    """How surfaces rub: the same for every object.
-
-    With less rolling friction and damping, one placement in a hundred into a full container still rocks after 3 s.
-
-    Attributes:
-        friction: sliding, between object and furniture together about half of it.
-        rolling: m; keeps round things from rolling for ever.
-        spinning: m; likewise about the contact's normal.
-        linear_damping: share of the speed lost per second.
-        angular_damping: share of the turning lost per second.
-    """
-
-    friction: float = 0.7
-    rolling: float = 0.02
-    spinning: float = 0.02
-    linear_damping: float = 0.1
-    angular_damping: float = 0.95
-
-
-@runtime_checkable
-class HouseholdSimulator(Protocol):
+class HouseholdSimulator(ABC):
     """A flat with furniture, a robot and some kitchen objects; metres, radians, z up.
 
-    The same state and the same calls give the same result, whatever was simulated before.
+    The same state and the same calls give the same result, whatever was simulated before. Once it is closed, what
+    needs its world raises SimulatorError.
 
     Attributes:
         name: `pybullet` or `habitat`.
+        steps_per_second: of its physics.
         scene_id: the scene that is open; `NONE` for the flat of primitives.
         scene_dataset_config: the dataset that it is of.
     """
 
     name: str
-    scene_id: str
-    scene_dataset_config: str
+    steps_per_second: int
+    scene_id: str = EMPTY_SCENE
+    scene_dataset_config: str = "default"
+    _robot_height: float
+    """Of the frame of the robot's body above the floor, m."""
+    _grip: tuple[float, float]
+    """Where the robot holds an object: in front of its middle and above the floor, m."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, Any] = {}
+        self._robot_body: Any = None
+        self._robot = (0.0, 0.0, 0.0)
+        self._settled = True
+        self._closed = False
+        self._receptacles: Mapping[str, Receptacle] = RECEPTACLES
+        self._plan: FloorPlan | None = None
+
+    @abstractmethod
+    def _rebuild(self, state: HouseholdState) -> None:
+        """Makes all objects anew, so that no contact of an earlier moment lives on, and moves the robot."""
+
+    @abstractmethod
+    def _move(self, body: Any, pose: Pose) -> None: ...
+
+    @abstractmethod
+    def _pose(self, body: Any) -> Pose: ...
+
+    @abstractmethod
+    def _release(self, name: str, pose: Pose) -> None: ...
+
+    @abstractmethod
+    def _step(self) -> bool:
+        """Simulates one step of physics; whether all objects are slower than `CALM_SPEED` and `CALM_TURN` after it."""
+
+    @abstractmethod
+    def _picture(self, width: int, height: int) -> NDArray[np.uint8]: ...
+
+    @abstractmethod
+    def _disconnect(self) -> None: ...
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SimulatorError("this simulator was closed")
 
     def reset(self, episode: Episode) -> None:
         """Puts the episode's objects and the robot where it says; nothing moves yet.
 
         Raises:
-            SimulatorError: a scene that this simulator cannot open.
+            SimulatorError: an episode of another scene than the one that is open.
         """
-        ...
+        if episode.scene_id.upper() != self.scene_id.upper():
+            raise SimulatorError(
+                f"episode {episode.episode_id} is of the scene {episode.scene_id!r}, this simulator ({self.name}) has "
+                f"{self.scene_id!r} open; simulator='habitat' opens scenes, PyBullet has the flat of primitives (NONE)"
+            )
+        self.restore(HouseholdState(episode.objects, (*episode.start, 0.0), settled=False))
+
+    def restore(self, state: HouseholdState) -> None:
+        """Puts everything back where `state` has it, at rest; what had settled sleeps until something touches it."""
+        self._check_open()
+        self._rebuild(state)
+        self._settled = state.settled
+
+    def _move_robot(self, x: float, y: float, yaw: float) -> None:
+        self._robot = (x, y, yaw)
+        self._move(self._robot_body, upright(x, y, self._robot_height, yaw))
 
     def objects(self) -> dict[str, Pose]:
         """Pose of every object that is there."""
-        ...
+        self._check_open()
+        return {name: self._pose(body) for name, body in self._bodies.items()}
 
     def receptacles(self) -> Mapping[str, Receptacle]:
         """Every place where objects can rest."""
-        ...
+        return self._receptacles
 
     def floor_plan(self) -> FloorPlan:
         """Where the robot's base can drive."""
-        ...
+        if self._plan is None:
+            from pluralbench.envs.household.floor_plan import furnished_floor_plan
+
+            self._plan = furnished_floor_plan()
+        return self._plan
 
     def carry(self, name: str, path: NDArray[np.floating]) -> None:
         """Moves the robot along `path` (P, 2) with the object in its gripper (kinematic: nothing is simulated)."""
-        ...
+        self._check_known(name)
+        yaw, (reach, height) = self._robot[2], self._grip
+        for k, (x, y) in enumerate(path):
+            if k:
+                yaw = float(np.arctan2(y - path[k - 1][1], x - path[k - 1][0]))
+            self._move_robot(float(x), float(y), yaw)
+            self._move(self._bodies[name], upright(x + reach * np.cos(yaw), y + reach * np.sin(yaw), height))
 
     def place(self, name: str, receptacle: str, offset: ArrayLike = (0.0, 0.0), yaw: float = 0.0) -> None:
         """Holds the object above a receptacle and lets go; `settle` then lets it fall.
@@ -126,27 +181,48 @@ class HouseholdSimulator(Protocol):
         Raises:
             SimulatorError: no such object or receptacle; the message lists them.
         """
-        ...
+        self._check_known(name)
+        places = self.receptacles()
+        if receptacle not in places:
+            raise SimulatorError(unknown_name("receptacle", receptacle, list(places)))
+        self._release(name, release_pose(name, places[receptacle], offset, yaw, self.objects()))
+        self._settled = False
+
+    def _check_known(self, name: str) -> None:
+        self._check_open()
+        if name not in self._bodies:
+            raise SimulatorError(unknown_name("object", name, list(self._bodies)))
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> bool:
         """Simulates until all objects rest; False if they still move after `seconds`."""
-        ...
+        self._check_open()
+        calm = 0
+        for _ in range(round(seconds * self.steps_per_second)):
+            calm = calm + 1 if self._step() else 0
+            if calm >= CALM_STEPS:
+                break
+        self._settled = calm >= CALM_STEPS
+        return self._settled
 
     def state(self) -> HouseholdState:
         """What there is now."""
-        ...
-
-    def restore(self, state: HouseholdState) -> None:
-        """Puts everything back where `state` has it, at rest."""
-        ...
+        return HouseholdState(self.objects(), self._robot, self._settled)
 
     def render(self, width: int = 640, height: int = 480) -> NDArray[np.uint8]:
-        """A picture (height, width, 3) of the flat from above the open front."""
-        ...
+        """A picture (height, width, 3) of the flat from above the open front, drawn without a GPU.
+
+        Raises:
+            SimulatorError: habitat-sim was made without a renderer.
+        """
+        self._check_open()
+        return self._picture(width, height)
 
     def close(self) -> None:
         """Releases the simulator; calling it again does nothing."""
-        ...
+        if not self._closed:
+            self._closed = True
+            self._bodies = {}
+            self._disconnect()
 
 
 def resting_place(name: str, pose: Pose, receptacles: Mapping[str, Receptacle]) -> str | None:
@@ -165,37 +241,15 @@ def resting_place(name: str, pose: Pose, receptacles: Mapping[str, Receptacle]) 
     return None
 
 
-def release_pose(
-    name: str,
-    place: Receptacle,
-    offset: ArrayLike,
-    yaw: float,
-    others: Mapping[str, Pose],
-) -> Pose:
+def release_pose(name: str, place: Receptacle, offset: ArrayLike, yaw: float, others: Mapping[str, Pose]) -> Pose:
     """Where an object is let go above `place`: clear of the surface and of what lies there already."""
     dx, dy = np.asarray(offset, dtype=np.float64)
     x, y = place.centre[0] + float(dx), place.centre[1] + float(dy)
     thing = OBJECTS[name]
     top = place.centre[2]
     for other, pose in others.items():
-        if other == name:
-            continue
         half = np.abs(pose.rotation) @ (np.array(OBJECTS[other].size) / 2)
         near = np.hypot(x - pose.position[0], y - pose.position[1]) < thing.radius + np.hypot(half[0], half[1])
-        if near and pose.position[2] >= place.centre[2]:
+        if other != name and near and pose.position[2] >= place.centre[2]:
             top = max(top, pose.position[2] + float(half[2]))
-    z = top + thing.half_height + DROP_HEIGHT
-    return Pose((x, y, z), (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2))))
-
-
-def known_object(name: str, there: Mapping[str, object]) -> None:
-    """Raises SimulatorError unless the object is there."""
-    if name not in there:
-        raise SimulatorError(unknown_name("object", name, list(there)))
-
-
-def known_receptacle(name: str, places: Mapping[str, Receptacle]) -> Receptacle:
-    """The receptacle of this name; SimulatorError otherwise."""
-    if name not in places:
-        raise SimulatorError(unknown_name("receptacle", name, list(places)))
-    return places[name]
+    return upright(x, y, top + thing.half_height + DROP_HEIGHT, yaw)

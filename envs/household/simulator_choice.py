@@ -19,8 +19,7 @@ def make_simulator(
     """Starts a household simulator.
 
     Args:
-        name: `pybullet`; `habitat`, which needs habitat-sim 0.3.3; or `auto`: habitat where files are given that only
-            habitat-sim opens, PyBullet otherwise.
+        name: `pybullet`; `habitat`, which needs habitat-sim 0.3.3; or `auto`: habitat for files, else PyBullet.
         scene_id: `NONE`, the flat of primitives, or a scene of `scene_dataset_config`.
         scene_dataset_config: a file such as ReplicaCAD's `replicaCAD.scene_dataset_config.json`.
         object_configs: folder with the configurations of the YCB objects; empty for objects of primitives.

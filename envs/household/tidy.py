@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import ATTRIBUTES, OBJECTS, attribute_table
-from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, StepResult, free_spot
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot
 from pluralbench.envs.household.episodes import Episode, Pose, upright
-from pluralbench.envs.household.flat import CONTAINERS, PLACES
-from pluralbench.envs.household.simulator import HouseholdSimulator, resting_place
+from pluralbench.envs.household.flat import CONTAINERS, START_PLACES
 from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
 from pluralbench.envs.state_grid import StateGrid
 
@@ -22,13 +20,11 @@ NUM_MISPLACED = 4
 """Objects that a random episode asks to put away ..."""
 NUM_PLACED = 2
 """... and objects that lie where the user wants them already."""
-LOOSE_PLACES: tuple[str, ...] = (*PLACES, "counter")
-"""Where misplaced objects lie."""
-
 _PLACED = slice(0, 5)
 _CONTAINER = slice(5, 7)
 _PRESENTED = slice(7, 12)
 _TIE = 1e-9
+_SIDES: dict[str | None, int] = {CONTAINERS[0]: 1, CONTAINERS[1]: -1}
 
 
 class TidyTask(HouseholdTask):
@@ -156,101 +152,55 @@ class HabitatTidy(HouseholdEnv):
     | right_agreed, num_agreed | of those on which users who sort by function and by material agree: how many, of how many |
     | right_disputed, num_disputed | of those on which they disagree |
 
-    Version history: v0, first release.
-
-    Args:
-        simulator: `auto`, `pybullet` or `habitat`, or a shared simulator.
-        render_mode: None or `rgb_array`.
-        goal: the goal until `reset` names another.
-        episodes: a JSON file of episodes to go through instead of random ones.
+    Arguments: those of `HouseholdEnv`. Version history: v0, first release.
     """  # noqa: E501
 
     task: TidyTask
-
-    def __init__(
-        self,
-        simulator: str | HouseholdSimulator = "auto",
-        render_mode: str | None = None,
-        goal: ArrayLike | None = None,
-        episodes: str | Path | Sequence[Episode] | None = None,
-    ) -> None:
-        super().__init__(TidyTask(), simulator, render_mode, goal, episodes)
+    task_type = TidyTask
 
     def _observation_space(self) -> gym.spaces.Box:
         signs = np.ones(5, dtype=np.float32)
         low = np.concatenate([-signs, np.zeros(2, dtype=np.float32), -signs])
         return gym.spaces.Box(low, np.ones(self.task.observation_size, dtype=np.float32), dtype=np.float32)
 
-    def _draw_episode(self, goal: FloatArray) -> Episode:
+    def _draw_episode(self) -> Episode:
         generator = self.np_random
         places = self.simulator.receptacles()
         names = _draw_objects(generator)
         objects: dict[str, Pose] = {}
         lying_on = {}
-        loose = generator.permutation(len(LOOSE_PLACES))
+        loose = generator.permutation(len(START_PLACES))
         for number, name in enumerate(names):
             if number < NUM_MISPLACED:
-                place = places[LOOSE_PLACES[loose[number]]]
+                place = places[START_PLACES[loose[number]]]
             else:
-                side = int(self.task.side(np.array(OBJECTS[name].attributes), goal))
+                side = int(self.task.side(np.array(OBJECTS[name].attributes), self.goal))
                 index = int(generator.integers(2)) if side == 0 else (0 if side > 0 else 1)
                 place = places[CONTAINERS[index]]
             x, y = free_spot(name, place, objects, generator)
             z = place.centre[2] + OBJECTS[name].half_height
             objects[name] = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
             lying_on[name] = place.name
-        return self._random_episode(objects, lying_on, names[:NUM_MISPLACED], self._random_start())
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Scatters objects; option `goal` as above.
-
-        Raises:
-            GoalError: no weights.
-        """
-        super().reset(seed=seed)
-        self._begin(options or {})
-        self._num_done = 0
-        self._last_in: str | None = None
-        return self._observe(), self._info()
-
-    def step(self, action: np.int64) -> StepResult:
-        """Puts the object presented into a container."""
-        container = self._checked(action)
-        self._last_in = self.put(self.episode.to_move[self._num_done], container)
-        self._num_done += 1
-        self._running = self._num_done < len(self.episode.to_move)
-        observation = self._observe()
-        terms = {"utility": float(self.task.utility(observation, self.goal))}
-        return observation, terms["utility"], not self._running, False, {**self._info(), "reward_terms": terms}
+        return Episode("random", objects, lying_on, names[:NUM_MISPLACED], CONTAINERS, self._random_start())
 
     def _observe(self) -> NDArray[np.float32]:
-        assert self._state is not None
-        observation = np.zeros(self.task.observation_size)
+        observation = np.zeros(self.task.observation_size, dtype=np.float32)
         if self._num_done:
-            last = self.episode.to_move[self._num_done - 1]
-            observation[_PLACED] = OBJECTS[last].attributes
-            if self._last_in in CONTAINERS:
-                observation[_CONTAINER][CONTAINERS.index(self._last_in)] = 1.0
-        if self._num_done < len(self.episode.to_move):
-            observation[_PRESENTED] = OBJECTS[self.episode.to_move[self._num_done]].attributes
-        return observation.astype(np.float32)
+            observation[_PLACED] = OBJECTS[self._to_move[self._num_done - 1]].attributes
+            observation[_CONTAINER] = [name == self._rests_on for name in CONTAINERS]
+        if self._num_done < len(self._to_move):
+            observation[_PRESENTED] = OBJECTS[self._to_move[self._num_done]].attributes
+        return observation
 
     def _info(self) -> dict[str, Any]:
-        assert self._state is not None
-        places = self.simulator.receptacles()
-        names = self.episode.to_move
-        right, agreed = np.zeros(len(names), dtype=bool), np.zeros(len(names), dtype=bool)
-        for row, name in enumerate(names):
-            attributes = OBJECTS[name].attributes
-            agreed[row] = attributes[0] == attributes[1]
-            lies_in = resting_place(name, self._state.objects[name], places)
-            if lies_in in CONTAINERS:
-                sign = 1 if lies_in == CONTAINERS[0] else -1
-                right[row] = sign * int(self.task.side(np.array(attributes), self.goal)) >= 0
+        attributes = np.array([OBJECTS[name].attributes for name in self._to_move]).reshape(-1, len(ATTRIBUTES))
+        agreed = attributes[:, 0] == attributes[:, 1]
+        signs = np.array([_SIDES.get(self._place_of(name), 0) for name in self._to_move])
+        right = (signs != 0) & (signs * self.task.side(attributes, self.goal) >= 0)
+        success = bool(not self._running and right.all())
         return {
-            **self._flags(bool(not self._running and right.all())),
+            "success": success,
+            "is_success": success,
             "share_right": float(right.mean()),
             "right_agreed": int(right[agreed].sum()),
             "num_agreed": int(agreed.sum()),

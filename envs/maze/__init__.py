@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import Environment
+from pluralbench.envs.environments import Environment, collect_at
 from pluralbench.envs.maze.presets import PRESETS, VARIANTS
 from pluralbench.envs.maze.task import MazeTask
-from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.features import InputFeatures
-from pluralbench.progress import Progress
-
-
-def _collect(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
-    from pluralbench.envs.maze.waypoint_policy import collect
-
-    return collect(num_transitions, seed, progress)
-
 
 MAZE = Environment(
     name="maze",
     gym_id=gymnasium_ids.MAZE,
     make_task=MazeTask,
-    collect=_collect,
+    collect=partial(collect_at, "pluralbench.envs.maze.waypoint_policy:collect"),
     behaviour_version=3,
     default_population="two-goals",
     presets=PRESETS,

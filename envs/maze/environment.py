@@ -14,8 +14,7 @@ from pluralbench.envs.maze.rendering import draw_maze
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.errors import InputError
 
-VELOCITY_BOUND = 6.0
-"""m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24."""
+VELOCITY_BOUND = 6.0  # m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24
 
 
 def observation_space(maze: MazeMap) -> gym.spaces.Box:
@@ -97,12 +96,7 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Puts the ball in a random free cell; options `goal` and `state` as above.
-
-        Raises:
-            GoalError: an impossible goal.
-            InputError: a state of the wrong shape.
-        """
+        """Puts the ball in a random free cell; options as above, GoalError or InputError for impossible ones."""
         super().reset(seed=seed)
         options = options or {}
         if "goal" in options:

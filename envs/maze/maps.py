@@ -26,11 +26,8 @@ from pluralbench.registry import unknown_name
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
 
-BALL_RADIUS = 0.1
-"""Radius of the ball in metres: its centre stays that far from every wall."""
-
-CELL_SHIFT = 0.7
-"""Metres to add to a position before rounding it down to its cell."""
+BALL_RADIUS = 0.1  # m; its centre stays that far from every wall
+CELL_SHIFT = 0.7  # m to add to a position before rounding it down to its cell
 
 LAYOUTS = {
     "umaze": (
@@ -64,14 +61,10 @@ LAYOUTS = {
 }
 """`#` wall, `O` free, `G` the goal of D4RL's own task (free too); rows from the top, as in maze2d-*-v1."""
 
+# (row, col) on the large map: the two and the ten users of the paper's maze experiment, and goals of no train user
 TWO_GOALS = ((7, 1), (7, 10))
-"""The users of the paper's maze experiment: opposite corners of the large map, (row, col)."""
-
 TEN_GOALS = ((7, 1), (7, 10), (1, 1), (1, 10), (3, 8), (5, 4), (1, 4), (5, 10), (4, 1), (5, 7))
-"""The paper's larger population on the large map."""
-
 HELD_OUT_GOALS = ((3, 10), (7, 4), (1, 6), (3, 1), (7, 8))
-"""Goals on the large map that no train user has."""
 
 
 class LayoutError(InputError):
@@ -110,12 +103,6 @@ class MazeMap:
         self.low: FloatArray = self.free_cells.min(axis=0) - CELL_SHIFT
         self.high: FloatArray = self.free_cells.max(axis=0) - CELL_SHIFT + 1.0
 
-    def _neighbours(self, index: int) -> list[int]:
-        """Free cells beside a free cell; the border of every layout is wall, so that no index leaves the map."""
-        row, col = self.free_cells[index]
-        beside = ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1))
-        return [int(self._index_of_cell[cell]) for cell in beside if not self.walls[cell]]
-
     def _shortest_paths(self) -> tuple[IntArray, IntArray]:
         """Breadth-first search from every free cell: `steps` and `next_cell`."""
         num = len(self.free_cells)
@@ -126,8 +113,10 @@ class MazeMap:
             queue = deque([goal])
             while queue:
                 cell = queue.popleft()
-                for neighbour in self._neighbours(cell):
-                    if steps[neighbour, goal] < 0:
+                row, col = self.free_cells[cell]  # the border of every layout is wall: no neighbour is off the map
+                for beside in ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)):
+                    neighbour = self._index_of_cell[beside]
+                    if neighbour >= 0 and steps[neighbour, goal] < 0:
                         steps[neighbour, goal], next_cell[neighbour, goal] = steps[cell, goal] + 1, cell
                         queue.append(neighbour)
         return steps, next_cell
@@ -135,8 +124,7 @@ class MazeMap:
     def is_free(self, positions: FloatArray) -> NDArray[np.bool_]:
         """Whether positions (..., 2) lie in the square of a free cell."""
         cells = self._cells(positions)
-        free: NDArray[np.bool_] = ~self.walls[cells[..., 0], cells[..., 1]]
-        return free
+        return np.invert(self.walls[cells[..., 0], cells[..., 1]])
 
     def cell_index(self, positions: FloatArray) -> IntArray:
         """Index into `free_cells` for positions (..., 2).
@@ -149,25 +137,13 @@ class MazeMap:
         in_wall = index < 0
         if in_wall.any():
             index = np.array(index)
-            index[in_wall] = self._nearest_free(np.asarray(positions)[in_wall])
+            distance = _squared_distance(np.asarray(positions)[in_wall][:, None], self.free_cells)
+            index[in_wall] = distance.argmin(axis=-1)
         return index
 
     def _cells(self, positions: FloatArray) -> IntArray:
         """(row, col) of the squares that hold positions (..., 2); outside the map, of its border, which is wall."""
-        cells: IntArray = np.floor(np.asarray(positions) + CELL_SHIFT).astype(np.int64)
-        np.minimum(cells, self._last, out=cells)
-        return np.maximum(cells, 0, out=cells)
-
-    def _nearest_free(self, positions: FloatArray) -> IntArray:
-        """Free cell whose square is nearest to each of positions (N, 2)."""
-        nearest = np.zeros(len(positions), dtype=np.int64)
-        smallest = np.full(len(positions), np.inf)
-        for index, cell in enumerate(self.free_cells):
-            outside = np.maximum(np.abs(positions - (cell - CELL_SHIFT + 0.5)) - 0.5, 0.0)
-            distance = np.square(outside).sum(axis=-1)
-            closer = distance < smallest
-            nearest[closer], smallest[closer] = index, distance[closer]
-        return nearest
+        return np.clip(np.floor(np.asarray(positions) + CELL_SHIFT).astype(np.int64), 0, self._last)
 
     def is_reachable(self, positions: FloatArray) -> NDArray[np.bool_]:
         """Whether the ball's centre can be at positions (..., 2): in a free cell, no wall nearer than its radius."""
@@ -177,9 +153,14 @@ class MazeMap:
         for offset in np.argwhere(np.ones((3, 3))) - 1:
             beside = cells + offset
             is_wall = self.walls[beside[..., 0], beside[..., 1]]
-            outside = np.maximum(np.abs(positions - (beside - CELL_SHIFT + 0.5)) - 0.5, 0.0)
-            reachable &= ~(is_wall & (np.square(outside).sum(axis=-1) < BALL_RADIUS**2))
+            reachable &= ~(is_wall & (_squared_distance(positions, beside) < BALL_RADIUS**2))
         return reachable
+
+
+def _squared_distance(positions: FloatArray, cells: IntArray) -> FloatArray:
+    """(...,): from positions (..., 2) to the squares of cells (..., 2), 0 inside."""
+    outside = np.maximum(np.abs(positions - (cells - CELL_SHIFT + 0.5)) - 0.5, 0.0)
+    return np.square(outside).sum(axis=-1)
 
 
 @cache
@@ -200,13 +181,8 @@ def optimal_value(steps: IntArray, discount: float, num_iterations: int) -> Floa
 def normalised_values(steps: IntArray, discount: float = 0.99, num_iterations: int = 500) -> FloatArray:
     """`optimal_value` of every free cell (rows) for every goal cell (columns), min-max normalised for each goal.
 
-    Args:
-        steps: (M, M), `MazeMap.steps`.
-        discount: per grid step.
-        num_iterations: the paper's 500; the normalisation cancels it as long as it exceeds every distance.
-
-    Returns:
-        (M, M) float64 in [0, 1]: 1 in the goal's cell, 0 in the cells furthest from it.
+    (M, M) float64 in [0, 1] from `MazeMap.steps`: 1 in the goal's cell, 0 in the cells furthest from it. The paper has
+    500 iterations; the normalisation cancels their number as long as it exceeds every distance.
     """
     values = optimal_value(steps, discount, num_iterations)
     lowest, highest = values.min(axis=0), values.max(axis=0)

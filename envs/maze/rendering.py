@@ -19,16 +19,10 @@ _OVERSAMPLING = 3
 def draw_maze(
     task: MazeTask, goal: NDArray[np.floating], position: NDArray[np.floating], trail: NDArray[np.floating]
 ) -> NDArray[np.uint8]:
-    """One frame; rows run downwards.
+    """One frame (H, W, 3) uint8, rows downwards, 32 pixels per cell: 288 x 384 for the large map.
 
-    Args:
-        task: the maze.
-        goal: (3,), drawn as the disc in which it is fulfilled; a goal to be avoided gets a cross, too.
-        position: (2,) of the ball.
-        trail: (T, 2) positions since the start.
-
-    Returns:
-        (H, W, 3) uint8, 32 pixels per cell: 288 x 384 for the large map.
+    A goal (3,) is drawn as the disc in which it is fulfilled, with a cross where it is to be avoided; `position` (2,)
+    is the ball's, `trail` (T, 2) its positions since the start.
     """
     rows, cols = task.map.walls.shape
     cell = _PIXELS_PER_CELL * _OVERSAMPLING

@@ -9,11 +9,8 @@ from pluralbench.envs.maze.maps import CELL_SHIFT, HELD_OUT_GOALS, TEN_GOALS, TW
 from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGoalTask, check_goals
 from pluralbench.envs.state_grid import StateGrid
 
-SUCCESS_RADIUS = 0.5
-"""Metres from the goal's point within which D4RL and the paper count success."""
-
-GRID_POINTS = 6
-"""Points along each side of a cell in `MazeTask.state_grid`."""
+SUCCESS_RADIUS = 0.5  # m from the goal's point within which D4RL and the paper count success
+GRID_POINTS = 6  # along each side of a cell in `MazeTask.state_grid`
 
 
 class MazeTask(MultiGoalTask):
@@ -32,10 +29,7 @@ class MazeTask(MultiGoalTask):
     steps from the goal's cell (on a tie, of any of them).
 
     Args:
-        layout: `umaze`, `medium` or `large`; the goal sets, which are the paper's, are those of `large`.
-
-    Raises:
-        LayoutError: no such layout.
+        layout: `umaze`, `medium` or `large`, else LayoutError; the goal sets, which are the paper's, are of `large`.
     """
 
     name = "maze"
@@ -61,11 +55,7 @@ class MazeTask(MultiGoalTask):
         return self.map.free_cells[index].astype(np.float64)
 
     def goals(self, values: ArrayLike) -> FloatArray:
-        """Goals (..., 3) that (row, col) or (row, col, valence) describe; without valence +1 is meant.
-
-        Raises:
-            GoalError: not two or three numbers, a wall, or a valence other than +1 and -1.
-        """
+        """Goals (..., 3) that (row, col) or (row, col, valence) describe, by default +1; GoalError for others."""
         own = self.map.own_goal
         known = [f"{own} for (row, col)", f"{(*own, -1)} to be far from there"]
         try:
@@ -103,9 +93,7 @@ class MazeTask(MultiGoalTask):
 
     def opposite(self, goals: FloatArray) -> FloatArray:
         """The goals (..., 3) with the valence turned round."""
-        opposite = np.array(goals, dtype=np.float64)
-        opposite[..., 2] *= -1.0
-        return opposite
+        return np.asarray(goals, dtype=np.float64) * (1.0, 1.0, -1.0)
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
         """Normalised optimal value of observations (..., 4) for goals (..., 3), in [0, 1]; leading axes broadcast."""
@@ -128,8 +116,7 @@ class MazeTask(MultiGoalTask):
         """(K, 2): the points around which `goal` (3,) is fulfilled, for drawing."""
         if goal[2] > 0.0:
             return np.array([goal[:2]])
-        points: FloatArray = np.unique(self._furthest[self.map.cell_index(goal[:2])], axis=0)
-        return points
+        return np.unique(self._furthest[self.map.cell_index(goal[:2])], axis=0)
 
     def state_grid(self) -> StateGrid:
         """The ball at rest on a grid of positions."""
@@ -147,12 +134,9 @@ class MazeTask(MultiGoalTask):
 
 
 def _within(positions: FloatArray, points: FloatArray) -> BoolArray:
-    distance = np.square(positions - points).sum(axis=-1)
-    within: BoolArray = distance <= SUCCESS_RADIUS**2
-    return within
+    return np.square(positions - points).sum(axis=-1) <= SUCCESS_RADIUS**2
 
 
 def _position_name(position: FloatArray) -> str:
-    if (position == np.round(position)).all():
-        return f"({position[0]:.0f}, {position[1]:.0f})"
-    return f"({position[0]:.2f}, {position[1]:.2f})"
+    digits = 0 if (position == np.round(position)).all() else 2
+    return f"({position[0]:.{digits}f}, {position[1]:.{digits}f})"

@@ -25,9 +25,7 @@ class MazeNavigationVector(VectorEpisodes):
 
     Args:
         num_envs: number of episodes at once.
-        layout: `umaze`, `medium` or `large`.
-        render_mode: None or `rgb_array`; `render()` gives one picture per environment.
-        goal: (2,) or (3,), the goal of all until `reset` names others.
+        layout, render_mode, goal: as in `MazeNavigation`.
         max_episode_steps: steps until an episode is truncated.
         autoreset_mode: NEXT_STEP or DISABLED.
         num_threads: threads that step; None takes as many as there are processors. No influence on the results.

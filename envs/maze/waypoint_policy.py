@@ -36,15 +36,15 @@ class WaypointSettings:
     arrival_distance: float = 0.1
     """Metres from a waypoint at which the next one is taken."""
     arrival_speed: float = 0.5
-    """m/s below which the navigation goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never
-    binds at 5 m/s, so that its ball rushes past its goals; here it stops at them."""
+    """m/s below which the goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never binds at
+    5 m/s, so that its ball rushes past its goals."""
     even_goals: bool = True
     """Cells that few shortest paths cross are chosen as goals more often (weight 1 / paths), so that dead ends, where
     users' goals lie, are visited about as much as the junctions; else uniformly, as by D4RL."""
     max_rest: int = 100
-    """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once;
-    then nothing in the data says what it is worth to stay, and policies learned from it stop a cell before the goal.
-    Rests of several hundred steps fill the middles of cells with actions that lead nowhere, and policies stop there."""
+    """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once:
+    nothing in its data says what it is worth to stay, and learned policies stop a cell before the goal. Rests of
+    several hundred steps fill the middles of cells with actions that lead nowhere, and policies stop there."""
     waypoint_jitter: float = 0.2
     """Waypoints on the way are the cell's point minus uniform noise up to this, towards the cell's middle."""
     max_steps: int = 800
@@ -54,19 +54,11 @@ class WaypointSettings:
 class WaypointPolicy:
     """Navigates B mazes, each along the shortest path to a goal cell of its own, drawn anew when it is reached.
 
-    Args:
-        maze: the layout.
-        settings: gains, noise and bounds.
-        positions: (B, 2), where the mazes start.
-        generator: source of goals, jitter and noise; drawn from in a fixed order.
+    They start at `positions` (B, 2); goals, jitter and noise are drawn from `generator` in a fixed order.
     """
 
     def __init__(
-        self,
-        maze: MazeMap,
-        settings: WaypointSettings,
-        positions: NDArray[np.float64],
-        generator: np.random.Generator,
+        self, maze: MazeMap, settings: WaypointSettings, positions: NDArray[np.float64], generator: np.random.Generator
     ) -> None:
         num = len(positions)
         self._maze, self._settings, self._generator = maze, settings, generator
@@ -101,7 +93,7 @@ class WaypointPolicy:
             self._resting[reached] = True
             self._steps_left[reached] = 1 + self._generator.integers(settings.max_rest + 1, size=len(reached))
         self._steps_left -= 1
-        ended: NDArray[np.bool_] = self._steps_left == 0
+        ended = self._steps_left == 0
         onward = np.flatnonzero(arrived & ~last & ~ended)
         if len(onward):
             self._go_on(onward, self._cell[onward])
@@ -151,8 +143,7 @@ def collect(
         num_threads: threads that step the physics; None takes all.
 
     Raises:
-        DatasetError: fewer than one transition asked for.
-        LayoutError: no such layout.
+        DatasetError, LayoutError: fewer than one transition asked for, or no such layout.
     """
     if num_transitions < 1:
         raise DatasetError(f"maze: num_transitions must be at least 1, is {num_transitions}")
@@ -160,7 +151,11 @@ def collect(
     maze = load_map(layout)
     num_mazes = min(max(num_transitions // _STEPS_PER_MAZE, 1), _MAX_MAZES)
     num_steps = math.ceil(num_transitions / num_mazes)
-    observations, actions, timeouts = _roll_out(maze, settings, num_mazes, num_steps, seed, progress, num_threads)
+    generator, physics = np.random.default_rng(seed), MazePhysics(maze, num_threads)
+    states = start_states(maze, num_mazes, generator)
+    policy = WaypointPolicy(maze, settings, states[:, :2], generator)
+    observations, actions, timeouts = _roll_out(policy, physics, states, num_steps, progress)
+    physics.close()
     timeouts[:, -1] = True
     next_observations = np.ascontiguousarray(observations[:, 1:]).reshape(-1, 4)
     distance = np.linalg.norm(next_observations[:, :2] - np.array(maze.own_goal, dtype=np.float32), axis=1)
@@ -185,19 +180,10 @@ def collect(
 
 
 def _roll_out(
-    maze: MazeMap,
-    settings: WaypointSettings,
-    num_mazes: int,
-    num_steps: int,
-    seed: int,
-    progress: Progress | None,
-    num_threads: int | None,
+    policy: WaypointPolicy, physics: MazePhysics, states: NDArray[np.float64], num_steps: int, progress: Progress | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Observations (B, T + 1, 4), actions (B, T, 2) and ends of navigation (B, T) of B mazes over T steps."""
-    generator = np.random.default_rng(seed)
-    physics = MazePhysics(maze, num_threads)
-    states = start_states(maze, num_mazes, generator)
-    policy = WaypointPolicy(maze, settings, states[:, :2], generator)
+    num_mazes = len(states)
     observations = np.empty((num_mazes, num_steps + 1, 4), dtype=np.float32)
     actions = np.empty((num_mazes, num_steps, 2), dtype=np.float32)
     timeouts = np.empty((num_mazes, num_steps), dtype=np.bool_)
@@ -209,5 +195,4 @@ def _roll_out(
         timeouts[:, step] = policy.observe(states)
         if progress is not None and (step % 50 == 49 or step == num_steps - 1):
             progress((step + 1) * num_mazes, num_steps * num_mazes)
-    physics.close()
     return observations, actions, timeouts

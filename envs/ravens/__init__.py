@@ -5,20 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import Environment
+from pluralbench.envs.environments import Environment, collect_at
 from pluralbench.envs.ravens.presets import PRESETS
 from pluralbench.envs.ravens.task import RavensTask
-from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.features import InputFeatures
-from pluralbench.progress import Progress
-
-
-def _collect(
-    num_transitions: int, seed: int, progress: Progress | None = None, *, zones: str = "two-zones"
-) -> TransitionDataset:
-    from pluralbench.envs.ravens.pick_place_policy import collect
-
-    return collect(num_transitions, seed, progress, zones=zones)
 
 
 def _environment(name: str, gym_id: str, zones: str) -> Environment:
@@ -26,7 +16,7 @@ def _environment(name: str, gym_id: str, zones: str) -> Environment:
         name=name,
         gym_id=gym_id,
         make_task=partial(RavensTask, zones),
-        collect=partial(_collect, zones=zones),
+        collect=partial(collect_at, "pluralbench.envs.ravens.pick_place_policy:collect", zones=zones),
         behaviour_version=1,
         default_population=zones,
         presets=PRESETS,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.ravens.table import Table, TableSettings
+from pluralbench.envs.ravens.table import Table
 from pluralbench.envs.ravens.task import SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
 from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
@@ -20,19 +19,12 @@ BLOCK_STARTS = {
 }
 """Corners (x, y) in metres of the rectangle in which the block starts; `anywhere` is what the arm surely reaches."""
 
-IMAGE_SIZE = (360, 480)
-"""Height and width of `render()` in pixels."""
-
+IMAGE_SIZE = (360, 480)  # height and width of `render()` in pixels
 _BOUND = 2.0  # metres; what leaves the table lies on the floor within it
 
 
 class RavensError(InputError):
     """A wrong setting or action; the message says what would be right."""
-
-
-def usable_processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def observation_space() -> gym.spaces.Space[NDArray[np.float32]]:
@@ -62,13 +54,23 @@ def check_block_start(name: str) -> str:
     return name
 
 
-def draw_block(task: RavensTask, block_start: str, generator: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """Position (2,) in metres and turn in radians of a block that lies outside every zone by its own width."""
+def draw_block(task: RavensTask, block_start: str, generator: np.random.Generator) -> NDArray[np.float64]:
+    """x, y in metres and turn in radians (3,) of a block that lies outside every zone by its own width."""
     low, high = BLOCK_STARTS[block_start]
     while True:
         block = generator.uniform(low, high)
         if np.linalg.norm(task.zones - block, axis=-1).min() > 2 * SUCCESS_RADIUS:
-            return block, float(generator.uniform(-np.pi / 4, np.pi / 4))
+            return np.array([*block, generator.uniform(-np.pi / 4, np.pi / 4)])
+
+
+def given_blocks(value: ArrayLike, lead: tuple[int, ...] = ()) -> NDArray[np.float64]:
+    """The option `block` as (*lead, 3), without a turn 0; raises RavensError unless (*lead, 2 or 3) and finite."""
+    blocks = np.asarray(value, dtype=np.float64)
+    possible = ((*lead, 2), (*lead, 3))
+    if blocks.shape not in possible or not np.isfinite(blocks).all():
+        wanted = f"(x, y) {possible[0]} or (x, y, turn) {possible[1]}"
+        raise RavensError(f"ravens: options['block'] must be finite numbers, {wanted}, got shape {blocks.shape}")
+    return np.concatenate([blocks, np.zeros((*lead, 3 - blocks.shape[-1]))], axis=-1)
 
 
 class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
@@ -99,16 +101,6 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     Goal: the centre (x, y) of a zone, or its name. `reset(options={"goal": goal})` sets it; it holds until another is
     set. Until then it is the argument `goal`, or where that is None a zone drawn anew on each reset.
 
-    | `zones` | centres in metres |
-    |---|---|
-    | `two-zones` (VPL) | left (0.5, 0.2), right (0.5, -0.2) |
-    | `four-zones` | those, near (0.35, 0) and far (0.65, 0) |
-
-    | `block_start` | the block starts at rest, outside the zones |
-    |---|---|
-    | `centre` | x in 0.45 to 0.55 m, y in -0.05 to 0.05 m |
-    | `anywhere` | x in 0.30 to 0.70 m, y in -0.35 to 0.35 m |
-
     Reward: the paper's dense utility over 100 for what is seen after the step, the sum of `info["reward_terms"]`
     (distances in metres; at most one term is not zero):
 
@@ -119,25 +111,25 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     | carrying | elsewhere, held | (2 + exp(-distance from block to zone)) / 100 |
     | reaching | elsewhere, free | exp(-distance from cup to block) / 100 |
 
-    Episode end: truncated after 25 steps, as in the paper. Success (`placed`) terminates it, so that evaluation stops
-    when a user is served; the paper goes on to the 25th step, which `terminate_on_success=False` does too. Learn with
-    that: where success ends the reward, it pays to put it off to the last step.
-    `info["success"]` and `info["is_success"]`: bool, on reset and on every step. Time is counted in simulated steps.
+    Episode end: truncated after 25 simulated steps, as in the paper. Success (`placed`) terminates it, so that
+    evaluation stops when a user is served; the paper goes on to the 25th step, as `terminate_on_success=False` does.
+    Learn with that: where success ends the reward, it pays to put it off to the last step.
+    `info["success"]` and `info["is_success"]`: bool, on reset and on every step.
 
     Version history: v0, first release.
 
     Args:
-        zones: `two-zones` or `four-zones`.
-        block_start: `centre` or `anywhere`.
+        zones: `two-zones` (VPL: left (0.5, 0.2) m, right (0.5, -0.2) m), or `four-zones`: those, near (0.35, 0) m and
+            far (0.65, 0) m.
+        block_start: where the block starts at rest, outside the zones: in the `centre`, x in 0.45 to 0.55 m and y in
+            -0.05 to 0.05 m, or `anywhere`, x in 0.30 to 0.70 m and y in -0.35 to 0.35 m.
         arm: `panda`, or `ur5` where the package `example-robot-data` is installed.
         render_mode: None, or `rgb_array`: a picture (360, 480, 3) by the software renderer, without display or GPU.
         goal: the goal until `reset` names another; None draws one on each reset.
         terminate_on_success: whether success ends the episode.
 
     Raises:
-        GoalError: unknown zones or goal.
-        RavensError: unknown block start.
-        ArmError: unknown arm, or its package is not installed.
+        GoalError, RavensError, ArmError: unknown zones, goal, block start or arm, or the arm's package is missing.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -159,7 +151,7 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.action_space = gym.spaces.Box(-1.0, 1.0, shape=(4,), dtype=np.float32)
         self._fixed_goal = None if goal is None else self.task.goal(goal)
         self.goal = self.task.zones[0] if self._fixed_goal is None else self._fixed_goal
-        self._table = Table(self.task.zones, TableSettings(arm=arm), graphics=render_mode is not None)
+        self._table = Table(self.task.zones, arm, graphics=render_mode is not None)
         self._steps = 0
         self._ended: str | None = "before the first reset"
 
@@ -171,33 +163,24 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         Args:
             seed: of the block's start, and of the goal where none is set.
             options: `goal`, see the class; `block`, (x, y) in metres or (x, y, turn in radians), to start from there.
-
-        Raises:
-            GoalError: no such zone.
-            RavensError: a `block` that is not two or three finite numbers.
         """
         super().reset(seed=seed)
         options = options or {}
-        block, turn = draw_block(self.task, self.block_start, self.np_random)
+        block = draw_block(self.task, self.block_start, self.np_random)
         drawn = self.task.sample_goals(1, self.np_random)[0]  # drawn even where it is not needed: equal starts
         if "goal" in options:
             self._fixed_goal = self.task.goal(options["goal"])
         self.goal = drawn if self._fixed_goal is None else self._fixed_goal
         if "block" in options:
-            block, turn = _given_block(options["block"])
-        self._table.reset(block, turn)
+            block = given_blocks(options["block"])
+        self._table.reset(block[:2], block[2])
         self._steps, self._ended = 0, None
         observation = self._observe()
         success = bool(self.task.success(observation, self.goal))
         return observation, {"success": success, "is_success": success}
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Moves for 0.1 simulated seconds.
-
-        Raises:
-            gymnasium.error.ResetNeeded: the episode is over, or none was begun.
-            RavensError: an action that is not four numbers, or NaN.
-        """
+        """Moves for 0.1 simulated seconds; raises ResetNeeded when no episode runs, RavensError for a wrong action."""
         if self._ended is not None:
             raise gym.error.ResetNeeded(f"ravens: step() called {self._ended}; call reset() first")
         action = np.asarray(action, dtype=np.float64)
@@ -230,10 +213,3 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     def close(self) -> None:
         """Gives the physics client back."""
         self._table.close()
-
-
-def _given_block(value: ArrayLike) -> tuple[NDArray[np.float64], float]:
-    block = np.asarray(value, dtype=np.float64)
-    if block.shape not in ((2,), (3,)) or not np.isfinite(block).all():
-        raise RavensError(f"ravens: options['block'] is (x, y) or (x, y, turn), got {value!r}")
-    return block[:2], float(block[2]) if len(block) == 3 else 0.0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from typing import Any
@@ -19,11 +20,11 @@ from pluralbench.envs.ravens.environment import (
     check_block_start,
     draw_block,
     to_action,
-    usable_processors,
 )
-from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask, is_held
-from pluralbench.envs.ravens.workers import leave_interrupts_alone
+from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
+from pluralbench.envs.ravens.workers import IGNORE_INTERRUPTS
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.vectors import usable_processors
 from pluralbench.progress import Progress
 
 BEHAVIOUR_VERSION = 1
@@ -74,7 +75,7 @@ def pick_and_place(observations: NDArray[np.floating], places: NDArray[np.floati
     Returns:
         (..., 4): the cup's target in metres, and 1 for suction or -1.
     """
-    cup, block, held = observations[..., :3], observations[..., 3:6], is_held(observations)
+    cup, block, held = observations[..., :3], observations[..., 3:6], observations[..., 6] > 0.5
     off_place = np.linalg.norm(block[..., :2] - places, axis=-1)
     off_block = np.linalg.norm(cup[..., :2] - block[..., :2], axis=-1)
     arrived = (off_place < 0.035) & (block[..., 2] < 0.035)
@@ -100,13 +101,10 @@ def _funnel(distance: NDArray[np.floating], low: float, high: float) -> NDArray[
 
 @dataclass(frozen=True)
 class Episode:
-    """How one episode's robot behaves; fixed from its first step to its last.
+    """How one episode's robot behaves: `zone`, `clumsy`, `elsewhere` or `aimless`, from its first step to its last.
 
-    Attributes:
-        kind: `zone`, `clumsy`, `elsewhere` or `aimless`.
-        place: (2,) metres, where it means to put the block.
-        noise: metres, of the commanded targets.
-        slip: probability of the other suction at each step.
+    It means to put the block at `place` (2,), with `noise` on the commanded targets (both in metres); the suction is
+    the other way round with probability `slip` at each step.
     """
 
     kind: str
@@ -122,7 +120,7 @@ def draw_episode(task: RavensTask, settings: BehaviourSettings, index: int, gene
     if share < settings.clumsy_share:
         return Episode("clumsy", zone, settings.clumsy_noise, settings.slip)
     if share < settings.clumsy_share + settings.elsewhere_share:
-        return Episode("elsewhere", draw_block(task, "anywhere", generator)[0], settings.noise, 0.0)
+        return Episode("elsewhere", draw_block(task, "anywhere", generator)[:2], settings.noise, 0.0)
     if share < settings.clumsy_share + settings.elsewhere_share + settings.aimless_share:
         return Episode("aimless", zone, settings.wander, 0.5)
     return Episode("zone", zone, settings.noise, 0.0)
@@ -134,8 +132,7 @@ def act(episode: Episode, observation: NDArray[np.floating], generator: np.rando
     command = pick_and_place(observation, episode.place)
     if episode.kind == "aimless":
         command[:3] = observation[:3]
-    noise = episode.noise * generator.standard_normal(3)
-    target = np.clip(command[:3] + noise, WORKSPACE_LOW, WORKSPACE_HIGH)
+    target = np.clip(command[:3] + episode.noise * generator.standard_normal(3), WORKSPACE_LOW, WORKSPACE_HIGH)
     suction = -command[3] if generator.random() < episode.slip else command[3]
     return to_action(target, suction)
 
@@ -169,26 +166,22 @@ def collect(
             `spawn`, so that a script which calls this needs the usual ``if __name__ == "__main__":``.
 
     Raises:
-        DatasetError: no transitions wanted.
-        GoalError, RavensError, ArmError: unknown zones, block start or arm.
+        DatasetError, GoalError, RavensError, ArmError: no transitions wanted, or unknown zones, block start or arm.
     """
     if num_transitions < 1:
         raise DatasetError(f"the number of transitions must be at least 1, is {num_transitions}")
     task, settings = RavensTask(zones), settings or BehaviourSettings()
     check_block_start(block_start)
-    num_episodes = -(-num_transitions // task.max_episode_steps)
-    starts = range(0, num_episodes, _EPISODES_PER_CHUNK)
-    jobs = [
-        (zones, block_start, arm, settings, seed, range(start, min(start + _EPISODES_PER_CHUNK, num_episodes)))
-        for start in starts
-    ]
-    total = num_episodes * task.max_episode_steps
-    chunks = []
-    for chunk in _run_chunks(jobs, min(num_workers or usable_processors(), len(jobs))):
-        chunks.append(chunk)
+    episodes = range(-(-num_transitions // task.max_episode_steps))
+    chunks = [episodes[start : start + _EPISODES_PER_CHUNK] for start in episodes[::_EPISODES_PER_CHUNK]]
+    run = partial(_run_chunk, zones, block_start, arm, settings, seed)
+    total = len(episodes) * task.max_episode_steps
+    parts: list[Columns] = []
+    for part in _mapped(run, chunks, min(num_workers or usable_processors(), len(chunks))):
+        parts.append(part)
         if progress is not None:
-            progress(sum(len(done["rewards"]) for done in chunks), total)
-    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+            progress(sum(len(done["rewards"]) for done in parts), total)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return TransitionDataset(
         **columns,
         terminals=np.zeros(total, dtype=np.bool_),
@@ -207,34 +200,31 @@ def collect(
     )
 
 
-Job = tuple[str, str, str, BehaviourSettings, int, range]
 Columns = dict[str, NDArray[Any]]
 
 
-def _run_chunks(jobs: list[Job], num_workers: int) -> Iterator[Columns]:
-    """What `_run_chunk` gives for each job, in their order."""
+def _mapped(run: Callable[[range], Columns], chunks: Sequence[range], num_workers: int) -> Iterator[Columns]:
+    """What `run` gives for each chunk, in their order."""
     if num_workers <= 1:
-        yield from map(_run_chunk, jobs)
+        yield from map(run, chunks)
         return
-    executor = ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=leave_interrupts_alone)
-    try:
-        yield from executor.map(_run_chunk, jobs)
-    finally:
-        executor.shutdown(cancel_futures=True)
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), signal.signal, IGNORE_INTERRUPTS) as executor:
+        yield from executor.map(run, chunks)  # which, left early, cancels the rest
 
 
-def _run_chunk(job: Job) -> Columns:
+def _run_chunk(
+    zones: str, block_start: str, arm: str, settings: BehaviourSettings, seed: int, episodes: range
+) -> Columns:
     """The transitions of some episodes, each of which depends on nothing but the seed and its own number."""
-    zones, block_start, arm, settings, seed, indices = job
     environment = _environment(zones, block_start, arm)
+    task = environment.task
     rows: dict[str, list[Any]] = {"observations": [], "actions": [], "next_observations": [], "rewards": []}
-    for index in indices:
+    for index in episodes:
         generator = np.random.default_rng([seed, index])
-        episode = draw_episode(environment.task, settings, index, generator)
-        block, turn = draw_block(environment.task, block_start, generator)
-        zone = environment.task.zones[index % len(environment.task.zones)]
-        observation, _ = environment.reset(options={"goal": zone, "block": (*block, turn)})
-        for _ in range(environment.task.max_episode_steps):
+        episode = draw_episode(task, settings, index, generator)
+        block = draw_block(task, block_start, generator)
+        observation, _ = environment.reset(options={"goal": task.zones[index % len(task.zones)], "block": block})
+        for _ in range(task.max_episode_steps):
             action = act(episode, observation, generator)
             after, reward, _, _, _ = environment.step(action)
             for name, value in zip(rows, (observation, action, after, reward), strict=True):

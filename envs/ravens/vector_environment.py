@@ -11,18 +11,12 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
+from pluralbench.envs.ravens import environment as single
 from pluralbench.envs.ravens.arms import find_arm
-from pluralbench.envs.ravens.environment import (
-    RavensError,
-    RavensManipulation,
-    check_block_start,
-    draw_block,
-    observation_space,
-    usable_processors,
-)
+from pluralbench.envs.ravens.environment import RavensManipulation
 from pluralbench.envs.ravens.task import RavensTask
-from pluralbench.envs.ravens.workers import Outcome, Work, Worker, WorkerDiedError, restart_worker, start_workers
-from pluralbench.envs.vectors import Infos, Rows, VectorEpisodes
+from pluralbench.envs.ravens.workers import Outcome, ProcessWorker, Worker, WorkerDiedError, start_workers
+from pluralbench.envs.vectors import Infos, Rows, VectorEpisodes, usable_processors
 
 TERMS = ("placed", "held_in_zone", "carrying", "reaching")
 
@@ -37,9 +31,8 @@ class RavensManipulationVector(VectorEpisodes):
     than one needs the usual ``if __name__ == "__main__":``.
 
     An episode in which something raises (a NaN action, PyBullet, a worker process that dies) ends there: truncated, no
-    success, no reward, its last observation, and `infos["error"]` (num_envs,) holds the message at its place and None
-    elsewhere. It counts as a failure like any other; `infos` has no "error" on steps without one. The other episodes
-    go on, except those in a process that died, and the next reset starts from a new table.
+    success, no reward, its last observation, and on that step `infos["error"]` (num_envs,) holds the message at its
+    place. The others go on, except those in a process that died, and the next reset starts from a new table.
 
     Args:
         num_envs: number of episodes at once; each is a physics client of about 30 MB.
@@ -70,21 +63,16 @@ class RavensManipulationVector(VectorEpisodes):
     ) -> None:
         self._workers: list[Worker] = []
         task = RavensTask(zones)
-        spaces = (observation_space(), gym.spaces.Box(-1.0, 1.0, shape=(4,), dtype=np.float32))
+        spaces = (single.observation_space(), gym.spaces.Box(-1.0, 1.0, shape=(4,), dtype=np.float32))
         limit = min(max_episode_steps, task.max_episode_steps)
         super().__init__(task, num_envs, spaces, autoreset_mode, render_mode, RavensManipulation.metadata, limit)
         self.goals[:] = task.zones[0] if goal is None else task.goal(goal)
         self._has_goal[:] = goal is not None
-        self._block_start = check_block_start(block_start)
+        self._block_start = single.check_block_start(block_start)
         self._generators = [np.random.default_rng(stream) for stream in np.random.SeedSequence().spawn(num_envs)]
         find_arm(arm).find_description()  # an error here is one line, in a worker it would be a traceback
-        self._settings = {
-            "zones": zones,
-            "block_start": block_start,
-            "arm": arm,
-            "render_mode": render_mode,
-            "terminate_on_success": terminate_on_success,
-        }
+        self._settings: dict[str, Any] = {"zones": zones, "block_start": block_start, "arm": arm}
+        self._settings |= {"render_mode": render_mode, "terminate_on_success": terminate_on_success}
         shares = np.array_split(np.arange(num_envs), min(num_workers or usable_processors(), num_envs))
         self._shares = [share.tolist() for share in shares]
         self._workers = start_workers([len(share) for share in self._shares], self._settings)
@@ -95,8 +83,8 @@ class RavensManipulationVector(VectorEpisodes):
                 self._generators[row] = seeding.np_random(seed)[0]
         blocks = self._draw_starts(rows)
         if "block" in options:
-            blocks = dict(enumerate(_given_blocks(options["block"], self.num_envs)))
-        outcomes = self._do({row: (self.goals[row], blocks[row]) for row in rows.tolist()}, {})
+            blocks = dict(enumerate(single.given_blocks(options["block"], (self.num_envs,))))
+        outcomes = self._do({row: {"goal": self.goals[row], "block": blocks[row]} for row in rows.tolist()}, {})
         for row, outcome in outcomes.items():
             if outcome.error is not None:
                 raise RuntimeError(f"ravens: environment {row} cannot be reset: {outcome.error}")
@@ -104,7 +92,7 @@ class RavensManipulationVector(VectorEpisodes):
         return self._infos()
 
     def _advance(self, rows: Rows, started: Rows, actions: NDArray[Any]) -> tuple[NDArray[np.float64], Infos]:
-        resets = {row: (self.goals[row], block) for row, block in self._draw_starts(started).items()}
+        resets = {row: {"goal": self.goals[row], "block": block} for row, block in self._draw_starts(started).items()}
         outcomes = self._do(resets, {row: actions[row] for row in rows.tolist()})
         self._take(outcomes)
         rewards, terms = np.zeros(self.num_envs), {name: np.zeros(self.num_envs) for name in TERMS}
@@ -124,11 +112,10 @@ class RavensManipulationVector(VectorEpisodes):
         """Blocks (3,) for these rows and, where none is set, goals: the same draws as in `RavensManipulation`."""
         blocks = {}
         for row in rows.tolist():
-            block, turn = draw_block(self.task, self._block_start, self._generators[row])
+            blocks[row] = single.draw_block(self.task, self._block_start, self._generators[row])
             drawn = self.task.sample_goals(1, self._generators[row])[0]
             if not self._has_goal[row]:
                 self.goals[row] = drawn
-            blocks[row] = np.array([*block, turn])
         return blocks
 
     def _take(self, outcomes: dict[int, Outcome]) -> None:
@@ -139,20 +126,13 @@ class RavensManipulationVector(VectorEpisodes):
             self._success[row], self._terminated[row] = outcome.success, outcome.terminated
             self._truncated[row] = outcome.truncated or outcome.error is not None
 
-    def _do(
-        self,
-        resets: Mapping[int, tuple[NDArray[Any], NDArray[Any]]],
-        steps: Mapping[int, NDArray[Any]],
-    ) -> dict[int, Outcome]:
+    def _do(self, resets: Mapping[int, dict[str, Any]], steps: Mapping[int, NDArray[Any]]) -> dict[int, Outcome]:
         """Shares the work out, and collects what became of every row; a worker that died is replaced."""
         busy = []
         for worker, share in enumerate(self._shares):
-            work = Work(
-                tuple((number, *resets[row]) for number, row in enumerate(share) if row in resets),
-                tuple((number, steps[row]) for number, row in enumerate(share) if row in steps),
-            )
-            if work.resets or work.steps:
-                self._workers[worker].ask("do", work)
+            work = [{number: part[row] for number, row in enumerate(share) if row in part} for part in (resets, steps)]
+            if any(work):
+                self._workers[worker].ask("do", *work)
                 busy.append(worker)
         outcomes: dict[int, Outcome] = {}
         for worker in busy:
@@ -161,15 +141,13 @@ class RavensManipulationVector(VectorEpisodes):
                 answer: dict[int, Outcome] = self._workers[worker].answer()
             except WorkerDiedError as error:
                 self._workers[worker].close()
-                self._workers[worker] = restart_worker(len(share), self._settings)
+                self._workers[worker] = replacement = ProcessWorker(len(share), self._settings)
+                replacement.wait_until_ready()
                 lost = Outcome(error=f"{type(error).__name__}: {error}")
-                answer = {number: lost for number, row in enumerate(share) if not self._stands_still(row, resets)}
+                going_on = ~(self._terminated | self._truncated)  # an episode that is over loses nothing with its table
+                answer = {number: lost for number, row in enumerate(share) if row in resets or going_on[row]}
             outcomes |= {share[number]: outcome for number, outcome in answer.items()}
         return outcomes
-
-    def _stands_still(self, row: int, resets: Mapping[int, Any]) -> bool:
-        """Whether nothing of this row is lost with its table: its episode is over and no new one begins."""
-        return row not in resets and bool(self._terminated[row] | self._truncated[row])
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One picture per environment."""
@@ -184,11 +162,3 @@ class RavensManipulationVector(VectorEpisodes):
         for worker in self._workers:
             worker.close()
         self._workers = []
-
-
-def _given_blocks(value: ArrayLike, num_envs: int) -> NDArray[np.float64]:
-    """(num_envs, 3) from positions with or without a turn."""
-    blocks = np.asarray(value, dtype=np.float64)
-    if blocks.shape not in ((num_envs, 2), (num_envs, 3)) or not np.isfinite(blocks).all():
-        raise RavensError(f"ravens: options['block'] must be finite, ({num_envs}, 2 or 3), is {blocks.shape}")
-    return np.concatenate([blocks, np.zeros((num_envs, 3 - blocks.shape[1]))], axis=1)

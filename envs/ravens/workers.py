@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -17,33 +17,13 @@ from pluralbench.envs.ravens.environment import RavensManipulation
 
 _GUARD = "a script that uses several processes needs its code under `if __name__ == '__main__':`"
 
-
-@dataclass(frozen=True)
-class Work:
-    """What the tables of one worker shall do next.
-
-    Attributes:
-        resets: number of each table to reset, its goal (2,) and its block (3,): x, y and turn.
-        steps: number of each table to step, and its action (4,).
-    """
-
-    resets: tuple[tuple[int, NDArray[np.floating], NDArray[np.floating]], ...] = ()
-    steps: tuple[tuple[int, NDArray[np.floating]], ...] = ()
+IGNORE_INTERRUPTS = (signal.SIGINT, signal.SIG_IGN)
+"""For `signal.signal` in a worker: Ctrl-C is for the process that started it, which then ends it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one table's reset or step.
-
-    Attributes:
-        observation: (7,) float32; None where it raised.
-        reward: 0 after a reset.
-        terminated: success ended the episode.
-        truncated: the episode's time is over.
-        success: whether the goal is reached.
-        terms: the reward's terms; empty after a reset.
-        error: what was raised, None where nothing was.
-    """
+    """What became of one table's reset or step: a reset has no reward and no `terms`, what raised has an `error`."""
 
     observation: NDArray[np.float32] | None = None
     reward: float = 0.0
@@ -59,7 +39,7 @@ class WorkerDiedError(RuntimeError):
 
 
 class Tables:
-    """Several tables in one process, each with its own physics client.
+    """Several tables, each with its own physics client; the worker that works in this process.
 
     Args:
         count: how many.
@@ -69,17 +49,23 @@ class Tables:
     def __init__(self, count: int, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._environments = [RavensManipulation(**settings) for _ in range(count)]
+        self._answer: Any = None
 
-    def do(self, work: Work) -> dict[int, Outcome]:
-        """The outcome for each table that there was work for; one that raises is rebuilt, the others go on."""
-        outcomes = {}
-        for number, goal, block in work.resets:
-            outcomes[number] = self._guarded(number, "reset", {"goal": goal, "block": block})
-        for number, action in work.steps:
-            outcomes[number] = self._guarded(number, "step", action)
-        return outcomes
+    def ask(self, command: str, *arguments: Any) -> None:
+        """Does `do` or `render` at once; `answer` gives the result."""
+        self._answer = self.render() if command == "render" else self.do(*arguments)
+
+    def answer(self) -> Any:
+        """What the last `ask` led to."""
+        return self._answer
+
+    def do(self, resets: Mapping[int, dict[str, Any]], steps: Mapping[int, NDArray[Any]]) -> dict[int, Outcome]:
+        """By a table's number, the outcome of its reset with these options, or of its step with this action (4,)."""
+        outcomes = {number: self._guarded(number, "reset", options) for number, options in resets.items()}
+        return outcomes | {number: self._guarded(number, "step", action) for number, action in steps.items()}
 
     def _guarded(self, number: int, command: str, argument: Any) -> Outcome:
+        """A table that raises is rebuilt; the others go on."""
         environment = self._environments[number]
         try:
             if command == "reset":
@@ -102,28 +88,8 @@ class Tables:
             environment.close()
 
 
-class LocalWorker:
-    """Tables in this process, behind the interface of `ProcessWorker`."""
-
-    def __init__(self, count: int, settings: dict[str, Any]) -> None:
-        self._tables = Tables(count, settings)
-        self._answer: Any = None
-
-    def ask(self, command: str, argument: Any = None) -> None:
-        """Does it at once; `answer` gives the result."""
-        self._answer = _perform(self._tables, command, argument)
-
-    def answer(self) -> Any:
-        """What the last `ask` led to."""
-        return self._answer
-
-    def close(self) -> None:
-        """Gives the physics clients back."""
-        self._tables.close()
-
-
 class ProcessWorker:
-    """Tables in a process of their own, started afresh so that it shares no threads and no state with this one."""
+    """`Tables` in a process of their own, started afresh so that it shares no threads and no state with this one."""
 
     def __init__(self, count: int, settings: dict[str, Any]) -> None:
         self._connection, theirs = get_context("spawn").Pipe()
@@ -138,10 +104,10 @@ class ProcessWorker:
         except WorkerDiedError as error:
             raise RuntimeError(f"ravens: {error} while it started; {_GUARD}") from error
 
-    def ask(self, command: str, argument: Any = None) -> None:
+    def ask(self, command: str, *arguments: Any) -> None:
         """Sends a command and does not wait; a process that is gone is noticed by `answer`."""
         with contextlib.suppress(OSError):
-            self._connection.send((command, argument))
+            self._connection.send((command, *arguments))
 
     def answer(self) -> Any:
         """Waits for the answer to the last `ask`; raises WorkerDiedError when the process has ended."""
@@ -162,13 +128,13 @@ class ProcessWorker:
         self._process.close()
 
 
-Worker = LocalWorker | ProcessWorker
+Worker = Tables | ProcessWorker
 
 
 def start_workers(counts: Sequence[int], settings: dict[str, Any]) -> list[Worker]:
     """One worker for each of `counts` tables: a single one in this process, several in processes of their own."""
     if len(counts) == 1:
-        return [LocalWorker(counts[0], settings)]
+        return [Tables(counts[0], settings)]
     workers = [ProcessWorker(count, settings) for count in counts]
     try:
         for worker in workers:
@@ -180,34 +146,12 @@ def start_workers(counts: Sequence[int], settings: dict[str, Any]) -> list[Worke
     return list(workers)
 
 
-def restart_worker(count: int, settings: dict[str, Any]) -> Worker:
-    """A new process in place of one that died."""
-    worker = ProcessWorker(count, settings)
-    worker.wait_until_ready()
-    return worker
-
-
-def leave_interrupts_alone() -> None:
-    """Ctrl-C is for the process that started this one, which then ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _serve(connection: Connection, count: int, settings: dict[str, Any]) -> None:
     """A worker's life: answers commands until it is told to close, or its parent is gone."""
-    leave_interrupts_alone()
+    signal.signal(*IGNORE_INTERRUPTS)
     tables = Tables(count, settings)
-    try:
+    with contextlib.suppress(EOFError, OSError), contextlib.closing(tables):
         connection.send("ready")
-        while True:
-            command, argument = connection.recv()
-            if command == "close":
-                return
-            connection.send(_perform(tables, command, argument))
-    except (EOFError, OSError):
-        return
-    finally:
-        tables.close()
-
-
-def _perform(tables: Tables, command: str, argument: Any) -> Any:
-    return tables.render() if command == "render" else tables.do(argument)
+        while (message := connection.recv())[0] != "close":
+            tables.ask(*message)
+            connection.send(tables.answer())

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pluralbench.benchmarks.commands.cli import main
+from pluralbench.envs import load_transitions
 from pluralbench.iql.settings import IQLSettings
 
 SMOKE = ["maze", "--preset", "smoke", "--set", "evaluation.episodes=1", "evaluation.curve_episodes=1"]
@@ -199,6 +201,17 @@ def test_data_goes_through_files(capsys, tmp_path):
     assert main(["data", "convert", str(source), str(target)]) == 0
     assert target.stat().st_size > 1000
     assert main(["data", "convert", str(source), str(tmp_path / "maze.txt")]) == 2
+
+
+def test_data_goes_through_minari_in_the_working_directory(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "generate", "maze", "maze.hdf5", "--transitions", "1000"]) == 0
+    assert main(["data", "convert", "maze.hdf5", "maze-own-v0"]) == 0
+    assert main(["data", "convert", "maze-own-v0", "again.hdf5"]) == 0
+    first, again = load_transitions("maze.hdf5"), load_transitions("again.hdf5")
+    np.testing.assert_array_equal(first.observations, again.observations)
+    np.testing.assert_array_equal(first.timeouts, again.timeouts)
 
 
 def test_list_names_everything(capsys):

@@ -146,3 +146,58 @@ def test_readmes_commands_do_not_write_into_the_presets_folder(run, tmp_path):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 3
     assert all(name.startswith("smoke-") for name in names)  # --set is part of every one of them
+
+
+LEARNER = """
+from dataclasses import dataclass
+
+from pluralbench.reward_learning.reward_model import Posterior, RewardModel
+
+
+@dataclass(frozen=True)
+class Settings:
+    sharpness: float = 1.0
+
+
+class Mine(RewardModel):
+    name, settings_type, latent_size = "mine", Settings, 0
+
+    def fit(self, preferences, seed, progress=None):
+        return []
+
+    def infer(self, context):
+        return Posterior.empty(context.num_users, self.device)
+
+    def reward(self, observations, latents):
+        return self.settings.sharpness * observations[..., 0] + 0 * latents.sum(-1)
+"""
+POLICY = """
+from pluralbench.benchmarks.stages.iql_policy import IQLPolicy
+
+
+class Mine(IQLPolicy):
+    name = "mine"
+"""
+
+
+def test_the_settings_of_a_learner_from_a_file_go_by_its_own_name(run, tmp_path, capsys):
+    path = tmp_path / "learner.py"
+    path.write_text(LEARNER)
+    command = [word if word != "btl" else f"{path}:Mine" for word in SMOKE]
+    assert run(*command, "learner_settings.mine.sharpness=2") == 0
+    config = json.loads((tmp_path / "own" / "maze" / "mine" / "seed_0" / "config.json").read_text())
+    assert config["experiment"]["learner_settings"] == {"mine": {"sharpness": 2.0}}
+    assert run(*command, "learner_settings.mine.sharpnes=2") == 2
+    assert "did you mean 'learner_settings.mine.sharpness'" in capsys.readouterr().err
+
+
+def test_an_edited_policy_file_is_another_experiment(run, tmp_path, capsys):
+    path = tmp_path / "policy.py"
+    path.write_text(POLICY)
+    command = [word if word != "btl" else f"oracle@{path}:Mine" for word in SMOKE]
+    assert run(*command) == 0
+    assert {row["method"] for row in rows(tmp_path / "own")} == {"oracle@mine"}
+    path.write_text(POLICY + "\n\nDISCOUNT = 1\n")
+    capsys.readouterr()
+    assert run(*command, "--resume") == 2
+    assert "policies.mine.source" in capsys.readouterr().err

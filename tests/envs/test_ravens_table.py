@@ -1,4 +1,5 @@
 import importlib.metadata
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pybullet
 import pytest
 
 from pluralbench.envs.ravens.arms import ArmError
-from pluralbench.envs.ravens.table import Table, TableSettings
+from pluralbench.envs.ravens.table import Table
 from pluralbench.envs.ravens.task import RavensTask
 
 ZONES = RavensTask().zones
@@ -26,7 +27,7 @@ def random_episode(table, seed, steps=12):
 
 @pytest.fixture
 def table():
-    with Table(ZONES) as table:
+    with closing(Table(ZONES)) as table:
         yield table
 
 
@@ -89,9 +90,9 @@ def test_an_episode_depends_on_nothing_before_it():
     seeds = range(6)
     fresh = []
     for seed in seeds:
-        with Table(ZONES) as table:
+        with closing(Table(ZONES)) as table:
             fresh.append(random_episode(table, seed).tobytes())
-    with Table(ZONES) as table:
+    with closing(Table(ZONES)) as table:
         order = np.random.default_rng(0).integers(6, size=40)
         for count, seed in enumerate(order):
             if count % 3 == 0:
@@ -103,7 +104,7 @@ def test_an_episode_depends_on_nothing_before_it():
 
 
 def test_graphics_change_no_motion():
-    with Table(ZONES) as plain, Table(ZONES, graphics=True) as seen:
+    with closing(Table(ZONES)) as plain, closing(Table(ZONES, graphics=True)) as seen:
         assert random_episode(plain, 3).tobytes() == random_episode(seen, 3).tobytes()
         before = seen.image(24, 32)
         assert random_episode(plain, 4).tobytes() == random_episode(seen, 4).tobytes()
@@ -121,7 +122,7 @@ def resident_pages():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
 def test_a_thousand_resets_and_many_tables_leave_nothing_behind():
     before = clients_in_use()
-    with Table(ZONES) as table:
+    with closing(Table(ZONES)) as table:
         assert clients_in_use() == before + 1
 
         def resets(count):
@@ -129,7 +130,7 @@ def test_a_thousand_resets_and_many_tables_leave_nothing_behind():
                 table.reset((0.5, 0.0))
                 grips = number % 5 == 4
                 assert settle(table, (0.5, 0.0, 0.047), True, 4 if grips else 1)[6] == grips
-            return pybullet.getNumBodies(table._client), pybullet.getNumConstraints(table._client), resident_pages()
+            return table._bullet.getNumBodies(), table._bullet.getNumConstraints(), resident_pages()
 
         bodies, constraints, pages = resets(100)
         assert (constraints, clients_in_use()) == (1, before + 1)
@@ -147,7 +148,7 @@ def test_closing_twice_and_a_failed_start_leak_no_client():
     table.close()
     table.close()
     with pytest.raises(ArmError, match="known: panda, ur5"):
-        Table(ZONES, TableSettings(arm="pandas"))
+        Table(ZONES, "pandas")
     assert clients_in_use() == before
 
 
@@ -161,12 +162,12 @@ def ur5_is_installed():
 @pytest.mark.skipif(ur5_is_installed(), reason="its description is installed")
 def test_a_missing_arm_says_what_to_install():
     with pytest.raises(ArmError, match="pip install example-robot-data"):
-        Table(ZONES, TableSettings(arm="ur5"))
+        Table(ZONES, "ur5")
 
 
 @pytest.mark.skipif(not ur5_is_installed(), reason="needs example-robot-data (131 MB)")
 def test_the_ur5_picks_as_the_panda_does():
-    with Table(ZONES, TableSettings(arm="ur5")) as table:
+    with closing(Table(ZONES, "ur5")) as table:
         table.reset((0.52, 0.03))
         np.testing.assert_allclose(table.state()[:3], (0.5, 0.0, 0.25), atol=1e-3)
         settle(table, (0.52, 0.03, 0.12), True, 3)

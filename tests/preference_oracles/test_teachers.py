@@ -45,7 +45,7 @@ def test_each_user_has_their_own_fields() -> None:
     )
     p = whole.preference_probability(a, b)
     for row in range(4):
-        one = whole.row(row)
+        one = whole.take(row)
         assert one.num_users is None
         np.testing.assert_allclose(one.preference_probability(a[row], b[row]), p[row], rtol=1e-12)
     taken = whole.take([3, 1])

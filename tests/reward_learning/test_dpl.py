@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from pluralbench.reward_learning.didactic import hidden_context_preferences
-from pluralbench.reward_learning.dpl_categorical import DPLCategorical
-from pluralbench.reward_learning.dpl_meanvar import DPLMeanVariance
+from pluralbench.reward_learning.distributional_learner import DPLCategorical, DPLMeanVariance
 from pluralbench.reward_learning.training import PreferenceBatches
 from pluralbench.reward_learning.utility_distributions import (
     batch_entropy,
@@ -180,7 +179,7 @@ def test_both_links_give_a_loss_that_is_minus_the_log_of_the_probability(link):
     model = DPLMeanVariance({**SMALL, "link": link})
     preferences = hidden_context_preferences(50, 16, np.random.default_rng(0))
     model.start(preferences, seed=0)
-    batch = PreferenceBatches(preferences, "cpu").take_range(0, 50)
+    batch = PreferenceBatches(preferences, "cpu").take(np.arange(50))
     loss, _ = model.loss(batch, generator(), 0.0)
     chances = model.probability(model.network(batch.segments))
     expected = -(batch.labels * chances.log() + (1 - batch.labels) * (1 - chances).log()).mean()

@@ -153,7 +153,7 @@ def chosen():
 
 
 def test_the_number_of_groups_is_chosen_when_not_given(chosen):
-    assert chosen.num_groups == 2
+    assert len(chosen.groups()) == 2
 
 
 def test_the_reward_is_the_least_of_the_normalised_group_rewards(chosen):

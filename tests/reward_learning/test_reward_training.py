@@ -7,7 +7,6 @@ from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.reward_learning import training
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.training import (
-    Prediction,
     PreferenceBatches,
     TrainingSettings,
     context_and_targets,
@@ -37,7 +36,7 @@ def test_the_checkpoint_is_chosen_by_unseen_answers_not_by_the_loss(line):
     def predict(batch):
         # best at -1.0, half way through, while the loss falls to the end
         right = torch.exp(-(network.value.detach() + 1.0).abs())
-        return Prediction(torch.where(batch.labels > 0.5, right, 1 - right), batch.mask)
+        return torch.where(batch.labels > 0.5, right, 1 - right), batch.mask
 
     history = train(network, line.preferences(20), downhill(network), predict, SETTINGS, 0, "cpu")
     assert network.value.item() == pytest.approx(-1.0, abs=0.02)
@@ -88,7 +87,7 @@ def test_learning_and_validation_never_share_a_user_and_keep_to_the_rows_given(l
 
     def predict(batch):
         judged.update(batch.rows.tolist())
-        return Prediction(torch.full_like(batch.labels, 0.5), batch.mask)
+        return torch.full_like(batch.labels, 0.5), batch.mask
 
     rows = np.arange(5, 35)
     train(network, line.preferences(40), loss, predict, SETTINGS, 0, "cpu", rows=rows)

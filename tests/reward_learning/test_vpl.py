@@ -8,8 +8,7 @@ from torch.distributions import Normal, kl_divergence
 from pluralbench.reward_learning.answering import answer_probabilities
 from pluralbench.reward_learning.learners import make_learner
 from pluralbench.reward_learning.preference_losses import bradley_terry_nll
-from pluralbench.reward_learning.training import PreferenceBatches
-from pluralbench.reward_learning.vpl import random_context
+from pluralbench.reward_learning.training import PreferenceBatches, random_context
 
 SMALL = {"hidden_size": 32, "num_layers": 2, "latent_size": 4, "num_updates": 300, "batch_users": 32}
 
@@ -84,7 +83,7 @@ def test_loss_is_the_negative_evidence_lower_bound(line):
     preferences = line.preferences(10, 6, length=3)
     model.start(preferences, seed=0)
     batch = PreferenceBatches(preferences, "cpu").take(np.arange(10))
-    loss, metrics = model._loss(batch, torch.Generator().manual_seed(5), progress=0.0)
+    loss, metrics = model.loss(batch, torch.Generator().manual_seed(5), progress=0.0)
 
     posterior = model.infer(preferences)
     noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(5))
@@ -141,6 +140,8 @@ def test_random_contexts_are_of_every_size_and_place():
     assert sizes[0] == 0
     assert (sizes[1:] / 4000 - 0.2).abs().max() < 0.03
     assert (kept.float().mean(0) - 0.6).abs().max() < 0.03
+    fewer = random_context(mask, torch.Generator().manual_seed(0), fewest=0)
+    assert torch.equal(fewer.sum(1), kept.sum(1) - 1)
 
 
 def test_observations_of_another_size_are_refused(opposed):

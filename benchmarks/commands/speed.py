@@ -6,11 +6,11 @@ same on any machine. Nothing here is asserted in a test: times are measured, not
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from pluralbench.benchmarks.commands.arguments import device_for
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.provenance import provenance
@@ -194,9 +195,9 @@ def iql_updates(device: str) -> list[Speed]:
     if device.startswith("cuda"):
         stacks = ((1, "float32"), (10, "float32"))
     for runs, precision in stacks:
-        measured = measure_updates(runs=runs, precision=precision, device=device)
+        ours, baseline = measure_updates(runs=runs, precision=precision, device=device)
         what = f"IQL, {runs} seed{'s at once' if runs > 1 else ''}, batch 256, 2 x 256, {precision}"
-        rows.append(Speed(what, measured.ours, "updates/s", "iql.reference, one seed", measured.baseline))
+        rows.append(Speed(what, ours, "updates/s", "iql.reference, one seed", baseline))
     return rows
 
 
@@ -210,9 +211,9 @@ def rows_by_name() -> dict[str, Callable[[str], list[Speed]]]:
     return {**rows, "labelling": labelling, "relabelling": relabelling, "iql": iql_updates}
 
 
-def run_speed(folder: Path, device: str, only: Sequence[str] | None = None) -> list[Speed]:
+def run_speed(options: argparse.Namespace) -> None:
     """Measures the rows, prints them as a table and writes `speed.json`."""
-    rows = rows_by_name()
+    folder, device, only, rows = options.out / "speed", device_for(options.device), options.only, rows_by_name()
     for name in only or ():
         if name not in rows:
             raise ExperimentError(unknown_name("row", name, list(rows)))
@@ -233,4 +234,3 @@ def run_speed(folder: Path, device: str, only: Sequence[str] | None = None) -> l
     reporter.console.print(table)
     measured = [{**asdict(speed), "ratio": speed.ratio} for speed in speeds]
     write_json(folder / "speed.json", {"rows": measured, "threads": torch.get_num_threads(), **provenance(device)})
-    return speeds
