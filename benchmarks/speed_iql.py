@@ -47,7 +47,7 @@ def measure_updates(
 ) -> tuple[float, float]:
     """Median updates per second of ours, summed over the runs, and of the reference.
 
-    They take turns of about `seconds`, `rounds` times. Batch 256, two hidden layers of 256. The reference trains one run
+    They take turns of about `seconds`, `rounds` times. Batch 256, two layers of 256. The reference trains one run
     in float32; `runs` of ours are trained at once.
     """
     settings = IQLSettings()

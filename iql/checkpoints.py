@@ -21,7 +21,7 @@ from pluralbench.iql.settings import IQLError
 from pluralbench.settings import differences
 from pluralbench.tensor_files import load_tensors, save_tensors
 
-FORMAT = "pluralbench-iql-checkpoint-1"
+FORMAT = "pluralbench-iql-checkpoint-2"
 MAX_KEPT = 2
 _PREFIX = "update_"
 _log = logging.getLogger(__name__)

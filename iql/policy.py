@@ -19,7 +19,7 @@ from pluralbench.iql.settings import IQLError
 from pluralbench.settings import as_json, settings_from
 from pluralbench.tensor_files import load_tensors, save_tensors
 
-FORMAT = "pluralbench-iql-policy-1"
+FORMAT = "pluralbench-iql-policy-2"
 
 
 @dataclass(eq=False, repr=False)
