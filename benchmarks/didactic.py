@@ -9,9 +9,8 @@ chance of being preferred to a point drawn uniformly, next to the true chance.
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,52 +30,34 @@ from pluralbench.reward_learning.learners import make_learner
 from pluralbench.reward_learning.reward_model import RewardModel
 
 Float = NDArray[np.float64]
-
+Found = tuple[dict[str, Any], dict[str, Float]]
+"""What didactic.json holds of one example, and the curves of its figure."""
 POINTS = np.linspace(0.0, 1.0, 201)
+INPUTS = torch.from_numpy(POINTS)[:, None].float()  # (N, 1)
 
 
 @dataclass(frozen=True)
 class DidacticSettings:
-    """Settings of the experiment.
+    """Settings of the experiment."""
 
-    Attributes:
-        num_users: train users of either example.
-        num_comparisons: answers of each.
-        num_new_users: users who are only met afterwards.
-        num_further: further answers of each new user, on which accuracy is measured.
-        hidden_size: units of every layer.
-        num_layers: hidden layers.
-        learning_rate: of Adam.
-        num_updates: gradient steps of each learner.
-        vpl_updates: of `vpl`, which has an encoder to learn as well.
-    """
-
-    num_users: int = 2000
-    num_comparisons: int = 16
-    num_new_users: int = 200
-    num_further: int = 48
-    hidden_size: int = 64
-    num_layers: int = 3
-    learning_rate: float = 3e-3
-    num_updates: int = 600
-    vpl_updates: int = 2000
+    num_users: int = 2000  # train users of either example
+    num_comparisons: int = 16  # answers of each
+    num_new_users: int = 200  # users who are only met afterwards
+    num_further: int = 48  # further answers of each new user, on which accuracy is measured
+    hidden_size: int = 64  # units of every layer
+    num_layers: int = 3  # hidden layers
+    learning_rate: float = 3e-3  # of Adam
+    num_updates: int = 600  # gradient steps of each learner
+    vpl_updates: int = 2000  # of `vpl`, which has an encoder to learn as well
 
     def learner(self, name: str) -> dict[str, Any]:
         """Settings of one learner."""
-        return {
-            "hidden_size": self.hidden_size,
-            "num_layers": self.num_layers,
-            "learning_rate": self.learning_rate,
-            "num_updates": self.vpl_updates if name == "vpl" else self.num_updates,
-        }
+        shared = {key: getattr(self, key) for key in ("hidden_size", "num_layers", "learning_rate")}
+        return {**shared, "num_updates": self.vpl_updates if name == "vpl" else self.num_updates}
 
 
 def run_didactic(
-    out: Path,
-    seed: int,
-    device: str,
-    progress: Progress | None = None,
-    settings: DidacticSettings | None = None,
+    out: Path, seed: int, device: str, progress: Progress | None = None, settings: DidacticSettings | None = None
 ) -> dict[str, Any]:
     """Runs both examples; writes `didactic.json`, `didactic.png` and `didactic.pdf` into `out`.
 
@@ -104,7 +85,7 @@ def run_didactic(
         **provenance(device),
         "command": f"pluralbench didactic --seed {seed}",
         "seed": seed,
-        "settings": dataclasses.asdict(settings),
+        "settings": asdict(settings),
         "seconds": round(time.perf_counter() - start, 1),
         "four_gaussians": gaussians,
         "hidden_context": context,
@@ -133,9 +114,7 @@ class _Budget:
         return model
 
 
-def _gaussians(
-    settings: DidacticSettings, seed: int, device: str, budget: _Budget
-) -> tuple[dict[str, Any], dict[str, Float]]:
+def _gaussians(settings: DidacticSettings, seed: int, device: str, budget: _Budget) -> Found:
     generators = [np.random.default_rng(child) for child in np.random.SeedSequence([seed, 1]).spawn(2)]
     train = didactic.gaussian_preferences(settings.num_users, settings.num_comparisons, generators[0])
     count = settings.num_comparisons + settings.num_further
@@ -150,7 +129,7 @@ def _gaussians(
     for name in ("btl", "dpl-meanvar", "vpl"):
         model = budget.fit(name, train, settings, seed, device)
         latents = model.infer(context).mean
-        rewards = _rewards(model, torch.from_numpy(POINTS)[:, None].float(), latents)  # (U, N)
+        rewards = _rewards(model, latents)  # (U, N)
         chances = np.stack([_chance(row) for row in rewards])
         groups = np.stack([chances[new.group_index == group].mean(0) for group in range(len(truth))])
         summary[name] = {
@@ -160,26 +139,23 @@ def _gaussians(
         }
         curves[name] = groups
         if name == "dpl-meanvar":
-            mean, var = model.distribution(torch.from_numpy(POINTS)[:, None].float())
+            mean, var = model.distribution(INPUTS)
             curves["dpl_mean"], curves["dpl_std"] = mean.double().cpu().numpy(), var.double().sqrt().cpu().numpy()
-            summary[name]["r2"] = model.hidden_context(torch.from_numpy(POINTS)[:, None].float())
+            summary[name]["r2"] = model.hidden_context(INPUTS)
     summary["vpl"]["share_of_users_whose_own_place_is_best"] = _own_place(chances, new.group_index)
     curves["vpl_users"], curves["vpl_groups"] = chances[:40], new.group_index[:40].astype(np.float64)
     return summary, curves
 
 
-def _hidden_context(
-    settings: DidacticSettings, seed: int, device: str, budget: _Budget
-) -> tuple[dict[str, Any], dict[str, Float]]:
+def _hidden_context(settings: DidacticSettings, seed: int, device: str, budget: _Budget) -> Found:
     generator = np.random.default_rng([seed, 2])
     train = didactic.hidden_context_preferences(settings.num_users, settings.num_comparisons, generator)
-    points = torch.from_numpy(POINTS)[:, None].float()
     mean, std = didactic.hidden_context_moments(POINTS)
     borda = didactic.hidden_context_borda(POINTS)
     curves: dict[str, Float] = {"points": POINTS, "mean": mean, "std": std, "borda": borda}
 
     btl = budget.fit("btl", train, settings, seed, device)
-    curves["btl"] = _chance(_rewards(btl, points, torch.zeros(1, 0))[0])
+    curves["btl"] = _chance(_rewards(btl, torch.zeros(1, 0))[0])
     summary: dict[str, Any] = {
         "btl": {
             "correlation_with_borda_count": float(np.corrcoef(curves["btl"], borda)[0, 1]),
@@ -190,15 +166,15 @@ def _hidden_context(
     uncertain = POINTS >= didactic.THRESHOLD
     for name in ("dpl-meanvar", "dpl-categorical"):
         model = budget.fit(name, train, settings, seed, device)
-        learned_mean, learned_var = (part.double().cpu().numpy() for part in model.distribution(points))
+        learned_mean, learned_var = (part.double().cpu().numpy() for part in model.distribution(INPUTS))
         learned_std = np.sqrt(learned_var)
         curves[f"{name}_mean"], curves[f"{name}_std"] = learned_mean, learned_std
         summary[name] = {
-            "r2": model.hidden_context(points),
+            "r2": model.hidden_context(INPUTS),
             "mean_std_below_threshold": float(learned_std[~uncertain].mean()),
             "mean_std_above_threshold": float(learned_std[uncertain].mean()),
         }
-    curves["atoms"] = model.atom_probabilities(points).detach().double().cpu().numpy()
+    curves["atoms"] = model.atom_probabilities(INPUTS).detach().double().cpu().numpy()
     return summary, curves
 
 
@@ -208,10 +184,9 @@ def _chance(rewards: Float) -> Float:
 
 
 @torch.no_grad()
-def _rewards(model: RewardModel, points: Tensor, latents: Tensor) -> Float:
-    """Rewards (U, N) of points (N, 1) for latents (U, Z); a distribution's mean for `dpl-*`."""
-    shape = (len(latents), len(points), latents.shape[-1])
-    rewards = model.reward(points.expand(len(latents), -1, -1), latents[:, None].expand(shape))
+def _rewards(model: RewardModel, latents: Tensor) -> Float:
+    """Rewards (U, N) of `INPUTS` for latents (U, Z); a distribution's mean for `dpl-*`."""
+    rewards = model.reward(INPUTS.expand(len(latents), -1, -1), latents[:, None].expand(-1, len(INPUTS), -1))
     return rewards.double().cpu().numpy()
 
 

@@ -17,14 +17,7 @@ from typing import Any
 import numpy as np
 
 from pluralbench.benchmarks import results
-from pluralbench.benchmarks.figures.suite import (
-    SuiteResults,
-    learner_of,
-    mean_success,
-    of_method,
-    read_suites,
-    seed_means,
-)
+from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of, mean_success, read_suites, seed_means
 from pluralbench.errors import InputError
 from pluralbench.files import read_json
 
@@ -33,11 +26,9 @@ REFERENCE_ROOT = Path(__file__).resolve().parents[1] / "results" / "reference"
 
 
 def settings_digest(identity: Mapping[str, Any], learners: Collection[str] | None = None) -> str:
-    """A short text that the identities of one experiment share: of environment, settings and learners.
+    """A short text that the identities (`experiments.identity`) of one experiment share.
 
-    Args:
-        identity: as `experiments.identity` makes it and experiment.json keeps it.
-        learners: those that count; all by default.
+    Of environment, settings and those `learners` that count, all by default.
     """
     settings = dict(identity.get("settings") or {})
     if isinstance(settings.get("iql"), Mapping):
@@ -54,17 +45,10 @@ def settings_digest(identity: Mapping[str, Any], learners: Collection[str] | Non
 def compare_with_reference(suite_folder: Path, reference_root: Path | None = None) -> list[str]:
     """A line for each method of a suite that the reference of the same experiment has as well.
 
-    Args:
-        suite_folder: of the suite.
-        reference_root: folder of reference suites; this repository's own by default.
-
-    Returns:
-        Plain text, with brackets around intervals; nothing where there is no reference.
+    `reference_root` is a folder of reference suites, this repository's own by default.
     """
-    root = REFERENCE_ROOT if reference_root is None else reference_root
-    folders = [path.parent for path in sorted(root.rglob("success_rates.csv"))]
     references, lines = [], []
-    for folder in folders:
+    for folder in (path.parent for path in sorted((reference_root or REFERENCE_ROOT).rglob("success_rates.csv"))):
         if folder.resolve() != suite_folder.resolve():
             try:
                 references += read_suites(folder)
@@ -83,7 +67,7 @@ def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) ->
     Returns:
         The reference's folder, named as the suite's; what lay there is replaced.
     """
-    target = (REFERENCE_ROOT if reference_root is None else reference_root) / suite_folder.name
+    target = (reference_root or REFERENCE_ROOT) / suite_folder.name
     shutil.rmtree(target, ignore_errors=True)
     kept = [suite_folder / "success_rates.csv", suite_folder / "report.md", *suite_folder.glob("*.png")]
     for suite in read_suites(suite_folder):
@@ -111,9 +95,7 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
         same = known and settings_digest(identity, [learner]) == settings_digest(other, [learner])
         if method not in reference.methods or not same:
             continue
-        rates, expected = (
-            of_method(each.taught, method) or of_method(each.rates, method) for each in (suite, reference)
-        )
+        rates, expected = (each.table_rates(method) for each in (suite, reference))
         here, there = float(np.mean(seed_means(rates))), mean_success(expected)
         within = round(there.low, 2) <= round(here, 2) <= round(there.high, 2)  # as printed
         lines.append(

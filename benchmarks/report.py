@@ -2,60 +2,52 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pluralbench.benchmarks import aggregate
 from pluralbench.benchmarks.figures import FIGURES
-from pluralbench.benchmarks.figures.diagnostics import diagnostics_table
+from pluralbench.benchmarks.figures.diagnostics import diagnostics_table, markdown_table
 from pluralbench.benchmarks.figures.suite import (
+    SIGNIFICANT,
+    Comparison,
     SuiteResults,
+    compare_methods,
     group_means,
-    mean_success,
     of_method,
     read_suite,
     read_suites,
+    success_intervals,
+    unfit,
 )
+from pluralbench.benchmarks.reporter import FILE_WIDTH
 from pluralbench.files import read_json
 
-BASELINE = "btl"
-"""The method that knows no user from another; how often the others serve a user better is reported."""
+SHORTEST_NAME = 10
+"""Letters that a group's name keeps in the terminal's table."""
 ROLLOUTS = "rollouts"
 """What `figures.rollouts` draws is found under this name: `<environment>-rollouts.png`."""
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method's line: test users of the groups that taught the reward, and apart from them those of other groups.
+    """One method's line: test users of the groups that taught the reward, and apart from them those of other groups."""
 
-    Attributes:
-        method: learner, scaling and policy.
-        mean: success rate over users and seeds, with its 95 % interval.
-        interquartile_mean: of the success rates of all users and seeds.
-        worst: success rate of the worst-off group.
-        worst_group: its name.
-        gap: best minus worst group.
-        better: probability that a user is served better than by `BASELINE`, ties counted half; None without it.
-        accuracy: share of test users' further answers that the reward model predicts; None without a reward model.
-        held_out: mean success rate of groups that taught nothing; None where there are none.
-    """
-
-    method: str
-    mean: aggregate.Interval
-    interquartile_mean: float
-    worst: float
-    worst_group: str
-    gap: float
-    better: float | None
-    accuracy: float | None
-    held_out: float | None
+    method: str  # learner, scaling and policy
+    mean: aggregate.Interval  # success rate over users and seeds, with its 95 % interval
+    interquartile_mean: float  # of the success rates of all users and seeds
+    worst: aggregate.Interval  # success rate of the worst-off group, with its 95 % interval
+    worst_group: str  # its name
+    gap: aggregate.Interval | None  # best minus worst group, with its 95 % interval; None where there is one group only
+    accuracy: float | None  # share of test users' further answers that the reward model predicts; None without a model
+    held_out: float | None  # mean success rate of groups that taught nothing; None where there are none
 
 
 def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
@@ -70,19 +62,16 @@ def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
 def _rows(suite: SuiteResults) -> list[MethodRow]:
     rows = []
     for method in suite.methods:
-        rates = of_method(suite.taught, method) or of_method(suite.rates, method)
-        others = of_method(suite.held_out, method)
-        groups = group_means(rates)
-        worst = aggregate.worst_group(groups)
+        rates, others = suite.table_rates(method), of_method(suite.held_out, method)
+        intervals = success_intervals(rates)
         rows.append(
             MethodRow(
                 method,
-                mean_success(rates),
+                intervals.mean,
                 aggregate.interquartile_mean([rate.success_rate for rate in rates]),
-                groups[worst],
-                worst,
-                aggregate.gap(groups),
-                _better(suite, method),
+                intervals.worst,
+                intervals.worst_group,
+                intervals.gap,
                 _accuracy(suite, method),
                 float(np.mean(list(group_means(others).values()))) if others else None,
             )
@@ -90,48 +79,48 @@ def _rows(suite: SuiteResults) -> list[MethodRow]:
     return rows
 
 
-def _better(suite: SuiteResults, method: str) -> float | None:
-    """P(better than `BASELINE`) over the users of the same seeds; None where the two share none."""
-    own, baseline = (
-        {(rate.seed, rate.user): rate.success_rate for rate in of_method(suite.taught, name)}
-        for name in (method, BASELINE)
-    )
-    shared = [key for key in own if key in baseline]
-    if method == BASELINE or not shared:
-        return None
-    return aggregate.probability_of_improvement([own[key] for key in shared], [baseline[key] for key in shared])
-
-
 def _accuracy(suite: SuiteResults, method: str) -> float | None:
-    paths = [suite.seed_file(method, seed, "summary.json") for seed in suite.seeds]
-    models = [read_json(path).get("reward_model") or {} for path in paths if path.exists()]
+    models = [read_json(path).get("reward_model") or {} for path in suite.seed_files(method, "summary.json")]
     values = [float(model["accuracy"]) for model in models if model.get("accuracy") is not None]
     return float(np.mean(values)) if values else None
 
 
-WORST_GROUP = "worst group"
+INTERVAL, WORST_GROUP, GAP = "95 % interval", "worst group", "gap"
 COLUMNS: dict[str, Callable[[MethodRow], str]] = {
     "method": lambda row: row.method,
     "mean": lambda row: f"{row.mean.estimate:.2f}",
-    "95 % interval": lambda row: f"{row.mean.low:.2f} to {row.mean.high:.2f}",
+    INTERVAL: lambda row: " to ".join(_ends(row.mean)),
     "IQM": lambda row: f"{row.interquartile_mean:.2f}",
-    WORST_GROUP: lambda row: f"{row.worst:.2f}, {textwrap.shorten(row.worst_group, 28, placeholder=' ...')}",
-    "gap": lambda row: f"{row.gap:.2f}",
-    f"beats {BASELINE}": lambda row: _or_blank(row.better, 2),
+    WORST_GROUP: lambda row: f"{_with_interval(row.worst)}, {row.worst_group}",
+    GAP: lambda row: "" if row.gap is None else _with_interval(row.gap),
     "reward accuracy": lambda row: _or_blank(row.accuracy, 3),
     "held-out groups": lambda row: _or_blank(row.held_out, 2),
 }
 """Title and text of each column; columns that are blank in every row are left out."""
 
 LEGEND = (
-    "Success rates are of test users, the sample over which the interval and the interquartile mean (IQM) are taken; "
-    f"`beats {BASELINE}`: probability that a user is served better than by `{BASELINE}`, ties counted half; `reward "
-    "accuracy`: share of a user's further answers that the reward model predicts."
+    "Success rates are of test users. They are the sample of the interquartile mean (IQM) and of the 95 % intervals: "
+    "seeds, users within groups and episodes are resampled, and intervals widened where few users failed or few "
+    "succeeded. `reward accuracy`: share of a user's further answers that the reward model predicts."
 )
+TEST = f"the same users of the same seeds, sign-flip test, Holm-corrected p < {SIGNIFICANT}"
 
 
 def _or_blank(value: float | None, decimals: int) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _ends(interval: aggregate.Interval) -> tuple[str, str]:
+    """Both ends with two decimals, or as many as tell them apart."""
+    for decimals in range(2, 7):
+        low, high = (f"{round(end, decimals) + 0.0:.{decimals}f}" for end in (interval.low, interval.high))
+        if low != high:
+            break
+    return low, high
+
+
+def _with_interval(interval: aggregate.Interval, sign: str = "") -> str:
+    return f"{interval.estimate:{sign}.2f} [{', '.join(_ends(interval))}]"
 
 
 def _columns(rows: list[MethodRow]) -> dict[str, list[str]]:
@@ -145,43 +134,89 @@ def environments_of(suite_folder: Path) -> list[str]:
 
 
 def terminal_table(suite_folder: Path, environment: str) -> Table:
-    """The rows as a rich table; names are shown as they stand, brackets and all."""
+    """The rows as a rich table of 120 columns at most, if need be with shortened names of groups.
+
+    Names are shown as they stand, brackets and all.
+    """
+    rows = method_rows(suite_folder, environment)
+    table = _table(environment, rows)
+    excess = Console(width=10_000).measure(table).maximum - FILE_WIDTH
+    if excess <= 0:
+        return table
+    names = [row.worst_group for row in rows]
+    room = max(SHORTEST_NAME, max(map(len, names)) - excess)
+    shortened = [name if len(name) <= room else f"{name[: room - 3].rstrip()}..." for name in names]
+    return _table(environment, [replace(row, worst_group=name) for row, name in zip(rows, shortened, strict=True)])
+
+
+def _table(environment: str, rows: list[MethodRow]) -> Table:
     title = Text(f"{environment}: success rate of test users")
-    columns = _columns(method_rows(suite_folder, environment))
-    tight = len(columns) == len(COLUMNS)  # all of them fit 80 characters only just
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0 if tight else 1, 0, 0)
-    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    columns = _columns(rows)
     for name in columns:
-        gives_way = name == WORST_GROUP  # a narrow terminal cuts the longest names
-        table.add_column(Text(name if gives_way else _in_two_lines(name)), no_wrap=not gives_way)
+        gives_way = name in (INTERVAL, WORST_GROUP, GAP)  # a narrow terminal breaks these into lines
+        table.add_column(Text("\n".join(name.rsplit(" ", 1))), no_wrap=not gives_way)
     for cells in zip(*columns.values(), strict=True):
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _in_two_lines(title: str) -> str:
-    first, _, last = title.rpartition(" ")
-    return f"{first}\n{last}" if first else title
+def compare_lines(suite_folder: Path, environment: str) -> list[str]:
+    """What stands under the terminal's table: which methods beat which, and whether they may be compared at all.
+
+    Nothing where one method alone was run and the oracle is fit or missing.
+
+    Raises:
+        ResultsError: the folder holds no results of the environment.
+    """
+    suite = read_suite(suite_folder, environment)
+    lines = [line] if (line := unfit(suite)) else []
+    if comparisons := compare_methods(suite):
+        lines.append(f"who beats whom ({TEST}): {_beaten_in_words(suite, comparisons)}")
+    return lines
 
 
-def _markdown_table(suite: SuiteResults) -> str:
-    """The rows as a Markdown table."""
-    columns = _columns(_rows(suite))
-    lines = [_markdown_row(columns), "|---" * len(columns) + "|"]
-    lines += [_markdown_row(cells) for cells in zip(*columns.values(), strict=True)]
-    return "\n".join(lines) + "\n"
+def _beaten_in_words(suite: SuiteResults, comparisons: Iterable[Comparison]) -> str:
+    """`a, b > c, d; c > d`: methods that beat the same others stand together."""
+    beaten: dict[str, set[str]] = {method: set() for method in suite.methods}
+    for comparison in comparisons:
+        if comparison.holds:
+            beaten[comparison.better].add(comparison.worse)
+    winners: dict[str, list[str]] = {}
+    for method, others in beaten.items():
+        if others:
+            winners.setdefault(", ".join(name for name in suite.methods if name in others), []).append(method)
+    return "; ".join(f"{', '.join(names)} > {others}" for others, names in winners.items()) or "no difference"
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _who_beats_whom(suite: SuiteResults) -> str:
+    """The comparisons as a Markdown section; empty where there are none."""
+    comparisons = compare_methods(suite)
+    if not comparisons:
+        return ""
+    lines = [f"### Who beats whom\n\nBy the mean difference of success rates ({TEST} over {len(comparisons)} pairs):\n"]
+    lines += [f"- {_beats(comparison)}" for comparison in comparisons if comparison.holds]
+    others = [f"`{one.better}` and `{one.worse}`" for one in comparisons if not one.holds]
+    if others:
+        lines.append(f"- no difference that holds: {', '.join(others)}")
+    return "\n".join(lines)
+
+
+def _beats(comparison: Comparison) -> str:
+    p = "p < 0.0001" if comparison.p < 1e-4 else f"p = {comparison.p:.4f}"
+    difference = _with_interval(comparison.difference, "+")
+    seeds = "" if comparison.difference.low > 0 else " (of these models: over seeds the interval reaches 0)"
+    return f"`{comparison.better}` beats `{comparison.worse}`: {difference}, {p}{seeds}"
 
 
 def markdown_report(suite_folder: Path) -> str:
-    """Every environment's table with its figures and what made them; `report.md` of a suite."""
+    """Every environment's table, who beats whom, its figures and what made them; `report.md` of a suite."""
     parts = [f"# {suite_folder.name}\n"]
     for suite in read_suites(suite_folder):
-        parts.append(f"## {suite.environment}\n\n{_markdown_table(suite)}\n{LEGEND}\n")
+        columns = _columns(_rows(suite))
+        table = markdown_table(columns, zip(*columns.values(), strict=True))
+        parts.append(f"## {suite.environment}\n\n{table}")
+        parts += [f"{part}\n" for part in (unfit(suite), LEGEND, _who_beats_whom(suite)) if part]
         if table := diagnostics_table(suite):
             parts.append(f"What the reward models know of test users:\n\n{table}")
         parts += _made_by(suite)
@@ -196,8 +231,7 @@ def _made_by(suite: SuiteResults) -> list[str]:
     """What made the numbers, and the files that hold every setting."""
     runs, files = set(), []
     for method in suite.methods:
-        paths = [suite.seed_file(method, seed, "config.json") for seed in suite.seeds]
-        paths = [path for path in paths if path.exists()]
+        paths = suite.seed_files(method, "config.json")
         files += [f"`{path.relative_to(suite.folder)}`" for path in paths[:1]]
         runs |= {_run_in_words(path) for path in paths}
     return [f"Made by {'; '.join(sorted(runs))}. Every setting: {', '.join(files)}.\n"] if files else []

@@ -75,10 +75,13 @@ def read_record(suite_folder: Path, environment: str) -> dict[str, Any]:
 
 def write_metrics(path: Path, rows: Sequence[tuple[str, float, str, float]]) -> None:
     """Writes (stage, step, metric, value) rows."""
+    texts = ((stage, f"{step:g}", metric, f"{value:.6g}") for stage, step, metric, value in rows)
+    _write_csv(path, [("stage", "step", "metric", "value"), *texts])
+
+
+def _write_csv(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
     with replace_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("stage", "step", "metric", "value"))
-        writer.writerows((stage, f"{step:g}", metric, f"{value:.6g}") for stage, step, metric, value in rows)
+        csv.writer(file).writerows(rows)
 
 
 def read_metrics(path: Path) -> list[tuple[str, float, str, float]]:
@@ -100,11 +103,11 @@ def merge_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None
     path = suite_folder / "success_rates.csv"
     replaced = {row.run for row in new}
     kept = [row for row in (read_success_rates(suite_folder) if path.exists() else []) if row.run not in replaced]
-    with replace_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in sorted(kept + new, key=lambda r: (*r.run, r.user)):
-            writer.writerow((*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}"))
+    texts = (
+        (*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}")
+        for row in sorted(kept + new, key=lambda row: (*row.run, row.user))
+    )
+    _write_csv(path, [COLUMNS, *texts])
 
 
 def read_success_rates(suite_folder: Path) -> list[SuccessRate]:
@@ -134,10 +137,10 @@ def read_success_rates(suite_folder: Path) -> list[SuccessRate]:
                         int(row["episodes"]), int(row["successes"]), row["group"] in held_out[name],
                     )
                 )  # fmt: skip
-    except (TypeError, UnicodeDecodeError, csv.Error) as error:
+    except InputError:
+        raise
+    except (TypeError, ValueError, csv.Error) as error:
         raise ResultsError(f"{path}: damaged ({error})") from error
-    except ValueError as error:
-        raise error if isinstance(error, InputError) else ResultsError(f"{path}: damaged ({error})") from error
     if not rates:
         raise ResultsError(f"{path} holds no row")
     return rates

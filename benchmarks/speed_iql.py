@@ -39,11 +39,7 @@ def random_data(runs: int, device: str, num: int = 100_000, state: int = 12, act
 
 
 def measure_updates(
-    runs: int = 1,
-    precision: Precision = "float32",
-    device: str = "cpu",
-    rounds: int = 5,
-    seconds: float = 1.0,
+    runs: int = 1, precision: Precision = "float32", device: str = "cpu", rounds: int = 5, seconds: float = 1.0
 ) -> tuple[float, float]:
     """Median updates per second of ours, summed over the runs, and of the reference.
 

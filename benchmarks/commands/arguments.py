@@ -35,12 +35,8 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """What of a preset to change, and how to go on."""
     parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        metavar="METHOD",
-        help="all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin",
-    )
+    methods = "all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin"
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help=methods)
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument(
         "--teacher", metavar="NAME", help="how all users answer: a name, file.py:Name, or mistake_rate=0.25,..."
@@ -79,11 +75,8 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
 def suite_name(options: argparse.Namespace, population: str | None) -> str:
     """The folder of results: `--suite`, or the preset and whatever of its numbers' meaning the options change.
 
-    Methods and seeds are no part of it: more of them join the same experiment.
-
-    Args:
-        options: parsed.
-        population: the population's own name where the options name one.
+    Methods and seeds are no part of it: more of them join the same experiment. `population` is the population's own
+    name where the options name one.
     """
     if options.suite is not None:
         return str(options.suite)

@@ -11,7 +11,7 @@ from pluralbench.benchmarks.experiments.plan import Plan, make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.figures import draw_all
 from pluralbench.benchmarks.reference import compare_with_reference
-from pluralbench.benchmarks.report import terminal_table
+from pluralbench.benchmarks.report import compare_lines, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.prepare import identity_before_work
@@ -40,7 +40,7 @@ def run_and_show(plan: Plan, session: Session) -> Path:
     folder = run_experiment(plan, session)
     figures = draw_all(folder)
     reporter.console.print(terminal_table(folder, plan.environment.name))
-    for line in compare_with_reference(folder):
+    for line in [*compare_lines(folder, plan.environment.name), *compare_with_reference(folder)]:
         reporter.line(line)
     reporter.line(f"{time.perf_counter() - start:.0f} s in all; results in {folder}, figures:")
     for figure in figures:

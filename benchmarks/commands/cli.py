@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="pluralbench",
-        description="Offline-RL robotics benchmarks for robots that serve many different people.",
+        prog="pluralbench", description="Offline-RL robotics benchmarks for robots that serve many different people."
     )
     parser.add_argument("--version", action="version", version=f"pluralbench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -67,17 +66,16 @@ def _parser() -> Parser:
 
 def _add_benchmarks(commands: Any) -> None:
     names = environments.names()
-    for name in (*names, "all", "run"):
-        if name == "run":
-            what = "the benchmark of any environment: a name, or file.py:NAME, which runs that file"
-        else:
-            what = "every environment's benchmark" if name == "all" else f"the {name} benchmark"
+    benchmarks = {
+        **{name: f"the {name} benchmark" for name in names},
+        "all": "every environment's benchmark",
+        "run": "the benchmark of any environment: a name, or file.py:NAME, which runs that file",
+    }
+    for name, what in benchmarks.items():
         parser = commands.add_parser(name, help=what, description=f"Runs {what}.")
+        parser.set_defaults(run="benchmark:run_benchmarks", environment=name)
         if name == "run":
             parser.add_argument("environment", metavar="ENVIRONMENT", help=f"{', '.join(names)}, or file.py:NAME")
-            parser.set_defaults(run="benchmark:run_benchmarks")
-        else:
-            parser.set_defaults(run="benchmark:run_benchmarks", environment=name)
         add_experiment(parser)
         add_place(parser)
 

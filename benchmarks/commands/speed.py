@@ -25,12 +25,13 @@ from pluralbench.benchmarks.provenance import provenance
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.speed_iql import measure_updates
 from pluralbench.benchmarks.stages.evaluate import run_episodes
-from pluralbench.envs import Environment, environments
+from pluralbench.envs import Environment, MultiGoalTask, TransitionDataset, environments
 from pluralbench.envs.collection import collect
 from pluralbench.files import write_json
 from pluralbench.iql.settings import Precision
 from pluralbench.preference_oracles.labelling import collect_preferences
 from pluralbench.preference_oracles.populations import get_population
+from pluralbench.preference_oracles.users import Users
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.learners import make_learner
 from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents, relabel
@@ -42,18 +43,18 @@ EPISODES = 100
 
 @dataclass(frozen=True)
 class Speed:
-    """One row: a rate, and a baseline's rate where there is one to compare with."""
+    """One row: a rate, and a baseline's."""
 
     what: str
     rate: float
     unit: str
-    baseline: str = ""
-    baseline_rate: float | None = None
+    baseline: str
+    baseline_rate: float
 
     @property
-    def ratio(self) -> float | None:
+    def ratio(self) -> float:
         """How many times the baseline."""
-        return None if self.baseline_rate is None else self.rate / self.baseline_rate
+        return self.rate / self.baseline_rate
 
 
 def per_second(work: Callable[[], int], repetitions: int = 3) -> float:
@@ -128,17 +129,18 @@ def evaluation_rows(environment: Environment, device: str) -> list[Speed]:
     return [Speed(what, per_second(work, 2), "steps/s", f"{name}, no policy", baseline)]
 
 
-def reference_environment() -> Environment:
-    """Where labelling and relabelling are timed: the first environment of trajectories."""
+def trajectories(num_transitions: int, num_users: int) -> tuple[MultiGoalTask, TransitionDataset, Users]:
+    """What labelling and relabelling are timed with, of the first environment of trajectories."""
     found = (environments.get(name) for name in environments)
-    return next(environment for environment in found if environment.outcomes is None)
+    environment = next(environment for environment in found if environment.outcomes is None)
+    task, population = environment.make_task(), get_population(environment.default_population)
+    users = population.train_users(task, num_users, np.random.default_rng(0))
+    return task, collect(environment, num_transitions, 0), users
 
 
 def labelling(device: str) -> list[Speed]:
     """Answers per second of 50,000 users x 8; the baseline answers them one by one."""
-    environment = reference_environment()
-    task, dataset = environment.make_task(), collect(environment, 50_000, 0)
-    users = get_population(environment.default_population).train_users(task, 50_000, np.random.default_rng(0))
+    task, dataset, users = trajectories(50_000, num_users=50_000)
 
     def vectorised() -> int:
         return collect_preferences(task, dataset, users, 8, 1, seed=0).labels.size
@@ -158,14 +160,11 @@ def labelling(device: str) -> list[Speed]:
 
 def relabelling(device: str) -> list[Speed]:
     """Transitions per second for vpl+spo with 256 comparison states; the baseline goes trajectory by trajectory."""
-    environment = reference_environment()
-    task, dataset = environment.make_task(), collect(environment, 200_000, 0)
-    users = get_population(environment.default_population).train_users(task, 64, np.random.default_rng(0))
+    task, dataset, users = trajectories(200_000, num_users=64)
     preferences = collect_preferences(task, dataset, users, 16, 1, seed=0)
     model = make_learner("vpl", {"num_updates": 10}, device=device, task=task)
     model.fit(preferences, seed=0)
     latents, index = draw_latents(model.infer(preferences), dataset, torch.Generator().manual_seed(0), num_latents=512)
-
     states = draw_comparison_states(dataset, 256, torch.Generator().manual_seed(0)).to(device)
 
     def vectorised() -> int:
@@ -224,13 +223,8 @@ def run_speed(options: argparse.Namespace) -> None:
             speeds += rows[name](device)
     table = Table("what", "rate", "baseline", "its rate", "ratio", title=provenance(device)["machine"])
     for speed in speeds:
-        table.add_row(
-            speed.what,
-            f"{speed.rate:,.0f} {speed.unit}",
-            speed.baseline,
-            "" if speed.baseline_rate is None else f"{speed.baseline_rate:,.0f}",
-            "" if speed.ratio is None else f"{speed.ratio:.1f}",
-        )
+        rates = f"{speed.rate:,.0f} {speed.unit}", speed.baseline, f"{speed.baseline_rate:,.0f}", f"{speed.ratio:.1f}"
+        table.add_row(speed.what, *rates)
     reporter.console.print(table)
     measured = [{**asdict(speed), "ratio": speed.ratio} for speed in speeds]
     write_json(folder / "speed.json", {"rows": measured, "threads": torch.get_num_threads(), **provenance(device)})

@@ -8,7 +8,7 @@ from pluralbench.benchmarks import didactic
 from pluralbench.benchmarks.commands.arguments import check_folder_is_writable, device_for
 from pluralbench.benchmarks.figures import draw_all
 from pluralbench.benchmarks.reference import keep_as_reference
-from pluralbench.benchmarks.report import environments_of, markdown_report, terminal_table
+from pluralbench.benchmarks.report import compare_lines, environments_of, markdown_report, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.files import write_text
 
@@ -25,6 +25,8 @@ def report(options: argparse.Namespace) -> None:
     write_text(folder / "report.md", markdown_report(folder))
     for environment in environments_of(folder):
         reporter.console.print(terminal_table(folder, environment))
+        for line in compare_lines(folder, environment):
+            reporter.line(line)
     reporter.line(f"{folder / 'report.md'}")
     if options.as_reference:
         reporter.line(f"reference: {keep_as_reference(folder)}")

@@ -13,21 +13,14 @@ from pluralbench.reward_learning.scalings import SCALINGS
 
 policies: Registry[Any] = Registry("policy", "pluralbench.policies")
 """Subclasses of `stages.policies.PolicyStage`."""
-policies.register_lazily(
-    "iql",
-    "pluralbench.benchmarks.stages.iql_policy:IQLPolicy",
-    "implicit Q-learning of observation and latent on the relabelled dataset",
-)
-policies.register_lazily(
-    "maxmin",
-    "pluralbench.benchmarks.stages.iql_policy:MaxMinPolicy",
-    "one IQL policy for a learner's K groups of users: the most that the worst-off group can get",
-)
-policies.register_lazily(
-    "greedy",
-    "pluralbench.benchmarks.stages.greedy_policy:GreedyPolicy",
-    "one step to the highest reward, where the environment has a one-step outcome model",
-)
+for _name, _place, _what in (
+    ("iql", "iql_policy:IQLPolicy", "implicit Q-learning of observation and latent on the relabelled dataset"),
+    ("maxmin", "iql_policy:MaxMinPolicy",
+     "one IQL policy for a learner's K groups of users: the most that the worst-off group can get"),
+    ("greedy", "greedy_policy:GreedyPolicy",
+     "one step to the highest reward, where the environment has a one-step outcome model"),
+):  # fmt: skip
+    policies.register_lazily(_name, f"pluralbench.benchmarks.stages.{_place}", _what)
 
 _PATTERN = re.compile(r"(?P<learner>(?:.*?\.py:)??[^+@/]+)(?:\+(?P<scaling>[^+@/:]+))?(?:@(?P<policy>.+))?")
 
@@ -45,19 +38,12 @@ def all_methods(policy: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Method:
-    """Written `learner[+scaling][@policy]`; a bare learner is unscaled and has the experiment's policy.
+    """Written `learner[+scaling][@policy]`; a bare learner is unscaled and has the experiment's policy."""
 
-    Attributes:
-        learner: specification of the learner, a name or `file.py:Name`.
-        scaling: one of `SCALINGS`.
-        policy: one of `policies`.
-        name: `vpl+spo`, or `vpl` where nothing is scaled; a learner from a file goes by its own name.
-    """
-
-    learner: str
-    scaling: str
-    policy: str
-    name: str
+    learner: str  # specification of the learner, a name or `file.py:Name`
+    scaling: str  # one of `SCALINGS`
+    policy: str  # one of `policies`
+    name: str  # `vpl+spo`, or `vpl` where nothing is scaled; a learner from a file goes by its own name
 
     @classmethod
     def parse(cls, text: str, default_policy: str = "iql") -> Method:

@@ -23,25 +23,15 @@ from pluralbench.settings import SettingsError, as_json, settings_from
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is going to do; made by `make_plan`.
+    """What a run is going to do; made by `make_plan`."""
 
-    Attributes:
-        experiment: its settings as used: the precision is no longer `auto`.
-        environment: found by name.
-        task: what can be wanted there.
-        population: with the experiment's teacher, where it has one.
-        methods: in the experiment's order.
-        learner_settings: by the learner's specification, all its settings.
-        device: where networks live.
-    """
-
-    experiment: Experiment
-    environment: Environment
-    task: MultiGoalTask
-    population: Population
-    methods: tuple[Method, ...]
-    learner_settings: Mapping[str, Any]
-    device: str
+    experiment: Experiment  # its settings as used: the precision is no longer `auto`
+    environment: Environment  # found by name
+    task: MultiGoalTask  # what can be wanted there
+    population: Population  # with the experiment's teacher, where it has one
+    methods: tuple[Method, ...]  # in the experiment's order
+    learner_settings: Mapping[str, Any]  # by the learner's specification, all its settings
+    device: str  # where networks live
 
     def settings(self) -> dict[str, Any]:
         """Every setting of every stage that all methods and seeds share, as JSON values."""

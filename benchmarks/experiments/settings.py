@@ -17,10 +17,10 @@ class ExperimentError(InputError):
     """Settings that no experiment can be run with; the message says what would do."""
 
 
-def _at_least(minimum: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < minimum:
-            raise ExperimentError(f"{name} must be at least {minimum}, is {value}")
+def _at_least(minimum: int, values: Mapping[str, Any], *names: str) -> None:
+    for name in names or values:
+        if values[name] < minimum:
+            raise ExperimentError(f"{name} must be at least {minimum}, is {values[name]}")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,8 @@ class PreferenceSettings:
     """Share of the data's episodes about which only test users are asked."""
 
     def __post_init__(self) -> None:
-        _at_least(2, num_users=self.num_users)
-        _at_least(
-            1,
-            num_comparisons=self.num_comparisons,
-            segment_length=self.segment_length,
-            diagnostic_users_per_group=self.diagnostic_users_per_group,
-        )
+        _at_least(2, vars(self), "num_users")
+        _at_least(1, vars(self), "num_comparisons", "segment_length", "diagnostic_users_per_group")
         if not 0 < self.held_out_episodes < 1:
             raise ExperimentError(f"held_out_episodes must lie between 0 and 1, is {self.held_out_episodes}")
         if self.strategy not in STRATEGIES:
@@ -70,12 +65,7 @@ class RelabelSettings:
     """States of the dataset against which a scaling compares."""
 
     def __post_init__(self) -> None:
-        _at_least(
-            1,
-            num_answers=self.num_answers,
-            num_latents=self.num_latents,
-            num_comparison_states=self.num_comparison_states,
-        )
+        _at_least(1, vars(self), "num_answers", "num_latents", "num_comparison_states")
         if self.latents not in LATENT_DRAWS:
             raise ExperimentError(unknown_name("way of drawing latents", self.latents, LATENT_DRAWS))
 
@@ -96,7 +86,7 @@ class EvaluationSettings:
     """Episodes for each user at every evaluation but the last."""
 
     def __post_init__(self) -> None:
-        _at_least(1, **vars(self))
+        _at_least(1, vars(self))
 
 
 @dataclass(frozen=True)
@@ -129,8 +119,8 @@ class Experiment:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     def __post_init__(self) -> None:
-        _at_least(1, num_transitions=self.num_transitions)
-        _at_least(0, data_seed=self.data_seed, **{f"seed {seed}": seed for seed in self.seeds})
+        _at_least(1, vars(self), "num_transitions")
+        _at_least(0, {"data_seed": self.data_seed, **{f"seed {seed}": seed for seed in self.seeds}})
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ExperimentError(f"seeds must be at least 1, each another one; are {list(self.seeds)}")
         if not self.methods:

@@ -12,17 +12,11 @@ from pluralbench.registry import unknown_name
 
 @dataclass(frozen=True)
 class Sweep:
-    """One thing that varies, whatever the environment.
+    """One thing that varies, whatever the environment."""
 
-    Attributes:
-        description: one line for the command's help.
-        x_label: what varies.
-        worst_group: also draw the success of the worst-off group.
-    """
-
-    description: str
-    x_label: str
-    worst_group: bool = False
+    description: str  # one line for the command's help
+    x_label: str  # what varies
+    worst_group: bool = False  # also draw the success of the worst-off group
 
 
 SWEEPS = {

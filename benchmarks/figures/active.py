@@ -13,14 +13,9 @@ from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line
 
 
 def draw_active(points: Sequence[Mapping[str, Any]], stem: Path, environment: str, method: str = "") -> Path:
-    """Draws into `stem`.png and `stem`.pdf; returns the former.
+    """Draws the points of the experiment's JSON file into `stem`.png and `stem`.pdf; returns the former.
 
-    Args:
-        points: as the experiment's JSON file has them, each {way, questions, seed, accuracy, success_rates}; the ways
-            are drawn in the order in which they come.
-        stem: path without an ending.
-        environment: its name.
-        method: whose questions these are.
+    Each has {way, questions, seed, accuracy, success_rates}; the ways are drawn in the order in which they come.
     """
     with style():
         return save(active_figure(points, ", ".join(filter(None, (environment, method)))), stem)

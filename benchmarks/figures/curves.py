@@ -27,11 +27,9 @@ def draw_curves(axes: Axes, suite: SuiteResults, stage: str) -> bool:
     drawn = False
     for position, method in enumerate(suite.methods):
         by_seed = []
-        for seed in suite.seeds:
-            path = suite.seed_file(method, seed, "metrics.csv")
-            if path.exists():
-                rows = results.read_metrics(path)
-                by_seed.append({step: value for where, step, name, value in rows if (where, name) == (stage, "mean")})
+        for path in suite.seed_files(method, "metrics.csv"):
+            rows = results.read_metrics(path)
+            by_seed.append({step: value for where, step, name, value in rows if (where, name) == (stage, "mean")})
         steps = sorted(set.intersection(*(set(curve) for curve in by_seed))) if by_seed else []
         if len(steps) < 2:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,8 @@ def learner_diagnostics(suite: SuiteResults) -> dict[str, list[dict[str, Any]]]:
     """The diagnostics of every learner, one per seed; methods that differ in scaling or policy alone share them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for method in suite.methods:
-        paths = [suite.seed_file(method, seed, "summary.json") for seed in suite.seeds]
-        seeds = [read_json(path).get("reward_model") for path in paths if path.exists()]
-        found.setdefault(learner_of(method), [])
-        found[learner_of(method)] = found[learner_of(method)] or [seed for seed in seeds if seed]
+        seeds = [read_json(path).get("reward_model") for path in suite.seed_files(method, "summary.json")]
+        found[learner_of(method)] = found.get(learner_of(method)) or [seed for seed in seeds if seed]
     return {learner: seeds for learner, seeds in found.items() if seeds}
 
 
@@ -90,12 +88,14 @@ def diagnostics_table(suite: SuiteResults) -> str:
     diagnostics = learner_diagnostics(suite)
     if not diagnostics:
         return ""
-    titles = ("learner", *(title for title, _ in MEASURES))
-    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for learner, seeds in diagnostics.items():
-        cells = [_mean(seeds, path) for _, path in MEASURES]
-        rows.append(f"| {learner} | {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+    rows = ([learner, *(_mean(seeds, path) for _, path in MEASURES)] for learner, seeds in diagnostics.items())
+    return markdown_table(["learner", *(title for title, _ in MEASURES)], rows)
+
+
+def markdown_table(titles: Collection[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; bars in its cells are escaped."""
+    head, *body = ("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in (titles, *rows))
+    return "\n".join([head, "|---" * len(titles) + "|", *body]) + "\n"
 
 
 def _mean(seeds: Sequence[dict[str, Any]], path: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pluralbench.benchmarks.figures.style import PALETTE, save, style
 
-Curves = dict[str, NDArray[np.float64]]
+Values = NDArray[np.float64]
+Curves = dict[str, Values]
 
 GREY = "0.55"
 LINE = PALETTE[0]
@@ -98,13 +99,7 @@ def _draw_context(axes: NDArray[np.object_], curves: Curves, threshold: float) -
     _label(atoms, "DPL, categorical", "utility, probability", (0, 1))
 
 
-def _band(
-    ax: Axes,
-    points: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    std: NDArray[np.float64],
-    ylim: tuple[float, float] | None,
-) -> None:
+def _band(ax: Axes, points: Values, mean: Values, std: Values, ylim: tuple[float, float] | None) -> None:
     """Mean and one standard deviation to either side, in units of the mean's range; a band may leave the axes."""
     scale = np.ptp(mean)
     mean, std = (mean - mean.min()) / scale, std / scale

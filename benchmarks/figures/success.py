@@ -16,7 +16,7 @@ def success_figure(suite: SuiteResults) -> Figure:
     groups = {rate.group: rate.held_out for rate in suite.rates}
     labelled: set[str] = set()
     for x, method in enumerate(suite.methods):
-        interval = mean_success(of_method(suite.taught, method) or of_method(suite.rates, method))
+        interval = mean_success(suite.table_rates(method))
         axes.bar(x, interval.estimate, width=0.62, color="#D9DEE4", edgecolor="#5B6670", linewidth=0.8, zorder=1)
         error = [[max(0.0, interval.estimate - interval.low)], [max(0.0, interval.high - interval.estimate)]]
         axes.errorbar(x, interval.estimate, yerr=error, color="#30363C", capsize=3, linewidth=1.2, zorder=2)

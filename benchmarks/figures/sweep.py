@@ -14,26 +14,17 @@ from pluralbench.benchmarks.figures.suite import SuiteResults, group_means, of_m
 from pluralbench.benchmarks.results import SuccessRate
 
 
-def draw_sweep(
-    folders: Mapping[str, Path], stem: Path, x_label: str, worst_group: bool = False, title: str = ""
-) -> Path:
-    """Draws success over a sweep into `stem`.png and `stem`.pdf; returns the former.
+def draw_sweep(folders: Mapping[str, Path], stem: Path, x_label: str, worst_group: bool = False) -> Path:
+    """Draws success over a sweep, of the worst-off group too if wanted, into `stem`.png and .pdf; returns the former.
 
-    Args:
-        folders: the suite's folder at each point, by the point's label on the axis; each holds one environment.
-        stem: path without an ending.
-        x_label: what varies.
-        worst_group: also draw the success of the worst-off group.
-        title: in place of the environment's name.
+    `folders` are the suites' by the point's label on the axis; each holds one environment.
     """
     points = {label: read_suites(folder)[0] for label, folder in folders.items()}
     with style():
-        return save(sweep_figure(points, x_label, worst_group, title), stem)
+        return save(sweep_figure(points, x_label, worst_group), stem)
 
 
-def sweep_figure(
-    points: Mapping[str, SuiteResults], x_label: str, worst_group: bool = False, title: str = ""
-) -> Figure:
+def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: bool = False) -> Figure:
     """Success of test users as lines, the seeds' range as bands; held-out groups as diamonds, worst groups dotted."""
     figure = Figure(figsize=(4.6, 3.0))
     axes = figure.subplots()
@@ -43,7 +34,7 @@ def sweep_figure(
     axes.set_xticks(range(len(points)), list(points))
     axes.set_xlabel(x_label)
     success_axis(axes)
-    notes = [title or suites[0].environment, *(["dotted: worst group"] if worst_group else [])]
+    notes = [suites[0].environment, *(["dotted: worst group"] if worst_group else [])]
     notes += ["diamonds: held-out groups"] if any(suite.held_out for suite in suites) else []
     axes.set_title("; ".join(notes), loc="left", fontsize=TITLE_SIZE)
     legend_beside(axes)
@@ -55,8 +46,12 @@ def _draw_method(
 ) -> None:
     """One method's lines over the points, each a list of its rates; held-out groups are never the worst one."""
     look = line_style(position)
-    taught = {x: [rate for rate in point if not rate.held_out] for x, point in enumerate(points)}
-    taught = {x: rates for x, rates in taught.items() if rates}
+
+    def by_place(held_out: bool) -> dict[int, list[SuccessRate]]:
+        own = {x: [rate for rate in point if rate.held_out == held_out] for x, point in enumerate(points)}
+        return {x: rates for x, rates in own.items() if rates}
+
+    taught, others = by_place(held_out=False), by_place(held_out=True)
     means = [seed_means(rates) for rates in taught.values()]
     places = list(taught)
     axes.plot(places, [np.mean(seeds) for seeds in means], marker="o", markersize=4, label=method, **look)
@@ -65,6 +60,5 @@ def _draw_method(
     if worst_group:
         worst = [min(group_means(rates).values()) for rates in taught.values()]
         axes.plot(places, worst, **{**look, "linestyle": ":"})
-    others = {x: [rate for rate in point if rate.held_out] for x, point in enumerate(points)}
-    held_out = {x: float(np.mean(seed_means(rates))) for x, rates in others.items() if rates}
+    held_out = {x: float(np.mean(seed_means(rates))) for x, rates in others.items()}
     axes.scatter(list(held_out), list(held_out.values()), marker="D", facecolor="none", edgecolor=look["color"], s=30)

@@ -19,15 +19,8 @@ from pluralbench.benchmarks.provenance import provenance
 from pluralbench.benchmarks.stages.evaluate import run_episodes
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.greedy_policy import GreedyPolicy, greedy_policy
-from pluralbench.benchmarks.stages.prepare import (
-    Prepared,
-    draw_seed,
-    generator_for,
-    identity_before_work,
-    identity_of,
-    prepare,
-)
-from pluralbench.benchmarks.stages.record import check_folder, write_record
+from pluralbench.benchmarks.stages.prepare import Prepared, generator_for, identity_before_work
+from pluralbench.benchmarks.stages.record import begin, check_folder
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import write_json
@@ -52,21 +45,13 @@ NUM_LATENTS = 128
 
 @dataclass(frozen=True)
 class Point:
-    """Test users known by so many answers to questions chosen in one way.
+    """Test users known by so many answers to questions chosen in one way."""
 
-    Attributes:
-        way: one of `WAYS`.
-        questions: how many were asked.
-        seed: of users, answers and reward model.
-        accuracy: share of further answers of theirs that the model predicts.
-        success_rates: of the greedy policy, for each user.
-    """
-
-    way: str
-    questions: int
-    seed: int
-    accuracy: float
-    success_rates: tuple[float, ...]
+    way: str  # one of `WAYS`
+    questions: int  # how many were asked
+    seed: int  # of users, answers and reward model
+    accuracy: float  # share of further answers of theirs that the model predicts
+    success_rates: tuple[float, ...]  # of the greedy policy, for each user
 
 
 def run_active(plan: Plan, session: Session) -> list[Point]:
@@ -78,11 +63,7 @@ def run_active(plan: Plan, session: Session) -> list[Point]:
     environment, method = plan.environment, plan.methods[0]
     GreedyPolicy.check(environment, method)
     check_folder(session.folder, environment.name, identity_before_work(plan))
-    prepared = prepare(plan, session)
-    draws = [draw_seed(prepared, seed) for seed in plan.experiment.seeds]
-    identity = identity_of(prepared, draws)
-    check_folder(session.folder, environment.name, identity)
-    write_record(session.folder, plan, draws, identity)
+    prepared, draws, identity = begin(plan, session)
     points: list[Point] = []
     for drawn in draws:
         fitted = fit_learner(prepared, drawn, method.learner, identity, session)

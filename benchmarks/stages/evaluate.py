@@ -13,27 +13,23 @@ from numpy.typing import NDArray
 from pluralbench.envs import Environment, make_vector
 from pluralbench.progress import Progress
 
+Goals = NDArray[np.float64]
+"""(J, G), what the user of each job wants."""
 Act = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[Any]]
 """(B, S) observations and (B,) rows, the row of `Jobs` each belongs to, give (B, A) actions."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the episodes of J jobs (a job is one policy acting for one user).
+    """What became of the episodes of J jobs (a job is one policy acting for one user)."""
 
-    Attributes:
-        episodes: of each job.
-        successes: (J,) episodes in which the user's goal was reached.
-        mean_steps: (J,) mean length of an episode.
-        errors: (job, message) of every episode in which the simulator raised; it counts as a failure.
-        infos: by name, (J,) means over episodes of the environment's `reported_infos`.
-    """
-
-    episodes: int
-    successes: NDArray[np.int64]
-    mean_steps: NDArray[np.float64]
+    episodes: int  # of each job
+    successes: NDArray[np.int64]  # (J,) episodes in which the user's goal was reached
+    mean_steps: NDArray[np.float64]  # (J,) mean length of an episode
     errors: tuple[tuple[int, str], ...] = ()
+    """(job, message) of every episode in which the simulator raised; it counts as a failure."""
     infos: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """By name, (J,) means over episodes of the environment's `reported_infos`."""
 
     @property
     def success_rates(self) -> NDArray[np.float64]:
@@ -70,12 +66,7 @@ class Outcome:
 
 
 def run_episodes(
-    environment: Environment,
-    act: Act,
-    goals: NDArray[np.float64],
-    episodes: int,
-    seed: int,
-    progress: Progress | None = None,
+    environment: Environment, act: Act, goals: Goals, episodes: int, seed: int, progress: Progress | None = None
 ) -> Outcome:
     """Runs `episodes` episodes for each of J jobs, as many side by side as the environment takes.
 
@@ -83,7 +74,7 @@ def run_episodes(
         environment: where.
         act: the deterministic policies of all jobs in one.
         goals: (J, G) whose success counts.
-        episodes: episodes of each job.
+        episodes: of each job.
         seed: of the starts; equally many jobs and episodes with the same seed get the same starts.
         progress: told of finished episodes.
     """
@@ -129,12 +120,7 @@ class _Round:
 
 
 def _round(
-    vector: gym.vector.VectorEnv,
-    act: Act,
-    jobs: NDArray[np.int64],
-    goals: NDArray[np.float64],
-    seed: int,
-    reported: Sequence[str],
+    vector: gym.vector.VectorEnv, act: Act, jobs: NDArray[np.int64], goals: Goals, seed: int, reported: Sequence[str]
 ) -> _Round:
     observations, _ = vector.reset(seed=seed, options={"goal": goals})
     running = np.ones(len(jobs), dtype=bool)

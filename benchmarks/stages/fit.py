@@ -33,26 +33,16 @@ class FittedLearner:
     """A fitted reward model with all that is drawn once for it.
 
     Policies, pictures and diagnostics use the same latents, comparison states and classifier of pairs.
-
-    Attributes:
-        draws: the seed's users and answers.
-        model: fitted on the train users' answers.
-        training: its rows of metrics.
-        seconds: that the fit took.
-        diagnostics: what it knows of test users.
-        latents: (M, Z) under which trajectories are relabelled.
-        latent_index: (N,) which of them each transition is seen under.
-        comparison_states: (C, S) with which scalings compare.
     """
 
-    draws: SeedDraws
-    model: RewardModel
-    training: list[dict[str, float]]
-    seconds: float
-    diagnostics: Mapping[str, Any]
-    latents: Tensor
-    latent_index: NDArray[np.int64]
-    comparison_states: Tensor
+    draws: SeedDraws  # the seed's users and answers
+    model: RewardModel  # fitted on the train users' answers
+    training: list[dict[str, float]]  # its rows of metrics
+    seconds: float  # that the fit took
+    diagnostics: Mapping[str, Any]  # what it knows of test users
+    latents: Tensor  # (M, Z) under which trajectories are relabelled
+    latent_index: NDArray[np.int64]  # (N,) which of them each transition is seen under
+    comparison_states: Tensor  # (C, S) with which scalings compare
 
     @cached_property
     def pair_classifier(self) -> PairClassifier:
@@ -78,11 +68,7 @@ def fit_learner(
         kept = _read(prepared, folder, learner, depends_on) if session.resume else None
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
         diagnostics = diagnose(
-            model,
-            draws.all_context(),
-            draws.targets(),
-            plan.task,
-            num_answers=plan.experiment.evaluation.num_answers,
+            model, draws.all_context(), draws.targets(), plan.task, num_answers=plan.experiment.evaluation.num_answers
         )
     reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
     relabel = plan.experiment.relabel

@@ -7,7 +7,7 @@ goes well leads to. What really happens is up to physics.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Run, TrainedRun
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import Environment
-from pluralbench.reward_learning.scaling import ScaledReward, fit_scaling
+from pluralbench.reward_learning.scaling import fit_scaling
 
 
 class GreedyPolicy(PolicyStage):
@@ -71,13 +71,7 @@ def greedy_policy(environment: Environment, run: Run, latents: Tensor | None = N
     fitted, scaling = run.fitted, run.method.scaling
     latents = run.user_latents if latents is None else latents
     reward = fit_scaling(scaling, fitted.model, latents, fitted.comparison_states, fitted.classifier_for(scaling))
-    return greedy_actions(environment.outcomes, reward, latents.device)
-
-
-def greedy_actions(
-    outcomes_of: Callable[[NDArray[np.float32]], NDArray[np.float32]], reward: ScaledReward, device: torch.device
-) -> Act:
-    """Choices (B,) for observations (B, S) of the users in rows (B,)."""
+    outcomes_of, device = environment.outcomes, latents.device
 
     def act(observations: NDArray[np.float32], users: NDArray[np.int64]) -> NDArray[np.int64]:
         outcomes = torch.as_tensor(outcomes_of(observations)).to(device)  # (B, A, S)

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from pluralbench.benchmarks.experiments.identity import digest
+from pluralbench.benchmarks.experiments.settings import Experiment
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
-from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Run, TrainedRun
+from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Curve, Run, TrainedRun
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.iql import MaxMinSettings, Policy, ReplayData, TrainingResult, train, train_maxmin
 
@@ -59,8 +60,9 @@ class IQLPolicy(PolicyStage):
             shutil.rmtree(checkpoints, ignore_errors=True)
         start = time.perf_counter()
         result = self._optimise(
-            prepared,
-            stack,
+            plan.experiment,
+            _replay_data(prepared, stack),
+            [run.seed for run in stack],
             device=plan.device,
             progress=progress,
             log_every=max(1, num_updates // 20),
@@ -71,16 +73,15 @@ class IQLPolicy(PolicyStage):
             resume=resume,
         )
         seconds = (time.perf_counter() - start) / len(stack)
-        by_answers: list[tuple[int, NDArray[np.float64]]] = []
+        by_answers: Curve = []
         for num_answers in NUM_ANSWERS if any(run.is_personal for run in stack) else ():
             act = acting_for(result.policy, [run.known_by(num_answers) for run in stack], plan.device)
             outcome = run_episodes(plan.environment, act, goals, settings.curve_episodes, seed=num_answers)
             by_answers.append((num_answers, outcome.success_rates))
         return [_trained(result, stack, row, by_answers, seconds, plan.device) for row in range(len(stack))]
 
-    def _optimise(self, prepared: Prepared, stack: Sequence[Run], **options: Any) -> TrainingResult:
-        data, seeds = _replay_data(prepared, stack), [run.seed for run in stack]
-        return train(data, prepared.plan.experiment.iql, seeds, **options)
+    def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
+        return train(data, experiment.iql, seeds, **options)
 
 
 class MaxMinPolicy(IQLPolicy):
@@ -89,10 +90,9 @@ class MaxMinPolicy(IQLPolicy):
     name = "maxmin"
     serves_groups = True
 
-    def _optimise(self, prepared: Prepared, stack: Sequence[Run], **options: Any) -> TrainingResult:
-        experiment = prepared.plan.experiment
+    def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
         settings = MaxMinSettings(**vars(experiment.iql), group_weights=experiment.group_weights)
-        return train_maxmin(_replay_data(prepared, stack), settings, [run.seed for run in stack], **options)
+        return train_maxmin(data, settings, seeds, **options)
 
 
 def _stacks(runs: Sequence[Run]) -> list[list[Run]]:
@@ -119,14 +119,10 @@ def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
         dataset.terminals,
         dataset.timeouts,
         rewards=np.stack([run.relabelled(prepared) for run in stack]),
-        latents=np.stack([_padded(rows, most) for rows in latents]),  # (E, M, Z)
+        latents=np.stack([np.resize(rows, (most, rows.shape[1])) for rows in latents]),  # (E, M, Z), padding is unused
         latent_index=np.stack([run.fitted.latent_index for run in stack]),
         device=prepared.plan.device,
     )
-
-
-def _padded(rows: NDArray[np.float32], num: int) -> NDArray[np.float32]:
-    return np.resize(rows, (num, rows.shape[1]))  # repeats rows, which no transition points to
 
 
 def acting_for(policy: Policy, stack: Sequence[Run], device: str) -> Act:
@@ -150,12 +146,7 @@ def acting_for(policy: Policy, stack: Sequence[Run], device: str) -> Act:
 
 
 def _trained(
-    result: TrainingResult,
-    stack: Sequence[Run],
-    row: int,
-    by_answers: list[tuple[int, NDArray[np.float64]]],
-    seconds: float,
-    device: str,
+    result: TrainingResult, stack: Sequence[Run], row: int, by_answers: Curve, seconds: float, device: str
 ) -> TrainedRun:
     """What the stack's result says of one of its runs."""
     run, num_users = stack[row], len(stack[0].goals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,12 @@ from pluralbench.settings import as_json
 
 @dataclass(frozen=True)
 class Ledger:
-    """Writes runs into the suite's folder and knows those that are there.
+    """Writes runs into the suite's folder and knows those that are there."""
 
-    Attributes:
-        prepared: plan and dataset.
-        identity: of the whole experiment.
-        session: where and how.
-        first_seed: of the folder; of it pictures are made.
-    """
-
-    prepared: Prepared
-    identity: Identity
-    session: Session
-    first_seed: int
+    prepared: Prepared  # plan and dataset
+    identity: Identity  # of the whole experiment
+    session: Session  # where and how
+    first_seed: int  # of the folder; of it pictures are made
 
     def is_finished(self, run: Run) -> bool:
         """Whether a run of exactly this kind is there already and the session goes on from what is there."""
@@ -79,20 +72,18 @@ class Ledger:
 
     def _config(self, run: Run) -> dict[str, Any]:
         plan = self.prepared.plan
-        own = replace(plan.experiment, methods=(run.method.name,), learner_settings={})
+        settings = {run.fitted.model.name: plan.settings_of(run.method.learner)}
+        seed = str(run.seed)
         return {
-            "experiment": {
-                **as_json(own),
-                "learner_settings": {run.fitted.model.name: plan.settings_of(run.method.learner)},
-            },
+            "experiment": as_json(replace(plan.experiment, methods=(run.method.name,), learner_settings=settings)),
             "seed": run.seed,
-            "identity": self.identity | {part: _of_seed(self.identity[part], run) for part in ("users", "answers")},
+            "identity": self.identity | {part: {seed: self.identity[part][seed]} for part in ("users", "answers")},
             **provenance(plan.device),
         }
 
     def _success_rates(self, trained: TrainedRun) -> list[results.SuccessRate]:
         plan, run = self.prepared.plan, trained.run
-        users = run.fitted.draws.test_users.take(run.fitted.draws.acting)
+        users = run.fitted.draws.acting_users
         return [
             results.SuccessRate(
                 plan.environment.name, plan.population.name, run.method.name, run.seed,
@@ -124,14 +115,10 @@ class Ledger:
         }
 
 
-def _of_seed(values: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    return {str(run.seed): values[str(run.seed)]}
-
-
 def _metrics(trained: TrainedRun) -> list[tuple[str, float, str, float]]:
     """Rows of metrics.csv."""
     run = trained.run
-    users = run.fitted.draws.test_users.ids[run.fitted.draws.acting]
+    users = run.fitted.draws.acting_users.ids
     rows = [
         ("reward", float(row.get("update", i)), key, value)
         for i, row in enumerate(run.fitted.training)

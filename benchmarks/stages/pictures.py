@@ -55,7 +55,4 @@ def latent_rows(fitted: FittedLearner, num_answers: int) -> dict[str, Any]:
     """Posterior means (U, Z) of test users from `num_answers` answers, and their groups."""
     users = fitted.draws.test_users
     posterior = fitted.model.infer(fitted.draws.context(num_answers))
-    return {
-        "means": posterior.mean.cpu().numpy(),
-        "groups": [users.group_names[index] for index in users.group_index],
-    }
+    return {"means": posterior.mean.cpu().numpy(), "groups": [users.group_names[index] for index in users.group_index]}

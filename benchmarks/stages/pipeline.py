@@ -12,8 +12,8 @@ from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
-from pluralbench.benchmarks.stages.prepare import Prepared, draw_seed, identity_before_work, identity_of, prepare
-from pluralbench.benchmarks.stages.record import check_folder, write_record
+from pluralbench.benchmarks.stages.prepare import Prepared, identity_before_work
+from pluralbench.benchmarks.stages.record import begin, check_folder
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
 
@@ -29,11 +29,7 @@ def run_experiment(plan: Plan, session: Session) -> Path:
         f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
         f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
     )
-    prepared = prepare(plan, session)
-    draws = [draw_seed(prepared, seed) for seed in plan.experiment.seeds]
-    identity = identity_of(prepared, draws)
-    check_folder(session.folder, plan.environment.name, identity)
-    write_record(session.folder, plan, draws, identity)
+    prepared, draws, identity = begin(plan, session)
     fitted: dict[tuple[int, str], FittedLearner] = {}
     runs: list[Run] = []
     for drawn in draws:

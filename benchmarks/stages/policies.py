@@ -13,15 +13,10 @@ from pluralbench.envs import Environment
 
 
 class PolicyStage:
-    """One way to make policies of rewards: `policies.register(name, YourStage)`, or `learner@file.py:YourStage`.
+    """One way to make policies of rewards: `policies.register(name, YourStage)`, or `learner@file.py:YourStage`."""
 
-    Attributes:
-        name: what stands after `@` in a method's name.
-        serves_groups: it maximises the rewards of a model's K groups, `run.rewards`, instead of one.
-    """
-
-    name: str
-    serves_groups: bool = False
+    name: str  # what stands after `@` in a method's name
+    serves_groups: bool = False  # it maximises the rewards of a model's K groups, `run.rewards`, instead of one
 
     @classmethod
     def check(cls, environment: Environment, method: Method) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +11,7 @@ from pluralbench.benchmarks.experiments.identity import Identity, dataset_finger
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.envs import MultiGoalTask, TransitionDataset
+from pluralbench.envs import TransitionDataset
 from pluralbench.envs.collection import load_or_collect
 from pluralbench.envs.dataset_files import dataset_file
 from pluralbench.envs.transition_files import load_transitions
@@ -29,51 +28,34 @@ MIN_CONTEXT = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """The plan and the data that all seeds share.
+    """The plan and the data that all seeds share."""
 
-    Attributes:
-        plan: what is run.
-        dataset: N transitions.
-        train_episodes: about these the train users are asked.
-        held_out_episodes: about these only test users are.
-    """
-
-    plan: Plan
-    dataset: TransitionDataset
-    train_episodes: NDArray[np.int64]
-    held_out_episodes: NDArray[np.int64]
+    plan: Plan  # what is run
+    dataset: TransitionDataset  # N transitions
+    train_episodes: NDArray[np.int64]  # about these the train users are asked
+    held_out_episodes: NDArray[np.int64]  # about these only test users are
 
 
 @dataclass(frozen=True)
 class SeedDraws:
-    """What one seed drew for every method alike: users, and what they answered.
+    """What one seed drew for every method alike: users, and what they answered."""
 
-    Attributes:
-        seed: which.
-        train_users: who taught.
-        train: their answers about train episodes.
-        test_users: new users, those for whom policies act among them.
-        test: the test users' answers about held-out episodes.
-        acting: rows of `test_users` for whom policies act.
-    """
-
-    seed: int
-    train_users: Users
-    train: PreferenceDataset
-    test_users: Users
-    test: PreferenceDataset
-    acting: NDArray[np.int64]
+    seed: int  # which
+    train_users: Users  # who taught
+    train: PreferenceDataset  # their answers about train episodes
+    test_users: Users  # new users, those for whom policies act among them
+    test: PreferenceDataset  # the test users' answers about held-out episodes
+    acting: NDArray[np.int64]  # rows of `test_users` for whom policies act
 
     @property
-    def goals(self) -> NDArray[np.float64]:
-        """(U, G) what the users want for whom policies act."""
-        return self.test_users.goals[self.acting]
+    def acting_users(self) -> Users:
+        """The U users for whom policies act."""
+        return self.test_users.take(self.acting)
 
     @property
     def first_of_each_group(self) -> NDArray[np.int64]:
         """The place among the acting users of the first user of each group."""
-        _, first = np.unique(self.test_users.group_index[self.acting], return_index=True)
-        return first
+        return np.unique(self.acting_users.group_index, return_index=True)[1]
 
     def context(self, num_answers: int, rows: ArrayLike | None = None) -> PreferenceDataset:
         """The first answers of the test users, or of those of some rows: what a model may know of them."""
@@ -98,15 +80,18 @@ def prepare(plan: Plan, session: Session) -> Prepared:
     """Loads or collects the dataset and holds some of its episodes out."""
     experiment = plan.experiment
     if experiment.dataset:
-        dataset = _read_dataset(dataset_file(experiment.dataset), plan.task)
+        path = dataset_file(experiment.dataset)
+        dataset = load_transitions(path)
+        sizes = dataset.observations.shape[1], dataset.actions.shape[1]
+        wanted = plan.task.observation_size, plan.task.action_size
+        if sizes != wanted:
+            raise ExperimentError(
+                f"{path} holds observations and actions of sizes {sizes}; {plan.task.name} has {wanted}"
+            )
     else:
         with session.reporter.stage(f"{plan.environment.name}: data of the behaviour policy") as progress:
             dataset = load_or_collect(
-                plan.environment,
-                experiment.num_transitions,
-                experiment.data_seed,
-                data_dir=session.data_dir,
-                progress=progress,
+                plan.environment, experiment.num_transitions, experiment.data_seed, session.data_dir, progress
             )
     num_episodes = len(dataset.episode_bounds)
     if num_episodes < 2:
@@ -116,25 +101,13 @@ def prepare(plan: Plan, session: Session) -> Prepared:
     return Prepared(plan, dataset, np.sort(order[num_held_out:]), np.sort(order[:num_held_out]))
 
 
-def _read_dataset(path: Path, task: MultiGoalTask) -> TransitionDataset:
-    dataset = load_transitions(path)
-    sizes = dataset.observations.shape[1], dataset.actions.shape[1]
-    if sizes != (task.observation_size, task.action_size):
-        raise ExperimentError(
-            f"{path} holds observations and actions of sizes {sizes}; {task.name} has "
-            f"{(task.observation_size, task.action_size)}"
-        )
-    return dataset
-
-
 def draw_users(plan: Plan, seed: int) -> tuple[Users, Users]:
     """One seed's train and test users."""
     experiment = plan.experiment
     per_group = max(experiment.preferences.diagnostic_users_per_group, experiment.evaluation.users_per_group)
     train = plan.population.train_users(plan.task, experiment.preferences.num_users, generator_for(seed, "train users"))
-    return train, plan.population.test_users(
-        plan.task, per_group, generator_for(seed, "held-out users")
-    )  # the stream's name, older than the word "test users"
+    generator = generator_for(seed, "held-out users")  # the stream's name, older than the word "test users"
+    return train, plan.population.test_users(plan.task, per_group, generator)
 
 
 def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:

@@ -8,7 +8,8 @@ from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity, check_same, joined
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
-from pluralbench.benchmarks.stages.prepare import SeedDraws
+from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, draw_seed, identity_of, prepare
+from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import write_json
 
 
@@ -26,6 +27,16 @@ def check_folder(suite_folder: Path, environment: str, identity: Identity) -> No
                 f"{suite_folder} holds results of {environment} without an experiment.json that says which experiment "
                 "they are of: use --suite NAME or --out DIR"
             )
+
+
+def begin(plan: Plan, session: Session) -> tuple[Prepared, list[SeedDraws], Identity]:
+    """Prepares the data and draws every seed; notes the experiment once it is sure that the folder holds no other."""
+    prepared = prepare(plan, session)
+    draws = [draw_seed(prepared, seed) for seed in plan.experiment.seeds]
+    identity = identity_of(prepared, draws)
+    check_folder(session.folder, plan.environment.name, identity)
+    write_record(session.folder, plan, draws, identity)
+    return prepared, draws, identity
 
 
 def write_record(suite_folder: Path, plan: Plan, draws: list[SeedDraws], identity: Identity) -> None:

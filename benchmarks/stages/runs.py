@@ -18,25 +18,20 @@ from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.reward_learning.relabelling import relabel
 from pluralbench.reward_learning.reward_model import RewardFunction
 
+Curve = list[tuple[int, NDArray[np.float64]]]
+"""(updates or answers, success rate of each user (U,)) at every evaluation."""
 NUM_ANSWERS = (1, 2, 4, 8, 16)
 """Numbers of answers at which a personal method is evaluated besides the experiment's own."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One method and seed.
+    """One method and seed."""
 
-    Attributes:
-        method: learner, scaling and policy.
-        fitted: the learner's reward model.
-        num_answers: by which the test users are known.
-        serves_groups: the policy maximises the rewards of the model's K groups instead of one.
-    """
-
-    method: Method
-    fitted: FittedLearner
-    num_answers: int
-    serves_groups: bool = False
+    method: Method  # learner, scaling and policy
+    fitted: FittedLearner  # the learner's reward model
+    num_answers: int  # by which the test users are known
+    serves_groups: bool = False  # the policy maximises the rewards of the model's K groups instead of one
 
     @property
     def seed(self) -> int:
@@ -46,7 +41,7 @@ class Run:
     @property
     def goals(self) -> NDArray[np.float64]:
         """(U, G) what the users want for whom it acts."""
-        return self.fitted.draws.goals
+        return self.fitted.draws.acting_users.goals
 
     @cached_property
     def user_latents(self) -> Tensor:
@@ -79,41 +74,23 @@ class Run:
     def relabelled(self, prepared: Prepared) -> NDArray[np.float32]:
         """Rewards (N,) of every transition under its trajectory's latent, or (K, N) where groups are served."""
         fitted, scaling = self.fitted, self.method.scaling
+        given = (fitted.latents, fitted.latent_index, scaling, fitted.comparison_states)
+        classifier = fitted.classifier_for(scaling)
         rows = [
-            relabel(
-                prepared.dataset,
-                reward,
-                fitted.latents,
-                fitted.latent_index,
-                scaling,
-                fitted.comparison_states,
-                pair_classifier=fitted.classifier_for(scaling),
-            )
-            for reward in self.rewards.values()
+            relabel(prepared.dataset, reward, *given, pair_classifier=classifier) for reward in self.rewards.values()
         ]
         return np.stack(rows) if self.serves_groups else rows[0]
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What became of a run.
+    """What became of a run."""
 
-    Attributes:
-        run: which.
-        outcome: final success by user.
-        act: the policy, for observations (B, S) of the run's users in rows (B,).
-        curve: (updates, success rate of each user (U,)) at every evaluation, the last one included.
-        metrics: (updates, metrics of the learner) at every log interval.
-        by_answers: (answers, success rate of each user (U,)) for other numbers of answers; empty without latents.
-        seconds: that the policy took; its share where several were trained together.
-        save: writes the policy into a folder.
-    """
-
-    run: Run
-    outcome: Outcome
-    act: Act
-    curve: list[tuple[int, NDArray[np.float64]]]
-    metrics: list[tuple[int, dict[str, float]]]
-    by_answers: list[tuple[int, NDArray[np.float64]]]
-    seconds: float
-    save: Callable[[Path], None] | None = None
+    run: Run  # which
+    outcome: Outcome  # final success by user
+    act: Act  # the policy, for observations (B, S) of the run's users in rows (B,)
+    curve: Curve  # over updates, the last evaluation included
+    metrics: list[tuple[int, dict[str, float]]]  # (updates, metrics of the learner) at every log interval
+    by_answers: Curve  # over other numbers of answers; empty without latents
+    seconds: float  # that the policy took; its share where several were trained together
+    save: Callable[[Path], None] | None = None  # writes the policy into a folder

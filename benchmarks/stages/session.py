@@ -10,16 +10,9 @@ from pluralbench.benchmarks.reporter import Reporter
 
 @dataclass(frozen=True)
 class Session:
-    """One start of the program.
+    """One start of the program."""
 
-    Attributes:
-        folder: the suite's folder, in which results go.
-        resume: go on from what an interrupted run of the same experiment left there.
-        data_dir: where datasets are kept; the user's cache folder by default.
-        reporter: told of progress.
-    """
-
-    folder: Path
-    resume: bool = False
-    data_dir: Path | None = None
-    reporter: Reporter = field(default_factory=Reporter)
+    folder: Path  # the suite's folder, in which results go
+    resume: bool = False  # go on from what an interrupted run of the same experiment left there
+    data_dir: Path | None = None  # where datasets are kept; the user's cache folder by default
+    reporter: Reporter = field(default_factory=Reporter)  # told of progress

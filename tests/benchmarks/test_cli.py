@@ -60,6 +60,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
     assert main(["plot", str(suite)]) == 0
     assert "maze-success.png" in capsys.readouterr().out
     assert main(["report", str(suite)]) == 0
+    assert "who beats whom (" in capsys.readouterr().out
     text = (suite / "report.md").read_text()
     assert "| vpl+spo |" in text
     assert "| learner | accuracy |" in text

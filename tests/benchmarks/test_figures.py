@@ -147,6 +147,15 @@ def test_success_is_of_each_users_own_episodes(tmp_path):
     assert "4 to 7 episodes each" in success_figure(suite).axes[0].get_title("left")
 
 
+def test_error_bars_are_the_intervals_of_the_table(tmp_path):
+    merge_success_rates(tmp_path, [SuccessRate("maze", "p", "btl", 0, user, "g", 5, 5) for user in range(8)])
+    (bars,) = [
+        bars for bars in success_figure(read_suite(tmp_path, "maze")).axes[0].containers if hasattr(bars, "lines")
+    ]
+    (segment,) = bars.lines[2][0].get_segments()
+    assert [end for _, end in segment] == pytest.approx([0.6756, 1.0], abs=1e-4)  # Wilson's, of 8 users of 8
+
+
 def test_a_model_that_is_told_the_goals_has_no_latents_to_show(folder):
     told = {"means": np.array([[0.0], [1.0]] * 3), "groups": ["north", "south"] * 3}
     save_arrays(folder / "maze-latents.npz", {"oracle": told})

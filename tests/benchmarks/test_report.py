@@ -3,8 +3,18 @@
 import pytest
 from rich.console import Console
 
+from pluralbench.benchmarks.aggregate import Interval
+from pluralbench.benchmarks.figures.suite import compare_methods, read_suite
 from pluralbench.benchmarks.reference import REFERENCE_ROOT, compare_with_reference, settings_digest
-from pluralbench.benchmarks.report import environments_of, markdown_report, method_rows, terminal_table
+from pluralbench.benchmarks.report import (
+    COLUMNS,
+    MethodRow,
+    compare_lines,
+    environments_of,
+    markdown_report,
+    method_rows,
+    terminal_table,
+)
 from pluralbench.benchmarks.results import SuccessRate, merge_success_rates
 from pluralbench.files import read_json, write_json
 
@@ -33,6 +43,22 @@ def write_suite(folder, methods, episodes=10, identity=IDENTITY):
     return folder
 
 
+def write_users(folder, methods, names=("north", "south"), episodes=5):
+    """A suite without records: by method, for each seed, the successes of users whose groups alternate."""
+    rates = [
+        SuccessRate("maze", "points", method, seed, user, names[user % len(names)], episodes, count)
+        for method, seeds in methods.items()
+        for seed, successes in enumerate(seeds)
+        for user, count in enumerate(successes)
+    ]
+    merge_success_rates(folder, rates)
+    write_json(folder / "maze/experiment.json", {"methods": list(methods), "groups": []})
+    return folder
+
+
+ALWAYS, NEVER = [[5] * 8], [[0] * 8]
+
+
 def printed(folder, width=100):
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
@@ -48,10 +74,10 @@ def folder(tmp_path):
 def test_a_row_is_of_the_groups_that_taught(folder):
     vpl, btl = method_rows(folder, "maze")
     assert (vpl.mean.estimate, vpl.worst_group, vpl.held_out) == (pytest.approx(0.7), "a|b", pytest.approx(0.1))
-    assert (vpl.worst, vpl.gap) == (pytest.approx(0.5), pytest.approx(0.4))
-    assert vpl.better == 0.75  # a tie and a win
-    assert btl.better is None
+    assert (vpl.worst.estimate, vpl.gap.estimate) == (pytest.approx(0.5), pytest.approx(0.4))
+    assert vpl.worst.low < 0.5 < vpl.worst.high
     assert vpl.accuracy is None
+    assert btl.mean.estimate == pytest.approx(0.6)
 
 
 def test_a_mean_over_unequal_episodes_is_of_the_users_rates(tmp_path):
@@ -74,23 +100,95 @@ def test_brackets_in_names_are_printed_as_they_are(tmp_path):
 
 def test_columns_that_say_nothing_are_left_out(folder, tmp_path):
     lines = printed(folder)
-    assert all(word in lines for word in ("worst group", "beats", "held-out"))
-    other = write_suite(tmp_path / "other", {"vpl": (9, 5)})
-    assert not any(word in printed(other) for word in ("beats", "held-out\n", "groups", "accuracy"))
+    assert all(word in lines for word in ("worst", "gap", "held-out"))
+    other = write_suite(tmp_path / "other", {"vpl": (9,)})
+    assert not any(word in printed(other) for word in ("gap", "held-out\n", "groups", "accuracy"))
 
 
 def test_a_narrow_terminal_keeps_every_number(tmp_path):
-    folder = write_suite(tmp_path, {"maxmin+spo@maxmin": (9, 5, 1), "btl": (9, 3, 2)})
-    row = next(line for line in printed(folder, width=80).splitlines() if line.startswith("maxmin"))
-    assert row.split()[:2] == ["maxmin+spo@maxmin", "0.70"]
-    assert row.split()[-2:] == ["0.75", "0.10"]
+    folder = write_suite(tmp_path, {"maxmin+spo@maxmin": (9, 5, 1)})
+    write_json(folder / "maze/maxmin+spo@maxmin/seed_0/summary.json", {"reward_model": {"accuracy": 0.987}})
+    (row,) = method_rows(folder, "maze")
+    lines = printed(folder, width=80)
+    assert max(len(line) for line in lines.splitlines()) <= 80
+    words = lines.replace("[", " ").replace("]", " ").replace(",", " ").split()
+    found = [end for i in (row.mean, row.worst, row.gap) for end in (i.estimate, i.low, i.high)]
+    assert {f"{value:.2f}" for value in found} | {"maxmin+spo@maxmin", "0.987", "0.10", "a|b"} <= set(words)
+
+
+def test_names_of_groups_are_shortened_until_the_table_has_120_columns(tmp_path):
+    names = [f"{side} table > sofa > room > dining table > desk" for side in ("coffee", "other")]
+    folder = write_users(tmp_path, {"dpl-categorical+spo-pairs@maxmin": ALWAYS}, names)
+    lines = printed(folder, width=200).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 120
+    assert ", coffee table > sof" in lines[-1]
+    assert "... " in lines[-1]
+    assert f"1.00 [0.51, 1.00], {names[0]} |" in markdown_report(folder)
+
+
+@pytest.mark.parametrize(("low", "text"), [(0.6756, "0.68 to 1.00"), (0.9996, "0.9996 to 1.0000")])
+def test_intervals_are_printed_with_some_width(low, text):
+    interval = Interval(1.0, low, 1.0)
+    assert COLUMNS["95 % interval"](MethodRow("vpl", interval, 1.0, interval, "g", None, None, None)) == text
+
+
+def test_who_beats_whom_by_hand(tmp_path):
+    """8 users: two-sided p = 2 / 2^8 = 0.0078, times 3 for the least of 3 pairs, and no less for the next."""
+    folder = write_users(tmp_path, {"vpl": ALWAYS, "[x]": NEVER, "vpl+spo": ALWAYS}, ["all"])
+    found = {(one.better, one.worse): one.p for one in compare_methods(read_suite(folder, "maze"))}
+    assert found == {("vpl", "[x]"): 3 * 2 / 2**8, ("vpl+spo", "[x]"): 3 * 2 / 2**8, ("vpl", "vpl+spo"): 1.0}
+    (line,) = compare_lines(folder, "maze")
+    assert line.endswith("Holm-corrected p < 0.05): vpl, vpl+spo > [x]")
+    text = markdown_report(folder)
+    assert "### Who beats whom\n" in text
+    assert "- `vpl` beats `[x]`: +1.00 [0.54, 1.00], p = 0.0234\n" in text
+    assert "- no difference that holds: `vpl` and `vpl+spo`\n" in text
+    assert "not fit" not in text
+
+
+def test_only_users_whom_both_served_are_compared(tmp_path):
+    folder = write_users(tmp_path, {"vpl": [[5, 5, 0, 0], [5, 5]], "btl": [[5, 5]]})
+    (one,) = compare_methods(read_suite(folder, "maze"))
+    assert (one.difference.estimate, one.p) == (0.0, 1.0)
+    assert compare_lines(folder, "maze")[0].endswith(": no difference")
+    merge_success_rates(folder, [SuccessRate("maze", "points", "spl", 7, 0, "north", 5, 5)])  # of a seed of its own
+    assert len(compare_methods(read_suite(folder, "maze"))) == 1
+
+
+def test_one_method_beats_no_other(tmp_path):
+    folder = write_users(tmp_path, {"vpl": ALWAYS})
+    assert compare_lines(folder, "maze") == []
+    assert "Who beats whom" not in markdown_report(folder)
+
+
+def test_a_difference_that_other_seeds_may_turn_is_told(tmp_path):
+    methods = {"vpl": [[5] * 20, [0] * 20], "btl": [[0] * 20, [2] * 20]}  # +1.0 and -0.4
+    (line,) = [line for line in markdown_report(write_users(tmp_path, methods)).splitlines() if line.startswith("- `")]
+    assert line.startswith("- `vpl` beats `btl`: +0.30 [-0.4")
+    assert line.endswith("(of these models: over seeds the interval reaches 0)")
+
+
+def test_an_oracle_that_fails_a_group_is_told(tmp_path):
+    seeds = [[5, 3] * 4, [5, 4] * 4]  # south: 0.6 and 0.8
+    folder = write_users(tmp_path / "one", {"oracle": seeds, "vpl": seeds})
+    told = "not fit to compare learners: the oracle serves south in 0.70 of the episodes only"
+    assert compare_lines(folder, "maze")[0] == told
+    assert f" |\n\n{told}\n\n" in markdown_report(folder)
+    # one oracle that serves all is enough; 0.95 is enough; without an oracle nothing is known
+    fit = {"oracle": seeds, "oracle+spo": [[20, 19] * 4]}
+    other = write_users(tmp_path / "other", fit, episodes=20)
+    assert not any("not fit" in line for line in compare_lines(other, "maze"))
+    assert len(compare_lines(write_users(tmp_path / "none", {"vpl": seeds, "btl": seeds}), "maze")) == 1
+    near = write_users(tmp_path / "near", {"oracle": [[500, 474]]}, episodes=500)
+    assert compare_lines(near, "maze")[0].endswith("serves south in 0.9480 of the episodes only")
 
 
 def test_the_markdown_report_names_what_made_it_and_shows_its_own_figures_only(folder):
     for name in ("maze-success.png", "maze-rollouts.png", "maze-b-success.png"):
         (folder / name).touch()
     text = markdown_report(folder)
-    assert "0.50, a\\|b" in text
+    assert "0.50 [0.0" in text
+    assert "], a\\|b |" in text
     assert "`pluralbench maze`, commit abc1234def56+changes, torch 2.4, m, cpu" in text
     assert "`maze/vpl/seed_0/config.json`" in text
     assert "![maze-success](maze-success.png)" in text
@@ -99,12 +197,14 @@ def test_the_markdown_report_names_what_made_it_and_shows_its_own_figures_only(f
     assert environments_of(folder) == ["maze"]
 
 
-def test_the_reference_of_the_same_experiment_is_compared_with(folder, tmp_path):
+def test_the_reference_of_the_same_experiment_is_compared_with(tmp_path):
+    folder = write_suite(tmp_path / "suite", {"vpl": (9, 5, 1), "btl": (9, 8, 2)})
     reference = write_suite(tmp_path / "reference" / "quick", {"vpl": (5, 5, 1), "btl": (0, 0, 2), "spl": (1, 1, 1)})
     vpl, btl = compare_with_reference(folder, tmp_path / "reference")
     assert vpl.startswith("maze, vpl: 0.70 here, 0.50 [")
     assert vpl.endswith("] in the reference (commit abc1234): within its interval")
-    assert btl == "maze, btl: 0.60 here, 0.00 [0.00, 0.00] in the reference (commit abc1234): outside its interval"
+    # Wilson's of none of two users: z^2 / (2 + z^2) = 0.66
+    assert btl == "maze, btl: 0.85 here, 0.00 [0.00, 0.66] in the reference (commit abc1234): outside its interval"
     assert compare_with_reference(reference, tmp_path / "reference") == []  # not with itself
 
 
