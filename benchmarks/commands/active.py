@@ -12,7 +12,6 @@ from pluralbench.benchmarks.experiments.sweeps import sweep_points
 from pluralbench.benchmarks.figures.active import draw_active
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages import active
-from pluralbench.benchmarks.stages.greedy_policy import GreedyPolicy
 from pluralbench.benchmarks.stages.session import Session
 
 
@@ -20,10 +19,11 @@ def run_active(options: argparse.Namespace) -> None:
     """Runs the experiment and draws its figure."""
     default, points = sweep_points("active", None)
     changes = changes_of(options)
-    experiment = experiment_for(options.environment or default, options.preset, *points.values(), changes)
+    experiment = experiment_for(
+        options.environment or default, options.preset, *points.values(), changes, {"policy": "greedy"}
+    )
     plan = make_plan(experiment, device_for(options.device))
-    GreedyPolicy.check(plan.environment, plan.methods[0])
-    folder = options.out / f"active-{suite_name(options, changes.get('population') and plan.population.name)}"
+    folder = options.out / suite_name(options, changes.get("population") and plan.population.name, "active")
     check_folder_is_writable(folder)
     session = Session(folder, options.resume, options.data_dir, Reporter())
     found = active.run_active(plan, session)

@@ -72,15 +72,15 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
     return merged(from_assignments(options.set), changes)
 
 
-def suite_name(options: argparse.Namespace, population: str | None) -> str:
+def suite_name(options: argparse.Namespace, population: str | None, sweep: str | None = None) -> str:
     """The folder of results: `--suite`, or the preset and whatever of its numbers' meaning the options change.
 
     Methods and seeds are no part of it: more of them join the same experiment. `population` is the population's own
-    name where the options name one.
+    name where the options name one, `sweep` that of a sweep.
     """
     if options.suite is not None:
         return str(options.suite)
-    parts = [options.preset, population, options.policy, options.teacher, options.dataset, *sorted(options.set)]
+    parts = [sweep, options.preset, population, options.policy, options.teacher, options.dataset, *sorted(options.set)]
     named = "-".join(re.sub(r"[^\w.=,+]+", "_", part).strip("_") for part in parts if part)
     if len(named) <= _MAX_SUITE_NAME and not options.dataset:
         return named

@@ -14,8 +14,7 @@ from pluralbench.benchmarks.reference import compare_with_reference
 from pluralbench.benchmarks.report import compare_lines, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.pipeline import run_experiment
-from pluralbench.benchmarks.stages.prepare import identity_before_work
-from pluralbench.benchmarks.stages.record import check_folder
+from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import environments
 
@@ -29,7 +28,7 @@ def run_benchmarks(options: argparse.Namespace) -> None:
     for folder in folders:
         check_folder_is_writable(folder)
     for plan, folder in zip(plans, folders, strict=True):
-        check_folder(folder, plan.environment.name, identity_before_work(plan))
+        check_before_work(folder, plan)
     for plan, folder in zip(plans, folders, strict=True):
         run_and_show(plan, Session(folder, options.resume, options.data_dir, Reporter()))
 

@@ -12,6 +12,7 @@ from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
 from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.pipeline import run_experiment
+from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
 
 
@@ -23,13 +24,16 @@ def run_sweep(options: argparse.Namespace) -> None:
         label: make_plan(experiment_for(environment, options.preset, point, changes), device)
         for label, point in points.items()
     }
-    name = next(iter(plans.values())).environment.name
-    folder = options.out / f"{options.sweep}-{suite_name(options, changes.get('population'))}"
+    some_plan = next(iter(plans.values()))
+    name, population = some_plan.environment.name, some_plan.population.name if "population" in changes else None
+    folder = options.out / suite_name(options, population, options.sweep)
     check_folder_is_writable(folder)
+    folders = {label: folder / label.replace(":", "-") for label in plans}
+    for label, plan in plans.items():
+        check_before_work(folders[label], plan)
     session = Session(folder, options.resume, options.data_dir, Reporter())
-    folders = {}
     for label, plan in plans.items():
         session.reporter.line(f"{sweep.x_label}: {label}")
-        folders[label] = run_experiment(plan, replace(session, folder=folder / label.replace(":", "-")))
+        run_experiment(plan, replace(session, folder=folders[label]))
     figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
     session.reporter.line(f"figure: {figure}")

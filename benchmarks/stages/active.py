@@ -18,9 +18,9 @@ from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.provenance import provenance
 from pluralbench.benchmarks.stages.evaluate import run_episodes
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
-from pluralbench.benchmarks.stages.greedy_policy import GreedyPolicy, greedy_policy
-from pluralbench.benchmarks.stages.prepare import Prepared, generator_for, identity_before_work
-from pluralbench.benchmarks.stages.record import begin, check_folder
+from pluralbench.benchmarks.stages.greedy_policy import greedy_policy
+from pluralbench.benchmarks.stages.prepare import Prepared, generator_for
+from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import write_json
@@ -55,14 +55,13 @@ class Point:
 
 
 def run_active(plan: Plan, session: Session) -> list[Point]:
-    """Runs the experiment with the plan's first method and writes `<environment>-active.json`.
+    """Runs the experiment with the plan's first method, which is greedy, and writes `<environment>-active.json`.
 
     Raises:
-        ExperimentError: the environment has no one-step outcome model, or the folder holds another experiment.
+        ExperimentError: the folder holds another experiment.
     """
     environment, method = plan.environment, plan.methods[0]
-    GreedyPolicy.check(environment, method)
-    check_folder(session.folder, environment.name, identity_before_work(plan))
+    check_before_work(session.folder, plan)
     prepared, draws, identity = begin(plan, session)
     points: list[Point] = []
     for drawn in draws:

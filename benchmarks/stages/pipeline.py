@@ -12,8 +12,8 @@ from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
-from pluralbench.benchmarks.stages.prepare import Prepared, identity_before_work
-from pluralbench.benchmarks.stages.record import begin, check_folder
+from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
 
@@ -24,7 +24,7 @@ def run_experiment(plan: Plan, session: Session) -> Path:
     Raises:
         ExperimentError: the session's folder holds another experiment; before any work.
     """
-    check_folder(session.folder, plan.environment.name, identity_before_work(plan))
+    check_before_work(session.folder, plan)
     session.reporter.line(
         f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
         f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"

@@ -8,7 +8,14 @@ from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity, check_same, joined
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
-from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, draw_seed, identity_of, prepare
+from pluralbench.benchmarks.stages.prepare import (
+    Prepared,
+    SeedDraws,
+    draw_seed,
+    identity_before_work,
+    identity_of,
+    prepare,
+)
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import write_json
 
@@ -27,6 +34,11 @@ def check_folder(suite_folder: Path, environment: str, identity: Identity) -> No
                 f"{suite_folder} holds results of {environment} without an experiment.json that says which experiment "
                 "they are of: use --suite NAME or --out DIR"
             )
+
+
+def check_before_work(suite_folder: Path, plan: Plan) -> None:
+    """As `check_folder`, by what is known of the plan's identity before any data is touched."""
+    check_folder(suite_folder, plan.environment.name, identity_before_work(plan))
 
 
 def begin(plan: Plan, session: Session) -> tuple[Prepared, list[SeedDraws], Identity]:
