@@ -7,8 +7,6 @@ it does between machines.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiments.identity import digest
 from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of, mean_success, read_suites, seed_means
 from pluralbench.errors import InputError
 from pluralbench.files import read_json
@@ -39,7 +38,7 @@ def settings_digest(identity: Mapping[str, Any], learners: Collection[str] | Non
         "settings": settings,
         "learners": {name: known.get(name) for name in sorted(known if learners is None else learners)},
     }
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(value)
 
 
 def compare_with_reference(suite_folder: Path, reference_root: Path | None = None) -> list[str]:
@@ -66,8 +65,14 @@ def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) ->
 
     Returns:
         The reference's folder, named as the suite's; what lay there is replaced.
+
+    Raises:
+        ResultsError: the suite is a reference itself, or there is no checkout.
     """
-    target = (reference_root or REFERENCE_ROOT) / suite_folder.name
+    root = reference_root or REFERENCE_ROOT
+    target = root / suite_folder.name
+    if suite_folder.resolve().is_relative_to(root.resolve()) or not root.parent.is_dir():
+        raise results.ResultsError(f"{suite_folder} cannot become a reference in {root}: give results/NAME of a clone")
     shutil.rmtree(target, ignore_errors=True)
     kept = [suite_folder / "success_rates.csv", suite_folder / "report.md", *suite_folder.glob("*.png")]
     for suite in read_suites(suite_folder):

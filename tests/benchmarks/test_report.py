@@ -5,7 +5,7 @@ from rich.console import Console
 
 from pluralbench.benchmarks.aggregate import Interval
 from pluralbench.benchmarks.figures.suite import compare_methods, read_suite
-from pluralbench.benchmarks.reference import REFERENCE_ROOT, compare_with_reference, settings_digest
+from pluralbench.benchmarks.reference import REFERENCE_ROOT, compare_with_reference, keep_as_reference, settings_digest
 from pluralbench.benchmarks.report import (
     COLUMNS,
     MethodRow,
@@ -15,7 +15,7 @@ from pluralbench.benchmarks.report import (
     method_rows,
     terminal_table,
 )
-from pluralbench.benchmarks.results import SuccessRate, merge_success_rates
+from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates
 from pluralbench.files import read_json, write_json
 
 GROUPS = [{"name": "held-out x", "taught": True}, {"name": "a|b", "taught": True}, {"name": "late", "taught": False}]
@@ -249,3 +249,26 @@ def test_the_digest_reads_what_experiment_json_keeps(folder):
     assert settings_digest(stored) == settings_digest(IDENTITY)
     assert settings_digest(stored, ["btl"]) != settings_digest(stored)
     assert settings_digest(stored, ["btl"]) == settings_digest(changed(learners=OTHER_LEARNER), ["btl"])
+
+
+def test_a_reference_keeps_little_and_compares_with_what_it_was_made_of(folder, tmp_path):
+    root = tmp_path / "reference"
+    (folder / "maze" / "reward_models").mkdir()
+    (folder / "maze" / "reward_models" / "model.safetensors").write_bytes(b"large")
+    (folder / "maze-success.png").write_bytes(b"picture")
+    kept = keep_as_reference(folder, root)
+    names = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
+    assert {"success_rates.csv", "maze-success.png", "maze/experiment.json"} <= names
+    assert not [name for name in names if "reward_models" in name]
+    assert [line.rpartition(": ")[2] for line in compare_with_reference(folder, root)] == ["within its interval"] * 2
+
+
+def test_a_reference_is_never_made_of_itself(folder, tmp_path):
+    """Its folder is emptied first: nothing would be left to copy."""
+    kept = keep_as_reference(folder, tmp_path / "reference")
+    before = sorted(kept.rglob("*"))
+    with pytest.raises(ResultsError, match="cannot become a reference"):
+        keep_as_reference(kept, tmp_path / "reference")
+    assert sorted(kept.rglob("*")) == before
+    with pytest.raises(ResultsError, match="cannot become a reference"):
+        keep_as_reference(folder, tmp_path / "no" / "checkout" / "reference")
