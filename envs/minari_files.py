@@ -39,7 +39,7 @@ def export_minari(
         DatasetError: Minari is missing, the folder exists or is not named like an id, or the episodes are not chains.
     """
     _require_minari()
-    folder = Path(folder).expanduser()
+    folder = Path(folder).expanduser().absolute()  # Minari joins a relative one twice
     if not _ID.fullmatch(folder.name):
         raise DatasetError(f"a Minari dataset is named like 'maze-large-v0', with a version; {folder.name!r} is not")
     if folder.exists():

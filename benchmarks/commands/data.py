@@ -64,7 +64,7 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
     if target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
     elif not target.suffix:
-        export_minari(dataset, target.absolute())
+        export_minari(dataset, target)
     elif target.suffix == ".npz":
         arrays: dict[str, Any] = {
             name: getattr(dataset, name)
@@ -80,7 +80,7 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
 
 def _transitions(path: Path) -> TransitionDataset:
     """Of an HDF5 file, or of a folder that Minari wrote."""
-    return import_minari(path.absolute()) if path.is_dir() else load_transitions(path)
+    return import_minari(path) if path.is_dir() else load_transitions(path)
 
 
 def _is_preferences(path: Path) -> bool:
