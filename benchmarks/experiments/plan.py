@@ -18,7 +18,7 @@ from pluralbench.preference_oracles.teacher_populations import with_teacher
 from pluralbench.preference_oracles.users import Population
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.learners import learners
-from pluralbench.settings import SettingsError, as_json, settings_from
+from pluralbench.settings import SettingsError, as_json, merged, settings_from
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     if len(set(names)) != len(names):
         raise ExperimentError(f"a method is named twice: {' '.join(names)}")
     for method in methods:
-        policies.get(method.policy).check(environment, method)
+        policies.get(method.policy).check(experiment, environment, method)
     if experiment.dataset:
         dataset_file(experiment.dataset)
     population = get_population(experiment.population)
@@ -73,8 +73,6 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     iql = experiment.iql
     if iql.precision == "auto":
         iql = replace(iql, precision=fastest_precision(device, iql.implementation))
-    if "maxmin" in {method.policy for method in methods} and iql.implementation == "reference":
-        raise ExperimentError("the policy maxmin has no reference implementation: use iql.implementation=fast")
     used = tuple(dict.fromkeys(method.learner for method in methods))
     return Plan(
         replace(experiment, iql=iql),
@@ -112,4 +110,4 @@ def _learner_settings(experiment: Experiment, learner: str) -> Any:
     has = {field.name for field in fields(kind)}
     shared = {key: value for key, value in experiment.learner_settings.get("*", {}).items() if key in has}
     own = experiment.learner_settings.get(model.name, {})
-    return settings_from(kind, {**shared, **own}, f"learner_settings.{model.name}")
+    return settings_from(kind, merged(shared, own), f"learner_settings.{model.name}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pluralbench.benchmarks.experiments.methods import Method
-from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.benchmarks.stages.evaluate import Act, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
@@ -32,7 +32,7 @@ class GreedyPolicy(PolicyStage):
     name = "greedy"
 
     @classmethod
-    def check(cls, environment: Environment, method: Method) -> None:
+    def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:
         """Raises ExperimentError where the environment has no one-step outcome model."""
         if environment.outcomes is None:
             raise ExperimentError(f"{method.name}: {environment.name} has no one-step outcome model: use --policy iql")

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from pluralbench.benchmarks.experiments.identity import digest
+from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.settings import Experiment
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
@@ -20,6 +21,7 @@ from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Curve, Run, TrainedRun
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.envs import Environment
 from pluralbench.iql import MaxMinSettings, Policy, ReplayData, TrainingResult, train, train_maxmin
 
 
@@ -90,9 +92,17 @@ class MaxMinPolicy(IQLPolicy):
     name = "maxmin"
     serves_groups = True
 
+    @classmethod
+    def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:
+        """Raises IQLError where the settings of IQL have no max-min version."""
+        cls._settings(experiment)
+
     def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
-        settings = MaxMinSettings(**vars(experiment.iql), group_weights=experiment.group_weights)
-        return train_maxmin(data, settings, seeds, **options)
+        return train_maxmin(data, self._settings(experiment), seeds, **options)
+
+    @staticmethod
+    def _settings(experiment: Experiment) -> MaxMinSettings:
+        return MaxMinSettings(**vars(experiment.iql), group_weights=experiment.group_weights)
 
 
 def _stacks(runs: Sequence[Run]) -> list[list[Run]]:

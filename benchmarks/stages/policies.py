@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.settings import Experiment
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.runs import Run
@@ -19,8 +20,8 @@ class PolicyStage:
     serves_groups: bool = False  # it maximises the rewards of a model's K groups, `run.rewards`, instead of one
 
     @classmethod
-    def check(cls, environment: Environment, method: Method) -> None:
-        """Raises ExperimentError where the environment does not suit it."""
+    def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:
+        """Raises ExperimentError where environment or settings do not suit it."""
 
     def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
         """Makes and evaluates a policy for every run, and hands each to `ledger.finish`.

@@ -109,6 +109,10 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--set", "iql.discount=0.9", "iql=5"], "iql"),
         (["maze", "--set", "iql.features.wavelengths=[2.0]", "iql.features.sinusoid_columns=[]"], "belong together"),
         (["maze", "--set", "iql.implementation=reference", "iql.precision=bfloat16"], "float32"),
+        (
+            ["maze", "--methods", "maxmin@maxmin", "--set", "iql.implementation=reference"],
+            "use iql.implementation=fast",
+        ),
         (["mase"], "invalid choice"),
         (["run", "mase"], "did you mean 'maze'"),
         (["run", "nowhere.py:MINE"], "no file nowhere.py"),

@@ -124,6 +124,17 @@ def test_learner_settings_of_every_learner_are_typed_and_whole():
     assert plan.settings_of("btl")["features"]["wavelengths"] == [8.0, 4.0, 2.0]
 
 
+def test_a_part_of_one_learners_settings_joins_those_of_all_learners():
+    changes = {"methods": ("vpl", "btl"), "learner_settings": {"vpl": {"features": {"wavelengths": (2.0,)}}}}
+    plan = make_plan(experiment_for("maze", "quick", changes))
+    assert plan.settings_of("vpl")["features"] == {
+        "sinusoid_columns": [0, 1],
+        "wavelengths": [2.0],
+        "differences": [],
+    }
+    assert plan.settings_of("btl")["features"]["wavelengths"] == [8.0, 4.0, 2.0]
+
+
 @pytest.mark.parametrize("name", list(SWEEPS))
 def test_every_point_of_a_sweep_can_be_planned_and_differs_from_the_others(name):
     environment, points = sweep_points(name, None)
