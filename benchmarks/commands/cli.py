@@ -14,6 +14,7 @@ from typing import Any
 
 from pluralbench import __version__
 from pluralbench.benchmarks.commands.arguments import Parser, add_experiment, add_place
+from pluralbench.benchmarks.experiments.sweeps import SWEEPS
 from pluralbench.envs import environments
 from pluralbench.errors import InputError
 
@@ -81,8 +82,6 @@ def _add_benchmarks(commands: Any) -> None:
 
 
 def _add_sweeps(commands: Any) -> None:
-    from pluralbench.benchmarks.experiments.sweeps import SWEEPS
-
     for name, sweep in SWEEPS.items():
         parser = commands.add_parser(name, help=sweep.description)
         parser.add_argument("--environment", metavar="NAME", help="where (the first environment that has this sweep)")

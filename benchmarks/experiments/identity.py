@@ -19,12 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.envs import TransitionDataset
+from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.registry import file_of
 from pluralbench.reward_learning.learners import learners
 from pluralbench.settings import differences, merged
@@ -60,12 +59,8 @@ def _source(specification: str) -> dict[str, str]:
 
 def dataset_fingerprint(dataset: TransitionDataset) -> str:
     """SHA-256 over every column."""
-    digest = hashlib.sha256()
-    for name in ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts"):
-        column = np.ascontiguousarray(getattr(dataset, name))
-        digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
-        digest.update(column.data)
-    return digest.hexdigest()
+    names = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
+    return content_fingerprint("transitions", {}, {name: getattr(dataset, name) for name in names})
 
 
 def digest(value: Any) -> str:
@@ -88,8 +83,8 @@ def clashes(stored: Identity, new: Identity) -> list[str]:
         if before is None or now is None:
             continue
         if part in BY_KEY:
-            before, now = ({key: value[key] for key in value if key in other}
-                           for value, other in ((before, now), (now, before)))  # fmt: skip
+            shared = sorted(before.keys() & now.keys())
+            before, now = ({key: side[key] for key in shared} for side in (before, now))
         found += [name.removeprefix("settings.") for name in differences(before, now, part)]
     return found
 

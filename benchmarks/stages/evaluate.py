@@ -16,7 +16,7 @@ from pluralbench.progress import Progress
 Goals = NDArray[np.float64]
 """(J, G), what the user of each job wants."""
 Act = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[Any]]
-"""(B, S) observations and (B,) rows, the row of `Jobs` each belongs to, give (B, A) actions."""
+"""(B, S) observations and (B,) rows, the job that each belongs to, give (B, A) actions."""
 
 
 @dataclass(frozen=True)
