@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from pluralbench.envs.environments import Environment, environments
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.lazy import lazily
 
 __all__ = [  # noqa: RUF022 (by what they are about)
     "Environment",
@@ -24,12 +22,15 @@ __all__ = [  # noqa: RUF022 (by what they are about)
     "make_vector",
 ]
 
-_PLACES = {
-    "load_or_collect": "pluralbench.envs.collection",
-    "load_transitions": "pluralbench.envs.transition_files",
-    "save_transitions": "pluralbench.envs.transition_files",
-    "make_vector": "pluralbench.envs.vectors",
-}
+__getattr__ = lazily(
+    __name__,
+    {
+        "load_or_collect": "pluralbench.envs.collection",
+        "load_transitions": "pluralbench.envs.transition_files",
+        "save_transitions": "pluralbench.envs.transition_files",
+        "make_vector": "pluralbench.envs.vectors",
+    },
+)
 """Names that are imported when they are first asked for, with where they are."""
 
 environments.register_lazily("maze", "pluralbench.envs.maze:MAZE")
@@ -37,9 +38,3 @@ environments.register_lazily("ravens", "pluralbench.envs.ravens:RAVENS")
 environments.register_lazily("ravens-four-zones", "pluralbench.envs.ravens:RAVENS_FOUR_ZONES")
 environments.register_lazily("habitat-rearrange", "pluralbench.envs.household:REARRANGE")
 environments.register_lazily("habitat-tidy", "pluralbench.envs.household:TIDY")
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)

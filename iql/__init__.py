@@ -7,11 +7,9 @@ reading with `iql.reference`, the same algorithm without the speed. Settings are
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from pluralbench.features import InputFeatures
 from pluralbench.iql.settings import GroupWeightSettings, IQLError, IQLSettings, MaxMinSettings
+from pluralbench.lazy import lazily
 
 __all__ = [
     "GroupWeightSettings",
@@ -27,18 +25,15 @@ __all__ = [
     "train_maxmin",
 ]
 
-_PLACES = {
-    "Policy": "pluralbench.iql.policy",
-    "ReplayData": "pluralbench.iql.data",
-    "TrainingResult": "pluralbench.iql.training",
-    "UserPolicy": "pluralbench.iql.policy",
-    "train": "pluralbench.iql.training",
-    "train_maxmin": "pluralbench.iql.maxmin_iql",
-}
+__getattr__ = lazily(
+    __name__,
+    {
+        "Policy": "pluralbench.iql.policy",
+        "ReplayData": "pluralbench.iql.data",
+        "TrainingResult": "pluralbench.iql.training",
+        "UserPolicy": "pluralbench.iql.policy",
+        "train": "pluralbench.iql.training",
+        "train_maxmin": "pluralbench.iql.maxmin_iql",
+    },
+)
 """Names that are imported, and torch with them, when they are first asked for; with where they are."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)

@@ -4,29 +4,24 @@ plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"metho
 folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
 """
 
-import importlib
-from typing import Any
-
 from pluralbench.envs.gymnasium_ids import register
+from pluralbench.lazy import lazily
 
 __version__ = "0.2.0"
 
-_PLACES = {
-    "experiment_for": "pluralbench.benchmarks.experiments.presets",
-    "make_plan": "pluralbench.benchmarks.experiments.plan",
-    "run_experiment": "pluralbench.benchmarks.stages.pipeline",
-    "Session": "pluralbench.benchmarks.stages.session",
-    "environments": "pluralbench.envs",
-    "get_population": "pluralbench.preference_oracles",
-    "collect_preferences": "pluralbench.preference_oracles",
-    "make_learner": "pluralbench.reward_learning.learners",
-}
+__getattr__ = lazily(
+    __name__,
+    {
+        "experiment_for": "pluralbench.benchmarks.experiments.presets",
+        "make_plan": "pluralbench.benchmarks.experiments.plan",
+        "run_experiment": "pluralbench.benchmarks.stages.pipeline",
+        "Session": "pluralbench.benchmarks.stages.session",
+        "environments": "pluralbench.envs",
+        "get_population": "pluralbench.preference_oracles",
+        "collect_preferences": "pluralbench.preference_oracles",
+        "make_learner": "pluralbench.reward_learning.learners",
+    },
+)
 """Public names, imported when they are first asked for, with where they are."""
 
 register()
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)

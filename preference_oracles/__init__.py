@@ -7,9 +7,9 @@ For a population of your own:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pluralbench.lazy import lazily
 from pluralbench.preference_oracles.goal_populations import NamedGoals
 from pluralbench.preference_oracles.group_populations import Group, GroupPopulation
 from pluralbench.preference_oracles.populations import get_population, populations
@@ -44,17 +44,14 @@ __all__ = [
     "with_teacher",
 ]
 
-_PLACES = {
-    "collect_preferences": "pluralbench.preference_oracles.labelling",
-    "stream_preferences": "pluralbench.preference_oracles.labelling",
-    "PreferenceDataset": "pluralbench.preference_oracles.preferences",
-    "PreferenceError": "pluralbench.preference_oracles.preferences",
-    "users_fingerprint": "pluralbench.preference_oracles.fingerprints",
-}
+__getattr__ = lazily(
+    __name__,
+    {
+        "collect_preferences": "pluralbench.preference_oracles.labelling",
+        "stream_preferences": "pluralbench.preference_oracles.labelling",
+        "PreferenceDataset": "pluralbench.preference_oracles.preferences",
+        "PreferenceError": "pluralbench.preference_oracles.preferences",
+        "users_fingerprint": "pluralbench.preference_oracles.fingerprints",
+    },
+)
 """Names that are imported when they are first asked for, with where they are."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
