@@ -13,19 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from pluralbench.benchmarks import aggregate
+from pluralbench.benchmarks.comparisons import SIGNIFICANT, Comparison, compare_methods, unfit
 from pluralbench.benchmarks.figures import FIGURES
 from pluralbench.benchmarks.figures.diagnostics import diagnostics_table, markdown_table
 from pluralbench.benchmarks.figures.suite import (
-    SIGNIFICANT,
-    Comparison,
     SuiteResults,
-    compare_methods,
     group_means,
     of_method,
     read_suite,
     read_suites,
     success_intervals,
-    unfit,
 )
 from pluralbench.benchmarks.reporter import FILE_WIDTH
 from pluralbench.files import read_json

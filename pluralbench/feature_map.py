@@ -45,11 +45,8 @@ class FeatureMap(nn.Module):
         self.size = num_columns + 2 * len(features.sinusoid_columns) * len(features.wavelengths)
         self.register_buffer("mean", torch.zeros(num_columns))
         self.register_buffer("scale", torch.ones(num_columns))
-        for name, columns in (
-            ("_minuend", minuend),
-            ("_subtrahend", subtrahend),
-            ("_sinusoids", features.sinusoid_columns),
-        ):
+        named = {"_minuend": minuend, "_subtrahend": subtrahend, "_sinusoids": features.sinusoid_columns}
+        for name, columns in named.items():
             self.register_buffer(name, torch.tensor(columns, dtype=torch.long), persistent=False)
         self.register_buffer("_frequencies", frequencies, persistent=False)
 

@@ -18,16 +18,12 @@ from pluralbench.benchmarks.stages.session import Session
 def run_active(options: argparse.Namespace) -> None:
     """Runs the experiment and draws its figure."""
     default, points = sweep_points("active", None)
-    changes = changes_of(options)
-    experiment = experiment_for(
-        options.environment or default, options.preset, *points.values(), changes, {"policy": "greedy"}
-    )
+    changes = {**changes_of(options), "policy": "greedy"}
+    experiment = experiment_for(options.environment or default, options.preset, *points.values(), changes)
     plan = make_plan(experiment, device_for(options.device))
     folder = options.out / suite_name(options, changes.get("population") and plan.population.name, "active")
     check_folder_is_writable(folder)
-    session = Session(folder, options.resume, options.data_dir, Reporter())
-    found = active.run_active(plan, session)
-    name = plan.environment.name
-    points_found = [asdict(point) for point in found]
-    figure = draw_active(points_found, folder / f"{name}-active", name, plan.methods[0].name)
+    session, name = Session(folder, options.resume, options.data_dir, Reporter()), plan.environment.name
+    found = [asdict(point) for point in active.run_active(plan, session)]
+    figure = draw_active(found, folder / f"{name}-active", name, plan.methods[0].name)
     session.reporter.line(f"figure: {figure}")

@@ -48,14 +48,13 @@ def _parser() -> Parser:
     didactic.add_argument("--seed", type=int, default=0)
     add_place(didactic)
     didactic.set_defaults(run="views:run_didactic")
-    for name, run, what in (
-        ("plot", "views:plot", "draw the figures of a folder of results again"),
-        ("report", "views:report", "write report.md for a folder of results and print its tables"),
-    ):
-        viewer = commands.add_parser(name, help=what)
+    plot = commands.add_parser("plot", help="draw the figures of a folder of results again")
+    plot.set_defaults(run="views:plot")
+    report = commands.add_parser("report", help="write report.md for a folder of results and print its tables")
+    report.set_defaults(run="views:report")
+    for viewer in (plot, report):
         viewer.add_argument("folder", type=Path, help="a suite's folder: results/quick for example")
-        viewer.set_defaults(run=run)
-    viewer.add_argument("--as-reference", action="store_true", help="also copy what results/reference/ keeps of it")
+    report.add_argument("--as-reference", action="store_true", help="also copy what results/reference/ keeps of it")
     speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
     add_place(speed)

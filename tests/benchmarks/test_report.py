@@ -4,7 +4,8 @@ import pytest
 from rich.console import Console
 
 from pluralbench.benchmarks.aggregate import Interval
-from pluralbench.benchmarks.figures.suite import compare_methods, read_suite
+from pluralbench.benchmarks.comparisons import compare_methods
+from pluralbench.benchmarks.figures.suite import read_suite
 from pluralbench.benchmarks.reference import REFERENCE_ROOT, compare_with_reference, keep_as_reference, settings_digest
 from pluralbench.benchmarks.report import (
     COLUMNS,
