@@ -10,12 +10,20 @@ import numpy as np
 
 from pluralbench.benchmarks import aggregate
 from pluralbench.benchmarks.aggregate import Interval
-from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of, success_intervals, users_by_seed
+from pluralbench.benchmarks.figures.suite import (
+    SuiteResults,
+    is_reference_row,
+    learner_of,
+    success_intervals,
+    users_by_seed,
+)
 
 ORACLE = "oracle"
 """The learner that knows the truth, in every table: the ceiling of the policy stage."""
 FIT = 0.95
 """Where the oracle serves its worst-off group in a smaller share of the episodes, learners are not to be compared."""
+ASK_NOBODY = ("behaviour", "bc", "tour")
+"""The reference rows that every learner is tested against; the others say what could be had, not what to beat."""
 SIGNIFICANT = 0.05
 """A difference of two methods holds where the corrected p is below."""
 
@@ -27,7 +35,7 @@ class Comparison:
     better: str  # the one whose users succeed more often in the mean
     worse: str  # the other
     difference: Interval  # of the mean success rates, better minus worse, with its 95 % interval
-    p: float  # two-sided, of the sign-flip permutation test, Holm-corrected over all pairs of methods compared
+    p: float  # two-sided, of the sign-flip permutation test, Holm-corrected over all pairs compared
 
     @property
     def holds(self) -> bool:
@@ -37,13 +45,16 @@ class Comparison:
 
 @lru_cache(maxsize=16)
 def compare_methods(suite: SuiteResults) -> tuple[Comparison, ...]:
-    """Every pair of methods that share users, on those of groups that taught the reward model (`SuiteResults.taught`).
+    """Learners with one another and with the rows that `ASK_NOBODY`, each pair on the users that both served.
 
-    In the order of the methods. With few seeds the test speaks about the models trained (`aggregate.sign_flip_p`).
+    Of groups that taught the reward model (`SuiteResults.taught`), in the order of the methods. With few seeds the test
+    speaks about the models trained (`aggregate.sign_flip_p`).
     """
     rates = {method: {(rate.seed, rate.user): rate for rate in suite.table_rates(method)} for method in suite.methods}
     pairs, p_values = [], []
     for first, second in combinations(suite.methods, 2):
+        if not _is_tested(first, second):
+            continue
         shared = [key for key in rates[first] if key in rates[second]]
         if shared:
             own, other = (users_by_seed([rates[method][key] for key in shared]) for method in (first, second))
@@ -57,6 +68,11 @@ def compare_methods(suite: SuiteResults) -> tuple[Comparison, ...]:
         else Comparison(second, first, Interval(-found.estimate, -found.high, -found.low), p)
         for (first, second, found), p in zip(pairs, aggregate.holm(p_values).tolist(), strict=True)
     )
+
+
+def _is_tested(first: str, second: str) -> bool:
+    references = [method for method in (first, second) if is_reference_row(method)]
+    return len(references) < 2 and all(method in ASK_NOBODY for method in references)
 
 
 def unfit(suite: SuiteResults) -> str:

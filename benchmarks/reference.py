@@ -7,18 +7,22 @@ it does between machines.
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pluralbench.benchmarks import results
+from pluralbench.benchmarks.comparisons import ASK_NOBODY
 from pluralbench.benchmarks.experiments.identity import digest
+from pluralbench.benchmarks.experiments.methods import NO_LEARNER
 from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of, mean_success, read_suites, seed_means
+from pluralbench.benchmarks.report import picture_names
 from pluralbench.errors import InputError
-from pluralbench.files import read_json
+from pluralbench.files import read_json, write_text
 
 REFERENCE_ROOT = Path(__file__).resolve().parents[1] / "results" / "reference"
 """In a checkout; an installed wheel has none."""
@@ -44,15 +48,18 @@ def settings_digest(identity: Mapping[str, Any], learners: Collection[str] | Non
 def compare_with_reference(suite_folder: Path, reference_root: Path | None = None) -> list[str]:
     """A line for each method of a suite that the reference of the same experiment has as well.
 
+    Before them stands one line if there are references that cannot be read, made by another version for example.
     `reference_root` is a folder of reference suites, this repository's own by default.
     """
-    references, lines = [], []
+    references, errors = [], []
     for folder in (path.parent for path in sorted((reference_root or REFERENCE_ROOT).rglob("success_rates.csv"))):
         if folder.resolve() != suite_folder.resolve():
             try:
                 references += read_suites(folder)
             except InputError as error:
-                lines.append(f"reference left out: {error}")
+                errors.append(str(error))
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    lines = [f"reference left out: {error}{more}" for error in errors[:1]]
     for suite in read_suites(suite_folder):
         for reference in references:
             if reference.environment == suite.environment:
@@ -64,7 +71,8 @@ def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) ->
     """Copies what a reference keeps of a suite: rates, report, pictures, experiment.json, one config of each method.
 
     Returns:
-        The reference's folder, named as the suite's; what lay there is replaced.
+        The reference's folder, named as the suite's. What it holds of the suite's environments is replaced, other
+        environments stay; of a reference that can no longer be read nothing stays.
 
     Raises:
         ResultsError: the suite is a reference itself, or there is no checkout.
@@ -73,18 +81,61 @@ def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) ->
     target = root / suite_folder.name
     if suite_folder.resolve().is_relative_to(root.resolve()) or not root.parent.is_dir():
         raise results.ResultsError(f"{suite_folder} cannot become a reference in {root}: give results/NAME of a clone")
-    shutil.rmtree(target, ignore_errors=True)
-    kept = [suite_folder / "success_rates.csv", suite_folder / "report.md", *suite_folder.glob("*.png")]
-    for suite in read_suites(suite_folder):
-        kept.append(suite_folder / suite.environment / "experiment.json")
-        for method in suite.methods:
-            kept += sorted((suite_folder / suite.environment / method).glob("seed_*/config.json"))[:1]
-    for path in kept:
+    suites = read_suites(suite_folder)
+    others = _cleared(target, [suite.environment for suite in suites])
+    rates = [rate for suite in suites for rate in suite.rates]
+    for path in _kept(suites):
         if path.is_file():
             place = target / path.relative_to(suite_folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)
+    results.write_success_rates(target, [*others, *rates])
+    _join_reports(suite_folder / "report.md", target / "report.md")
     return target
+
+
+def _kept(suites: Sequence[SuiteResults]) -> list[Path]:
+    """Files that a reference keeps as they are, whether or not they exist."""
+    kept = []
+    for suite in suites:
+        folder = suite.folder / suite.environment
+        kept += [suite.folder / name for name in picture_names(suite.environment)]
+        kept.append(folder / "experiment.json")
+        for method in suite.methods:
+            kept += sorted((folder / method).glob("seed_*/config.json"))[:1]
+    return kept
+
+
+def _cleared(target: Path, environments: Collection[str]) -> list[results.SuccessRate]:
+    """Removes what a reference holds of some environments; the rates of the others, which stay."""
+    try:
+        found = results.read_success_rates(target)
+    except InputError:
+        found = []
+    others = [rate for rate in found if rate.environment not in environments]
+    if not others:
+        shutil.rmtree(target, ignore_errors=True)
+    for environment in environments:
+        shutil.rmtree(target / environment, ignore_errors=True)
+        for name in picture_names(environment):
+            (target / name).unlink(missing_ok=True)
+    return others
+
+
+def _join_reports(source: Path, target: Path) -> None:
+    """Writes the sections of the report `source` into the report `target`, in the place of those of equal titles."""
+    older = _sections(target)[1:] if target.is_file() else []
+    target.unlink(missing_ok=True)
+    if source.is_file():
+        head, *sections = _sections(source)
+        joined = {text.partition("\n")[0]: text for text in (*older, *sections)}
+        write_text(target, "\n\n".join([head, *(joined[title] for title in sorted(joined))]) + "\n")
+
+
+def _sections(report: Path) -> list[str]:
+    """What stands before the first environment, then each environment's section from `## ` on."""
+    parts = re.split(r"^(?=## )", report.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [part.strip("\n") for part in parts]
 
 
 def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
@@ -95,7 +146,7 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
         return []
     lines = []
     for method in suite.methods:
-        learner = learner_of(method)
+        learner = NO_LEARNER if method in ASK_NOBODY else learner_of(method)
         known = all(learner in each.get("learners", {}) for each in (identity, other))
         same = known and settings_digest(identity, [learner]) == settings_digest(other, [learner])
         if method not in reference.methods or not same:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pluralbench.benchmarks import aggregate
-from pluralbench.benchmarks.comparisons import SIGNIFICANT, Comparison, compare_methods, unfit
+from pluralbench.benchmarks.comparisons import ASK_NOBODY, SIGNIFICANT, Comparison, compare_methods, unfit
 from pluralbench.benchmarks.figures import FIGURES
 from pluralbench.benchmarks.figures.diagnostics import diagnostics_table, markdown_table
 from pluralbench.benchmarks.figures.suite import (
@@ -22,6 +22,7 @@ from pluralbench.benchmarks.figures.suite import (
     of_method,
     read_suite,
     read_suites,
+    seed_means,
     success_intervals,
 )
 from pluralbench.benchmarks.reporter import FILE_WIDTH
@@ -43,6 +44,10 @@ class MethodRow:
     worst: aggregate.Interval  # success rate of the worst-off group, with its 95 % interval
     worst_group: str  # its name
     gap: aggregate.Interval | None  # best minus worst group, with its 95 % interval; None where there is one group only
+    reached: float  # mean success rate by the papers' rule: reached at any time
+    reward_right: float | None  # share of users whose learned reward is right (`stages.blame`); None if unknown
+    policy_right: float | None  # mean success rate of those users
+    planned: float | None  # success of the best paths for the learned reward; None where nothing can be planned
     accuracy: float | None  # share of test users' further answers that the reward model predicts; None without a model
     held_out: float | None  # mean success rate of groups that taught nothing; None where there are none
 
@@ -61,6 +66,7 @@ def _rows(suite: SuiteResults) -> list[MethodRow]:
     for method in suite.methods:
         rates, others = suite.table_rates(method), of_method(suite.held_out, method)
         intervals = success_intervals(rates)
+        reward_right, policy_right, planned = _blame(suite, method, {rate.group for rate in rates})
         rows.append(
             MethodRow(
                 method,
@@ -69,6 +75,10 @@ def _rows(suite: SuiteResults) -> list[MethodRow]:
                 intervals.worst,
                 intervals.worst_group,
                 intervals.gap,
+                float(np.mean(seed_means(rates, reached=True))),
+                reward_right,
+                policy_right,
+                planned,
                 _accuracy(suite, method),
                 float(np.mean(list(group_means(others).values()))) if others else None,
             )
@@ -82,25 +92,56 @@ def _accuracy(suite: SuiteResults, method: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-INTERVAL, WORST_GROUP, GAP = "95 % interval", "worst group", "gap"
+def _blame(suite: SuiteResults, method: str, groups: Collection[str]) -> list[float | None]:
+    """`reward_right`, `policy_right` and `planned_success`: means over seeds of the users of some groups."""
+    summaries = [read_json(path).get("users") or [] for path in suite.seed_files(method, "summary.json")]
+    found: list[float | None] = []
+    for name in ("reward_right", "policy_right", "planned_success"):
+        by_seed = [[user.get(name) for user in users if user["group"] in groups] for users in summaries]
+        known = [[float(value) for value in own if value is not None] for own in by_seed]
+        means = [np.mean(own) for own in known if own]
+        found.append(float(np.mean(means)) if means else None)
+    return found
+
+
+MEAN, INTERVAL, WORST_GROUP, GAP = "mean", "95 % interval", "worst group", "gap"
+REACHED, REWARD_RIGHT, POLICY_RIGHT, PLANNED = "reached", "reward right", "policy right", "planned"
+ACCURACY, HELD_OUT, IQM = "reward accuracy", "held-out groups", "IQM"
 COLUMNS: dict[str, Callable[[MethodRow], str]] = {
     "method": lambda row: row.method,
-    "mean": lambda row: f"{row.mean.estimate:.2f}",
+    MEAN: lambda row: f"{row.mean.estimate:.2f}",
     INTERVAL: lambda row: " to ".join(_ends(row.mean)),
-    "IQM": lambda row: f"{row.interquartile_mean:.2f}",
+    REACHED: lambda row: f"{row.reached:.2f}",
+    IQM: lambda row: f"{row.interquartile_mean:.2f}",
     WORST_GROUP: lambda row: f"{_with_interval(row.worst)}, {row.worst_group}",
     GAP: lambda row: "" if row.gap is None else _with_interval(row.gap),
-    "reward accuracy": lambda row: _or_blank(row.accuracy, 3),
-    "held-out groups": lambda row: _or_blank(row.held_out, 2),
+    REWARD_RIGHT: lambda row: _or_blank(row.reward_right, 2),
+    POLICY_RIGHT: lambda row: _or_blank(row.policy_right, 2),
+    PLANNED: lambda row: _or_blank(row.planned, 2),
+    ACCURACY: lambda row: _or_blank(row.accuracy, 3),
+    HELD_OUT: lambda row: _or_blank(row.held_out, 2),
 }
-"""Title and text of each column; columns that are blank in every row are left out."""
+"""Title and text of each column; left out are those that are blank in every row, and `reached` where it is the mean."""
+MARKDOWN_ONLY = (IQM, PLANNED, ACCURACY)
+"""The terminal's table has no room for these."""
 
 LEGEND = (
-    "Success rates are of test users. They are the sample of the interquartile mean (IQM) and of the 95 % intervals: "
-    "seeds, users within groups and episodes are resampled, and intervals widened where few users failed or few "
-    "succeeded. `reward accuracy`: share of a user's further answers that the reward model predicts."
+    "Success rates are of test users: a user is served where things are as the user wants them when the episode ends. "
+    "Users are the sample of the interquartile mean (IQM) and of the 95 % intervals: seeds, users within groups and "
+    "episodes are resampled, and intervals widened where few users failed or few succeeded."
 )
-TEST = f"the same users of the same seeds, sign-flip test, Holm-corrected p < {SIGNIFICANT}"
+NOTES = {
+    REACHED: "success by the papers' rule, at any time in the episode",
+    REWARD_RIGHT: "share of users whose best states under the learned reward are success states",
+    POLICY_RIGHT: "success rate of those users",
+    PLANNED: "success of the best path for the learned reward, planned exactly",
+    ACCURACY: "share of a user's further answers that the reward model predicts",
+}
+"""What a column means, told where it is shown."""
+TEST = (
+    f"learners with one another and with {', '.join(ASK_NOBODY)}; the same users of the same seeds, sign-flip test, "
+    f"Holm-corrected p < {SIGNIFICANT}"
+)
 
 
 def _or_blank(value: float | None, decimals: int) -> str:
@@ -122,7 +163,14 @@ def _with_interval(interval: aggregate.Interval, sign: str = "") -> str:
 
 def _columns(rows: list[MethodRow]) -> dict[str, list[str]]:
     columns = {title: [text(row) for row in rows] for title, text in COLUMNS.items()}
+    if columns[REACHED] == columns[MEAN]:
+        del columns[REACHED]
     return {title: cells for title, cells in columns.items() if any(cells)}
+
+
+def _legend(columns: Collection[str]) -> str:
+    notes = [f"`{title}`: {note}." for title, note in NOTES.items() if title in columns]
+    return " ".join([LEGEND, *notes])
 
 
 def environments_of(suite_folder: Path) -> list[str]:
@@ -149,7 +197,7 @@ def terminal_table(suite_folder: Path, environment: str) -> Table:
 def _table(environment: str, rows: list[MethodRow]) -> Table:
     title = Text(f"{environment}: success rate of test users")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    columns = _columns(rows)
+    columns = {name: cells for name, cells in _columns(rows).items() if name not in MARKDOWN_ONLY}
     for name in columns:
         gives_way = name in (INTERVAL, WORST_GROUP, GAP)  # a narrow terminal breaks these into lines
         table.add_column(Text("\n".join(name.rsplit(" ", 1))), no_wrap=not gives_way)
@@ -161,7 +209,7 @@ def _table(environment: str, rows: list[MethodRow]) -> Table:
 def compare_lines(suite_folder: Path, environment: str) -> list[str]:
     """What stands under the terminal's table: which methods beat which, and whether they may be compared at all.
 
-    Nothing where one method alone was run and the oracle is fit or missing.
+    Nothing where no pair is tested (`compare_methods`) and the oracle is fit or missing.
 
     Raises:
         ResultsError: the folder holds no results of the environment.
@@ -206,6 +254,11 @@ def _beats(comparison: Comparison) -> str:
     return f"`{comparison.better}` beats `{comparison.worse}`: {difference}, {p}{seeds}"
 
 
+def picture_names(environment: str) -> list[str]:
+    """The pictures of one environment that a suite's folder may hold."""
+    return [f"{environment}-{name}.png" for name in (*FIGURES, ROLLOUTS)]
+
+
 def markdown_report(suite_folder: Path) -> str:
     """Every environment's table, who beats whom, its figures and what made them; `report.md` of a suite."""
     parts = [f"# {suite_folder.name}\n"]
@@ -213,14 +266,13 @@ def markdown_report(suite_folder: Path) -> str:
         columns = _columns(_rows(suite))
         table = markdown_table(columns, zip(*columns.values(), strict=True))
         parts.append(f"## {suite.environment}\n\n{table}")
-        parts += [f"{part}\n" for part in (unfit(suite), LEGEND, _who_beats_whom(suite)) if part]
+        parts += [f"{part}\n" for part in (unfit(suite), _legend(columns), _who_beats_whom(suite)) if part]
         if table := diagnostics_table(suite):
             parts.append(f"What the reward models know of test users:\n\n{table}")
         parts += _made_by(suite)
-        for name in (*FIGURES, ROLLOUTS):
-            png = suite_folder / f"{suite.environment}-{name}.png"
-            if png.exists():
-                parts.append(f"![{png.stem}]({png.name})\n")
+        for name in picture_names(suite.environment):
+            if (suite_folder / name).exists():
+                parts.append(f"![{name.removesuffix('.png')}]({name})\n")
     return "\n".join(parts)
 
 

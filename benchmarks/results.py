@@ -8,7 +8,7 @@ success_rates.csv                    one row per environment, population, method
 <env>/<method>/seed_<k>/
 config.json                          every setting, the git commit, package versions, machine
 metrics.csv                          long: stage,step,metric,value
-summary.json                         final success by user, the policy's last metrics, the reward's diagnostics, seconds
+summary.json                         by user: final success, whether reward and policy were right; diagnostics, seconds
 policy/                              safetensors + JSON, not committed
 <env>/reward_models/<learner>/seed_<k>/   likewise
 """
@@ -27,7 +27,19 @@ from numpy.typing import NDArray
 from pluralbench.errors import InputError
 from pluralbench.files import read_json, replace_file
 
-COLUMNS = ("environment", "population", "method", "seed", "user", "group", "episodes", "successes", "success_rate")
+_COLUMNS_BEFORE = (
+    "environment",
+    "population",
+    "method",
+    "seed",
+    "user",
+    "group",
+    "episodes",
+    "successes",
+    "success_rate",
+)
+"""While an episode was a success as soon as its goal was reached."""
+COLUMNS = (*_COLUMNS_BEFORE, "reached")
 
 
 class ResultsError(InputError):
@@ -48,13 +60,19 @@ class SuccessRate:
     user: int
     group: str
     episodes: int
-    successes: int
+    successes: int  # episodes at the end of which things were as the user wants them
+    reached: int  # episodes in which they were at any time, the papers' rule
     held_out: bool = False
 
     @property
     def success_rate(self) -> float:
         """Successes over all episodes."""
         return self.successes / self.episodes
+
+    @property
+    def reached_rate(self) -> float:
+        """The same by the papers' rule."""
+        return self.reached / self.episodes
 
     @property
     def run(self) -> tuple[str, str, str, int]:
@@ -103,18 +121,23 @@ def merge_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None
     path = suite_folder / "success_rates.csv"
     replaced = {row.run for row in new}
     kept = [row for row in (read_success_rates(suite_folder) if path.exists() else []) if row.run not in replaced]
+    write_success_rates(suite_folder, kept + new)
+
+
+def write_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None:
+    """Writes success_rates.csv anew, its rows in order."""
     texts = (
-        (*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}")
-        for row in sorted(kept + new, key=lambda row: (*row.run, row.user))
+        (*row.run, row.user, row.group, row.episodes, row.successes, f"{row.success_rate:.4f}", row.reached)
+        for row in sorted(rows, key=lambda row: (*row.run, row.user))
     )
-    _write_csv(path, [COLUMNS, *texts])
+    _write_csv(suite_folder / "success_rates.csv", [COLUMNS, *texts])
 
 
 def read_success_rates(suite_folder: Path) -> list[SuccessRate]:
     """The rows of success_rates.csv.
 
     Raises:
-        ResultsError: there is none, or its columns or numbers are none.
+        ResultsError: there is none, its columns or numbers are none, or it was made while success meant `reached`.
     """
     path = suite_folder / "success_rates.csv"
     if not path.is_file():
@@ -124,7 +147,10 @@ def read_success_rates(suite_folder: Path) -> list[SuccessRate]:
     try:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            columns = tuple(reader.fieldnames or ())
+            if columns == _COLUMNS_BEFORE:
+                raise ResultsError(f"{path}: made before success was judged at the end of an episode: run it again")
+            if columns != COLUMNS:
                 raise ResultsError(f"{path}: expected the columns {','.join(COLUMNS)}")
             for row in reader:
                 name = row["environment"]
@@ -134,7 +160,8 @@ def read_success_rates(suite_folder: Path) -> list[SuccessRate]:
                 rates.append(
                     SuccessRate(
                         name, row["population"], row["method"], int(row["seed"]), int(row["user"]), row["group"],
-                        int(row["episodes"]), int(row["successes"]), row["group"] in held_out[name],
+                        int(row["episodes"]), int(row["successes"]), int(row["reached"]),
+                        row["group"] in held_out[name],
                     )
                 )  # fmt: skip
     except InputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pluralbench.envs.environments import Environment, environments
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.envs.scripts import PlannedScript, RandomScript, Script
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
 from pluralbench.lazy import lazily
@@ -14,6 +15,9 @@ __all__ = [  # noqa: RUF022 (by what they are about)
     "MultiGoalTask",
     "GoalError",
     "StateGrid",
+    "Script",
+    "PlannedScript",
+    "RandomScript",
     "TransitionDataset",
     "DatasetError",
     "load_or_collect",
@@ -34,6 +38,7 @@ __getattr__ = lazily(
 """Names that are imported when they are first asked for, with where they are."""
 
 environments.register_lazily("maze", "pluralbench.envs.maze:MAZE")
+environments.register_lazily("maze-d4rl-like", "pluralbench.envs.maze:MAZE_D4RL_LIKE")
 environments.register_lazily("ravens", "pluralbench.envs.ravens:RAVENS")
 environments.register_lazily("ravens-four-zones", "pluralbench.envs.ravens:RAVENS_FOUR_ZONES")
 environments.register_lazily("habitat-rearrange", "pluralbench.envs.household:REARRANGE")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.scripts import PlannedScript, Script
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.features import InputFeatures
@@ -33,6 +34,11 @@ def collect_at(
     return resolve_name(place)(num_transitions, seed, progress, **settings)
 
 
+def script_at(place: str, *arguments: Any, **settings: Any) -> Any:
+    """Makes the script of `module:function`, imported only now, like `collect_at`."""
+    return resolve_name(place)(*arguments, **settings)
+
+
 @dataclass(frozen=True)
 class Environment:
     """One environment: `environments.register(name, Environment(...))`, or an attribute of a file of yours.
@@ -45,6 +51,12 @@ class Environment:
         make_task: builds its `MultiGoalTask` (cheap: no simulator is started).
         collect: its behaviour policy's data; None for episodes of uniformly random actions.
         behaviour_version: part of the data cache's key; raise it when `collect` comes to give other bytes.
+        success_version: part of an experiment's identity; raise it when other episodes come to count as successes.
+        behaviour: makes the script that acts in episodes as `collect` does; None for uniformly random actions.
+        tour: from goals (G', G), makes the script that visits all of them one after the other and asks nobody; None
+            where the environment has none.
+        planner: from J rewards (J, P) of the P reachable states of `state_grid`, in their order, makes the script that
+            takes the best path for its job's reward; None where the environment cannot plan.
         default_population: the population that the paper uses there.
         presets: by the preset's name, what differs from the neutral one.
         variants: by population and preset, what differs from the preset for that population.
@@ -64,6 +76,10 @@ class Environment:
     make_task: Callable[[], MultiGoalTask]
     collect: CollectData | None = None
     behaviour_version: int = 1
+    success_version: int = 1
+    behaviour: Callable[[], Script] | None = None
+    tour: Callable[[NDArray[np.floating]], Script] | None = None
+    planner: Callable[[NDArray[np.floating]], PlannedScript] | None = None
     default_population: str = "named-goals"
     presets: Mapping[str, Settings] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)

@@ -56,8 +56,15 @@ class MultiGoalTask:
         raise NotImplementedError(f"{type(self).__name__} does not say what observations are worth")
 
     def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
-        """Whether observations (..., S) fulfil goals (..., G); by default where the utility is 1."""
+        """Whether things are in observations (..., S) as goals (..., G) want them; by default where the utility is 1.
+
+        An episode succeeds where they are so at its end; an environment may ask that they have been for a while.
+        """
         return np.asarray(self.utility(observations, goals) >= 1.0 - 1e-6)
+
+    def reached(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """What counts as success in the papers wherever in an episode it is seen; by default the same."""
+        return self.success(observations, goals)
 
     def goal(self, value: ArrayLike) -> FloatArray:
         """The goal (G,) that `value` describes; raises GoalError, naming possible ones, for anything else."""

@@ -46,7 +46,9 @@ class VectorEpisodes(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
     | goal | one for all, or (num_envs, G); holds, through autoresets, until another is set |
     | reset_mask | (num_envs,) bool with at least one True: resets (and gives goals to) those alone |
 
-    Infos are Gymnasium's: arrays (num_envs,), a mask `_key` beside each key, among them `success` and `is_success`.
+    Infos are Gymnasium's: arrays (num_envs,), a mask `_key` beside each key, among them the bools `success` and
+    `is_success`, whether the episode would be a success if it ended now, and `reached`, whether it was in the papers'
+    sense at any time so far.
 
     Autoreset: with NEXT_STEP an ended episode starts anew on the following step, which ignores its action and pays
     nothing. With DISABLED an ended episode stands still and is no longer simulated: it returns its last observation
@@ -87,19 +89,20 @@ class VectorEpisodes(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         self._observations = np.zeros((num_envs, task.observation_size), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._success = np.zeros(num_envs, dtype=np.bool_)
+        self._reached = np.zeros(num_envs, dtype=np.bool_)
         self._terminated = np.zeros(num_envs, dtype=np.bool_)
         self._truncated = np.ones(num_envs, dtype=np.bool_)  # no episode runs before the first reset
         self.closed = False
 
     @abstractmethod
     def _start(self, rows: Rows, options: Mapping[str, Any], seeds: Sequence[int | None] | None = None) -> Infos:
-        """Starts the episodes of `rows`: sets their observations and success, and gives infos."""
+        """Starts the episodes of `rows`: sets their observations, `_success` and `_reached`, and gives infos."""
 
     @abstractmethod
     def _advance(self, rows: Rows, started: Rows, actions: NDArray[Any]) -> tuple[NDArray[np.float64], Infos]:
         """Starts the episodes `started`, does a step of the others in `rows`, and gives rewards (num_envs,) and infos.
 
-        Sets observations, success, `_terminated` and `_truncated` of both, but for the limit of steps.
+        Sets observations, `_success`, `_reached`, `_terminated` and `_truncated` of both, but for the limit of steps.
         """
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.float32], Infos]:
@@ -142,13 +145,13 @@ class VectorEpisodes(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
 
     def _clear(self, rows: Rows) -> None:
         self._elapsed[rows] = 0
-        self._terminated[rows] = self._truncated[rows] = False
+        self._terminated[rows] = self._truncated[rows] = self._reached[rows] = False
 
     def _infos(self, terms: Mapping[str, NDArray[np.float64]] | None = None) -> Infos:
         """Success and reward terms (num_envs,) of all environments."""
         infos: Infos = {}
-        for name in ("success", "is_success"):
-            infos |= {name: self._success.copy(), f"_{name}": np.ones(self.num_envs, dtype=np.bool_)}
+        for name, value in (("success", self._success), ("is_success", self._success), ("reached", self._reached)):
+            infos |= {name: value.copy(), f"_{name}": np.ones(self.num_envs, dtype=np.bool_)}
         if terms is not None:
             masks = {f"_{name}": np.ones(self.num_envs, dtype=np.bool_) for name in terms}
             infos |= {"reward_terms": {**terms, **masks}, "_reward_terms": np.ones(self.num_envs, dtype=np.bool_)}
@@ -189,7 +192,8 @@ class SerialVector(VectorEpisodes):
     Environment i takes seed + i and goal i, and gives exactly what it would give by itself. An episode in which
     something raises is over at once (truncated, no success, no reward, its last observation), and `infos["error"]` of
     that step holds the message; the others go on. An InputError, such as an impossible action, is raised. Where an
-    info has neither `success` nor `is_success`, the task's `success` of the observation counts.
+    info has neither `success` nor `is_success`, the task's `success` of the observation counts; where it has no
+    `reached`, whether there has been success so far.
 
     Args:
         envs: the environments, all alike.
@@ -240,7 +244,8 @@ class SerialVector(VectorEpisodes):
         told = info.get("success", info.get("is_success"))
         success = bool(self.task.success(self._observations[row], self.goals[row]) if told is None else told)
         self._success[row] = success
-        self._last_infos[row] = {**info, "success": success, "is_success": success}
+        self._reached[row] |= bool(info.get("reached", success))
+        self._last_infos[row] = {**info, "success": success, "is_success": success, "reached": bool(self._reached[row])}
 
     def _joined(self, rows: Rows) -> Infos:
         infos: Infos = {}

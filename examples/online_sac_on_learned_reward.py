@@ -7,7 +7,8 @@ The benchmarks learn offline. A reward model serves online learners just as well
 1. many simulated users answer comparisons of places in the maze, and VPL learns rewards and latents from them;
 2. a new user answers eight; the posterior's mean is that user's latent;
 3. `LearnedReward` pays SAC the reward under that latent;
-4. the agent is scored by the user's own goal, which neither the reward model nor SAC ever saw.
+4. the agent is scored by whether it is at the user's own goal when an episode ends; neither the reward model nor SAC
+   ever saw that goal.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def personal_environment(seed: int, num_transitions: int, num_users: int, reward
     print(f"the new user wants {task.goal_name(goal)}")
 
     states = data.next_observations[generator.integers(len(data), size=256)]
-    return LearnedReward(gym.make(environment.gym_id), model, latent, "spo", states, shift=-1.0, goal=goal)
+    return LearnedReward(gym.make(environment.gym_id), model, latent, "spo", states, goal=goal)
 
 
 class SuccessCount:

@@ -34,6 +34,8 @@ class ReplayData:
     """(E, M, Z) float32, what the networks of each run see of the users; Z may be 0."""
     latent_index: Tensor
     """(E, N) int, which of its run's M latents each transition goes with."""
+    rewards_before: Tensor | None = None
+    """As `rewards`, of the state in which each transition starts; only shaping needs them."""
 
     @classmethod
     def from_arrays(
@@ -46,6 +48,7 @@ class ReplayData:
         rewards: ArrayLike | Tensor,
         latents: ArrayLike | Tensor | None = None,
         latent_index: ArrayLike | Tensor | None = None,
+        rewards_before: ArrayLike | Tensor | None = None,
         device: str | torch.device = "cpu",
     ) -> ReplayData:
         """Data of E runs on `device`, from NumPy arrays or tensors; no latents means Z = 0."""
@@ -53,8 +56,12 @@ class ReplayData:
         def tensor(values: Any, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.as_tensor(values).to(device=device, dtype=dtype)
 
-        of_runs = tensor(rewards)
-        of_runs = of_runs[None] if of_runs.ndim == 1 else of_runs
+        def runs(values: ArrayLike | Tensor) -> Tensor:
+            found = tensor(values)
+            return found[None] if found.ndim == 1 else found
+
+        of_runs = runs(rewards)
+        before = None if rewards_before is None else runs(rewards_before)
         if (latents is None) != (latent_index is None):
             raise IQLError("latents and latent_index belong together: give both or neither")
         if latents is None or latent_index is None:
@@ -62,7 +69,7 @@ class ReplayData:
             latent_index = torch.zeros(len(of_runs), 1).expand(-1, of_runs.shape[-1])
         shared = tensor(observations), tensor(actions), tensor(next_observations)
         flags = tensor(terminals, torch.bool), tensor(timeouts, torch.bool)
-        return cls(*shared, *flags, of_runs, tensor(latents), tensor(latent_index, torch.int32))
+        return cls(*shared, *flags, of_runs, tensor(latents), tensor(latent_index, torch.int32), before)
 
     def __post_init__(self) -> None:
         if self.observations.ndim != 2 or self.actions.ndim != 2 or len(self.observations) == 0:
@@ -82,10 +89,16 @@ class ReplayData:
             raise IQLError(f"latent_index must be ({num_runs}, {num}), is {tuple(self.latent_index.shape)}")
         if self.latent_index.min() < 0 or self.latent_index.max() >= self.latents.shape[1]:
             raise IQLError(f"latent_index must lie in 0 to {self.latents.shape[1] - 1}")
-        for name in ("observations", "actions", "next_observations", "rewards", "latents"):
-            values = getattr(self, name)
-            if values.dtype != torch.float32 or not torch.isfinite(values).all():
+        if self.rewards_before is not None and self.rewards_before.shape != self.rewards.shape:
+            raise IQLError(f"rewards_before must be {tuple(self.rewards.shape)}, as the rewards are")
+        for name, values in self._tensors().items():
+            if name not in ("terminals", "timeouts", "latent_index") and (
+                values.dtype != torch.float32 or not torch.isfinite(values).all()
+            ):
                 raise IQLError(f"{name} must be finite float32")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -102,7 +115,7 @@ class ReplayData:
 
     def to(self, device: str | torch.device) -> ReplayData:
         """The same data on another device."""
-        return ReplayData(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
+        return ReplayData(**{name: tensor.to(device) for name, tensor in self._tensors().items()})
 
     def with_normalized_latents(self) -> tuple[ReplayData, Tensor, Tensor]:
         """The same data with each run's latents at mean 0 and greatest deviation 1; that mean and deviation, (E, 1, Z).
@@ -127,13 +140,27 @@ class ReplayData:
         """
         std = self.rewards.std(-1, keepdim=True).clamp_min(1e-6)
         mean = 0.0 if self.terminals.any() else self.rewards.mean(-1, keepdim=True)
-        return replace(self, rewards=(self.rewards - mean) / std)
+        before = None if self.rewards_before is None else (self.rewards_before - mean) / std
+        return replace(self, rewards=(self.rewards - mean) / std, rewards_before=before)
+
+    def with_shaped_rewards(self, discount: float) -> ReplayData:
+        """The same data with r + discount (1 - terminal) phi(s') - phi(s) as rewards, phi = r / (1 - discount).
+
+        Potential-based shaping ranks policies as the reward does (Ng, Harada and Russell, ICML 1999), and every Q(s, a)
+        and V(s) is less by phi(s). Where nothing is terminal the reward becomes (r(s') - r(s)) / (1 - discount): to
+        stay where one is pays nothing anywhere, and the networks need not span what a whole maze is worth in order to
+        tell two neighbouring cells apart. Raises IQLError without `rewards_before`.
+        """
+        if self.rewards_before is None:
+            raise IQLError("shaping needs rewards_before, the rewards of the states in which transitions start")
+        after = (discount / (1 - discount)) * self.rewards * ~self.terminals
+        return replace(self, rewards=self.rewards + after - self.rewards_before / (1 - discount))
 
     def fingerprint(self) -> str:
         """A checksum of everything in it, by which a checkpoint knows its data again."""
         digest = hashlib.sha256()
-        for name in self.__dataclass_fields__:
-            values = getattr(self, name).cpu().contiguous()
+        for name, tensor in self._tensors().items():
+            values = tensor.cpu().contiguous()
             digest.update(f"{name}{tuple(values.shape)}".encode())
             digest.update(values.numpy().data)
         return digest.hexdigest()

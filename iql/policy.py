@@ -14,12 +14,13 @@ from torch import Tensor
 
 from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
+from pluralbench.iql.latent_codes import LatentCodes
 from pluralbench.iql.networks import Stack, num_parameters
 from pluralbench.iql.settings import IQLError
 from pluralbench.settings import as_json, settings_from
 from pluralbench.tensor_files import load_tensors, save_tensors
 
-FORMAT = "pluralbench-iql-policy-2"
+FORMAT = "pluralbench-iql-policy-3"
 
 
 @dataclass(eq=False, repr=False)
@@ -29,7 +30,7 @@ class Policy:
     actors: Tensor
     """(E, P), flat parameters of each run's actor, the log standard deviations in the last A columns."""
     widths: tuple[int, ...]
-    """Layer widths of an actor with its padded input, [features, latent, zeros]."""
+    """Layer widths of an actor with its padded input, [features, latent or its code, zeros]."""
     features: FeatureMap
     """Observations to network inputs."""
     latent_size: int
@@ -38,13 +39,15 @@ class Policy:
     """Whether actions are choices (indices) instead of vectors."""
     log_std_bounds: tuple[float, float] = (-5.0, 2.0)
     """Within which the log standard deviation of a sampled action stays."""
+    codes: LatentCodes | None = None
+    """How the actors see latents; as they are if None."""
 
     def __post_init__(self) -> None:
         self.num_runs, self.device = self.actors.shape[0], self.actors.device
         self.action_size = self.widths[-1]
         self.observation_size = self.features.observation_size
         stack = Stack(self.actors, self.widths)
-        used = self.features.size + self.latent_size
+        used = self.features.size + self._code_size
         first, *others = stack.weights
         self._weights = [first[:, :used].contiguous(), *(weight.contiguous() for weight in others)]
         self._biases = [bias.contiguous() for bias in stack.biases]
@@ -101,7 +104,8 @@ class Policy:
             known = _tensor(latents, self.device)
             if known.shape[-1] != self.latent_size:
                 raise IQLError(f"latents must have size {self.latent_size}, have {known.shape[-1]}")
-            hidden = torch.cat([hidden, known.expand(*hidden.shape[:2], self.latent_size)], dim=-1)
+            known = known.expand(*hidden.shape[:2], self.latent_size)
+            hidden = torch.cat([hidden, known if self.codes is None else self.codes(known)], dim=-1)
         for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
             hidden = torch.baddbmm(bias, hidden, weight).relu_()
         return torch.baddbmm(self._biases[-1], self._weights[-1], hidden.mT).mT
@@ -114,7 +118,12 @@ class Policy:
         """The actor of one run alone."""
         if not 0 <= run < self.num_runs:
             raise IQLError(f"run must lie in 0 to {self.num_runs - 1}, is {run}")
-        return replace(self, actors=self.actors[run : run + 1])
+        codes = None if self.codes is None else self.codes.of_run(run)
+        return replace(self, actors=self.actors[run : run + 1], codes=codes)
+
+    @property
+    def _code_size(self) -> int:
+        return self.latent_size if self.codes is None else self.codes.num_centres
 
     def save(self, folder: Path | str) -> None:
         """Writes `policy.safetensors` and `policy.json` into `folder`."""
@@ -139,7 +148,10 @@ class Policy:
             "discrete": self.discrete,
             "log_std_bounds": list(self.log_std_bounds),
         }
-        return {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}, description
+        tensors = {"actors": self.actors, "mean": self.features.mean, "scale": self.features.scale}
+        if self.codes is not None:
+            tensors |= {"centres": self.codes.centres, "precisions": self.codes.precisions}
+        return tensors, description
 
     @classmethod
     def _from_parts(
@@ -155,14 +167,23 @@ class Policy:
             features = FeatureMap(columns, size).to(device)
             features.load_state_dict({"mean": mean, "scale": scale})
             latent_size = description["latent_size"]
-            if features.size + latent_size + widths[-1] != widths[0]:
-                raise IQLError("the features in policy.json do not fit its layer widths")
+            codes = _codes(tensors, len(actors), latent_size, device) if "centres" in tensors else None
             bounds = tuple(description["log_std_bounds"])
-            return cls(actors, widths, features, latent_size, description["discrete"], bounds)
+            size = latent_size if codes is None else codes.num_centres
+            if features.size + size + widths[-1] != widths[0]:
+                raise IQLError("the features in policy.json do not fit its layer widths")
+            return cls(actors, widths, features, latent_size, description["discrete"], bounds, codes)
         except (KeyError, TypeError) as error:
             raise IQLError(f"policy.json or policy.safetensors lacks {error}") from error
         except RuntimeError as error:  # of load_state_dict
             raise IQLError("policy.safetensors does not fit the features in policy.json") from error
+
+
+def _codes(tensors: Mapping[str, Tensor], num_runs: int, latent_size: int, device: str | torch.device) -> LatentCodes:
+    centres, precisions = tensors["centres"].to(device), tensors["precisions"].to(device)
+    if centres.ndim != 3 or centres.shape[::2] != (num_runs, latent_size) or precisions.shape != (num_runs, 1, 1):
+        raise IQLError("policy.safetensors holds centres of latents that do not fit policy.json")
+    return LatentCodes(centres, precisions)
 
 
 class UserPolicy:

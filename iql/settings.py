@@ -39,6 +39,10 @@ class IQLSettings:
     """Discount per step."""
     normalize_rewards: bool = False
     """Bring each run's rewards to deviation 1, and to mean 0 where nothing is terminal; temperatures then compare."""
+    shaping: bool = False
+    """Pay for the change of the reward instead of for the reward: potential-based shaping with r / (1 - discount) of
+    the state, which changes no policy's rank and leaves the values less to span. Needs the rewards before each
+    transition."""
     n_step: int = 1
     """Rewards summed before the bootstrap; 1 is the paper's."""
     polyak: float = 0.005
@@ -59,6 +63,11 @@ class IQLSettings:
     """Continuous actions of the data are clipped to 1 minus this."""
     features: InputFeatures = field(default_factory=InputFeatures)
     """What is appended to the observations."""
+    latent_centres: int = 0
+    """Up to so many different latents, as of goals that are known, the networks see through radial basis functions
+    around each (`iql.latent_codes`); where there are more, and by default, as they are."""
+    latent_width: float = 0.1
+    """Their width, a share of the latents' root mean squared distance."""
     precision: Precision = "float32"
     """`bfloat16` multiplies the hidden layers in bfloat16 and sums in float32; everything else stays float32. `auto`
     takes it where the processor has instructions for it."""
@@ -83,10 +92,16 @@ class IQLSettings:
         for name in ("learning_rate", "advantage_clip"):
             if getattr(self, name) <= 0:
                 raise IQLError(f"{name} must be positive, is {getattr(self, name)}")
+        if self.shaping and self.discount == 1:
+            raise IQLError("shaping needs a discount below 1")
         if self.temperature < 0:
             raise IQLError(f"temperature must not be negative, is {self.temperature}")
         if self.min_log_std >= self.max_log_std:
             raise IQLError(f"min_log_std must be below max_log_std, got {self.min_log_std} and {self.max_log_std}")
+        if not isinstance(self.latent_centres, Integral) or self.latent_centres < 0:
+            raise IQLError(f"latent_centres must be at least 0, and whole, is {self.latent_centres}")
+        if self.latent_width <= 0:
+            raise IQLError(f"latent_width must be positive, is {self.latent_width}")
         if not 0 <= self.action_clip < 1:
             raise IQLError(f"action_clip must lie in [0, 1), is {self.action_clip}")
         choices = {"schedule": Schedule, "precision": Precision, "implementation": Implementation}

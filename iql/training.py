@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pluralbench.iql.checkpoints import Checkpoint, check_identity, load_checkpoint, save_checkpoint
 from pluralbench.iql.data import ReplayData
+from pluralbench.iql.latent_codes import LatentCodes, fit_latent_codes
 from pluralbench.iql.learner import Learner
 from pluralbench.iql.networks import Stack
 from pluralbench.iql.offline_learner import OfflineLearner
@@ -80,9 +81,15 @@ def train(
         del intervals["checkpoint_every"]
     if settings.precision == "auto":
         settings = replace(settings, precision=fastest_precision(device, settings.implementation))
-    normalized, latent_mean, latent_std = data.to(device).with_normalized_latents()
+    seen, codes = data.to(device), None
+    if settings.latent_centres and data.latent_size:
+        codes = fit_latent_codes(seen.latents, settings.latent_centres, settings.latent_width)
+        seen = seen if codes is None else replace(seen, latents=codes(seen.latents))
+    normalized, latent_mean, latent_std = seen.with_normalized_latents()
     if settings.normalize_rewards:
         normalized = normalized.with_normalized_rewards()
+    if settings.shaping:
+        normalized = normalized.with_shaped_rewards(settings.discount)
     if learner_class is None:
         learner_class = ReferenceLearner if settings.implementation == "reference" else Learner
     learner = learner_class(normalized, settings, seeds)
@@ -110,14 +117,15 @@ def train(
             history["metrics"].append({"step": step, **learner.metrics()})
         seconds += time.perf_counter() - began
         if on_evaluate is not None and (step == total or (evaluate_every and step % evaluate_every == 0)):
-            value = on_evaluate(step, make_policy(learner, latent_mean, latent_std))
+            value = on_evaluate(step, make_policy(learner, latent_mean, latent_std, codes))
             history["evaluations"].append({"step": step, "value": value})
         if checkpoint_folder is not None and (step % checkpoint_every == 0 or step == total):
             save_checkpoint(checkpoint_folder, Checkpoint(step, learner.state(), identity, history))
         if progress is not None:
             progress(step, total)
     speed = (step - first) / seconds if seconds else float("nan")
-    return TrainingResult(make_policy(learner, latent_mean, latent_std), **history, updates_per_second=speed)
+    policy = make_policy(learner, latent_mean, latent_std, codes)
+    return TrainingResult(policy, **history, updates_per_second=speed)
 
 
 def fastest_precision(device: str | torch.device, implementation: Implementation = "fast") -> Precision:
@@ -128,7 +136,9 @@ def fastest_precision(device: str | torch.device, implementation: Implementation
     return "bfloat16" if any(getattr(torch.cpu, name, bool)() for name in supported) else "float32"
 
 
-def make_policy(learner: OfflineLearner, latent_mean: Tensor, latent_std: Tensor) -> Policy:
+def make_policy(
+    learner: OfflineLearner, latent_mean: Tensor, latent_std: Tensor, codes: LatentCodes | None = None
+) -> Policy:
     """A copy of the learner's actors, which takes latents as they came, not normalised by mean and std (E, 1, Z).
 
     Their first layer takes over the normalisation: W (z - mean) / std = (W / std) z - (W / std) mean.
@@ -141,7 +151,8 @@ def make_policy(learner: OfflineLearner, latent_mean: Tensor, latent_std: Tensor
     weights /= latent_std.mT
     stack.biases[0] -= latent_mean @ weights
     bounds = (settings.min_log_std, settings.max_log_std)
-    return Policy(actors, learner.widths, learner.features, learner.latent_size, settings.discrete_actions, bounds)
+    size = learner.latent_size if codes is None else codes.latent_size
+    return Policy(actors, learner.widths, learner.features, size, settings.discrete_actions, bounds, codes)
 
 
 def _check(seeds: list[int], intervals: Mapping[str, int | None]) -> None:

@@ -56,6 +56,25 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class AnswerProbabilities:
+    """How probable each possible answer is; the four add up to 1."""
+
+    first: Float
+    """(..., K): the label is 1."""
+    second: Float
+    """(..., K): the label is 0."""
+    equal: Float
+    """(..., K): the label is 0.5."""
+    skip: Float
+    """(..., K): no answer is given."""
+
+    def of(self, labels: NDArray[np.floating], mask: NDArray[np.bool_]) -> Float:
+        """Probability of what was answered: labels and mask as in `Answers`, leading axes broadcast."""
+        decided = np.where(labels == 1, self.first, np.where(labels == 0, self.second, self.equal))
+        return np.where(mask, decided, self.skip)
+
+
+@dataclass(frozen=True)
 class Teacher:
     """How users answer; every field a number, or (U,) numbers, one for each user."""
 
@@ -170,11 +189,18 @@ class Teacher:
         Returns:
             (U, K), or (K,).
         """
-        meant = _sigmoid(_column(self.rationality), self._difference(utilities_a, utilities_b))
-        flip = _column(self.mistake_rate)
-        given = (1 - flip) * meant + flip * (1 - meant)
         equal = self.equal_probability(utilities_a, utilities_b, thresholds)
-        return 0.5 * equal + (1 - equal) * given
+        return 0.5 * equal + (1 - equal) * self._first_probability(utilities_a, utilities_b)
+
+    def answer_probabilities(
+        self, utilities_a: Utilities, utilities_b: Utilities, thresholds: Thresholds | None = None
+    ) -> AnswerProbabilities:
+        """The distribution from which `answer` draws; arguments as in `preference_probability`."""
+        skip = self.skip_probability(utilities_a, utilities_b, thresholds)
+        equal = self.equal_probability(utilities_a, utilities_b, thresholds)
+        first = self._first_probability(utilities_a, utilities_b)
+        decided = (1 - skip) * (1 - equal)
+        return AnswerProbabilities(decided * first, decided * (1 - first), (1 - skip) * equal, skip)
 
     def answer(
         self,
@@ -192,6 +218,12 @@ class Teacher:
         skipped = _draw(self.skip_probability(utilities_a, utilities_b, thresholds), generator)
         labels[equal | skipped] = 0.5
         return Answers(labels=labels, mask=~skipped, flipped=flipped & ~equal & ~skipped)
+
+    def _first_probability(self, utilities_a: Utilities, utilities_b: Utilities) -> Float:
+        """Probability that an answer which is a 0 or a 1 is a 1, after the flip."""
+        meant = _sigmoid(_column(self.rationality), self._difference(utilities_a, utilities_b))
+        flip = _column(self.mistake_rate)
+        return (1 - flip) * meant + flip * (1 - meant)
 
     def _difference(self, utilities_a: Utilities, utilities_b: Utilities) -> Float:
         """Discounted sum of the first segments less that of the second ones."""

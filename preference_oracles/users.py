@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.errors import InputError
-from pluralbench.preference_oracles.teachers import Teacher
+from pluralbench.preference_oracles.teachers import NUMBERS, Teacher
 
 
 class PopulationError(InputError):
@@ -78,6 +79,38 @@ class Users:
         index = np.asarray(rows)
         columns = {name: getattr(self, name)[index] for name in ("ids", "group_index", "goals")}
         return replace(self, **columns, teacher=self.teacher.take(index))
+
+
+def joined_teacher(parts: Sequence[tuple[Teacher, int]]) -> Teacher:
+    """One teacher for users of whom the first so many answer like the first, and so on; numbers where all agree."""
+    teachers = [teacher for teacher, _ in parts]
+    rules = {teacher.threshold_rule for teacher in teachers}
+    if len(rules) > 1:
+        raise PopulationError(f"all teachers of a population need the same threshold_rule, found {sorted(rules)}")
+    columns: dict[str, Any] = {}
+    for name in NUMBERS:
+        values = [np.broadcast_to(getattr(teacher, name), num) for teacher, num in parts]
+        joined = np.concatenate(values).astype(np.float64)
+        columns[name] = joined if len(np.unique(joined)) > 1 else getattr(teachers[0].take(0), name)
+    return replace(teachers[0], **columns)
+
+
+def joined_users(first: Users, second: Users) -> Users:
+    """The users of both; `second` names every group of `first`, at the same places, and may name more.
+
+    Raises:
+        PopulationError: other names of groups, or teachers of different kinds.
+    """
+    if second.group_names[: len(first.group_names)] != first.group_names:
+        raise PopulationError(f"groups {', '.join(first.group_names)} do not begin {', '.join(second.group_names)}")
+    return Users(
+        np.concatenate([first.ids, second.ids]),
+        second.group_names,
+        np.concatenate([first.group_index, second.group_index]),
+        np.concatenate([first.goals, second.goals]),
+        joined_teacher([(first.teacher, len(first)), (second.teacher, len(second))]),
+        second.taught,
+    )
 
 
 @runtime_checkable

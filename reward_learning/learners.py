@@ -23,17 +23,20 @@ def _check(thing: object) -> None:
 
 
 learners: Registry[type[RewardModel]] = Registry("learner", "pluralbench.learners", _check)
-for _name, _place in {
-    "oracle": "oracle:Oracle",
-    "btl": "btl:BTL",
-    "dpl-meanvar": "distributional_learner:DPLMeanVariance",
-    "dpl-categorical": "distributional_learner:DPLCategorical",
-    "vpl": "vpl:VPL",
-    "maxmin": "maxmin:MaxMin",
-    "spl": "spl:SPL",
-    "lore": "lore:LoRe",
-}.items():
-    learners.register_lazily(_name, f"pluralbench.reward_learning.{_place}")
+for _name, _place, _what in (
+    ("oracle", "oracle:Oracle", "knows every user's goal and the environment's own utility"),
+    ("bayes", "bayes:Bayes", "exact posterior over who there may be, given a user's answers; then the oracle's reward"),
+    ("individual", "individual:Individual", "btl's network fitted on one user's own answers alone, for each user"),
+    ("no-reward", "no_reward:NoReward", "0 everywhere, for policies that ask nobody"),
+    ("btl", "btl:BTL", "one Bradley-Terry reward for all users"),
+    ("dpl-meanvar", "distributional_learner:DPLMeanVariance", "mean and variance of the users' utilities (DPL)"),
+    ("dpl-categorical", "distributional_learner:DPLCategorical", "categories of the users' utilities (DPL)"),
+    ("vpl", "vpl:VPL", "reward of a latent that an encoder infers from answers (VPL)"),
+    ("maxmin", "maxmin:MaxMin", "one reward for each of K groups, found by hard EM (MaxMin-RLHF)"),
+    ("spl", "spl:SPL", "as vpl, with a latent that turns over when the answers do (SPL)"),
+    ("lore", "lore:LoRe", "each user's mixture of a few basis rewards (LoRe)"),
+):
+    learners.register_lazily(_name, f"pluralbench.reward_learning.{_place}", _what)
 
 
 def make_learner(
@@ -45,7 +48,7 @@ def make_learner(
         name: one of `learners`, or `path/to/file.py:Name` of a subclass of `RewardModel`.
         settings: a mapping of those that differ from the defaults, or the learner's settings whole.
         device: where its networks live.
-        task: what can be wanted; needed by learners that know the truth (`oracle`).
+        task: what can be wanted; needed by learners that know the truth (`oracle`, `bayes`).
 
     Raises:
         UnknownNameError: no learner of this name.

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
@@ -36,6 +38,9 @@ class Oracle(RewardModel):
     name: ClassVar[str] = "oracle"
     settings_type: ClassVar[type] = OracleSettings
     knows_truth: ClassVar[bool] = True
+    reads_answers: ClassVar[bool] = False
+    trains_policy_of: ClassVar[str] = "oracle"
+    goals_met: NDArray[np.float64] | None = None
     task: MultiGoalTask
     settings: OracleSettings
 
@@ -47,9 +52,21 @@ class Oracle(RewardModel):
         """Learns nothing."""
         return []
 
+    def meet(self, users: Users) -> None:
+        """Remembers what everybody wants: the policy is trained for all of them, held-out groups too."""
+        self.goals_met = users.goals
+
+    def posterior_for_policy(self, context: PreferenceDataset, generator: torch.Generator) -> Posterior:
+        """The goals of all users that it has met, else those of the context."""
+        return self.exactly(context.goals if self.goals_met is None else self.goals_met)
+
     def infer(self, context: PreferenceDataset) -> Posterior:
         """The users' goals, exactly: mean (U, G) and log-variance -inf."""
-        return Posterior.exactly(torch.as_tensor(np.asarray(context.goals), dtype=torch.float32, device=self.device))
+        return self.exactly(context.goals)
+
+    def exactly(self, goals: ArrayLike) -> Posterior:
+        """Goals (U, G) as latents that are known exactly."""
+        return Posterior.exactly(torch.as_tensor(np.asarray(goals), dtype=torch.float32, device=self.device))
 
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """Utility (...) of observations (..., S) for goals (..., G), leading axes broadcast."""

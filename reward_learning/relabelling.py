@@ -1,8 +1,10 @@
 """From a reward model to a dataset's rewards: the single seam between preferences and control.
 
 Each trajectory is seen through the eyes of one user: a latent is drawn for it, and all its transitions get their
-reward under that latent. A transition's reward is that of the state it arrives at, `next_observations`, the state that
-the action brought about; a policy that is rewarded for where it already was learns one step late.
+reward under that latent. By chance alone hardly any trajectory ends where its user wants to be, so that a policy sees
+little of what it is to be there; a share of them is therefore drawn with hindsight. A transition's reward is that of
+the state it arrives at, `next_observations`, the state that the action brought about; a policy that is rewarded for
+where it already was learns one step late.
 """
 
 from __future__ import annotations
@@ -18,6 +20,11 @@ from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.pair_classifier import PairClassifier
 from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
 from pluralbench.reward_learning.scaling import fit_scaling
+
+BEST_OF = 16
+HINDSIGHT_CANDIDATES = 64
+HINDSIGHT_ROWS = 1024
+"""Trajectories whose ends are looked at together."""
 
 
 def draw_latents(
@@ -49,10 +56,77 @@ def draw_latents(
     return latents, position.cpu()[owner].numpy()[episodes].astype(np.int64)
 
 
+@torch.no_grad()
+def with_hindsight(
+    model: RewardFunction,
+    dataset: TransitionDataset,
+    latents: Tensor,
+    latent_index: NDArray[np.int64],
+    comparison_states: Tensor,
+    share: float,
+    generator: torch.Generator,
+) -> NDArray[np.int64]:
+    """Sees a share of the trajectories under a latent that fits where they end, as in generalised hindsight.
+
+    Such a trajectory is given the latent with the highest standing (r(s, z) - mean over s' of r(s', z)) / deviation
+    over s' of r(s', z) of its last state s, among `HINDSIGHT_CANDIDATES` drawn evenly (Li, Pinto and Abbeel, NeurIPS
+    2020, arXiv 2002.11708, "reward relabelling"; there the standing is a percentile of the trajectory's return).
+
+    Args:
+        model: fitted.
+        dataset: N transitions.
+        latents: (M, Z), from `draw_latents`.
+        latent_index: (N,), from the same.
+        comparison_states: s', (C, S), from `draw_comparison_states`.
+        share: of the trajectories, 0 to 1.
+        generator: draws which trajectories, and the candidates.
+
+    Returns:
+        For each transition which of the latents it is seen under, (N,).
+    """
+    if len(latents) < 2 or share == 0:
+        return latent_index
+    states = comparison_states.to(latents.device)
+    of_states = torch.stack([model.reward(states, latent.expand(len(states), -1)) for latent in latents])  # (M, C)
+    mean, deviation = of_states.mean(1), of_states.std(1, correction=0).clamp_min(1e-6)
+    episodes = dataset.episode_index
+    last = np.array([end - 1 for _, end in dataset.episode_bounds])
+    chosen = torch.rand(len(last), generator=generator) < share
+    candidates = torch.randint(len(latents), (len(last), HINDSIGHT_CANDIDATES), generator=generator)
+    owner = torch.from_numpy(latent_index[last])
+    for rows in chosen.nonzero().squeeze(1).split(HINDSIGHT_ROWS):
+        own = candidates[rows].to(latents.device)  # (B, H)
+        ends = torch.from_numpy(dataset.next_observations[last[rows.numpy()]]).to(latents.device)
+        standing = (model.reward(ends[:, None], latents[own]) - mean[own]) / deviation[own]
+        owner[rows] = own.gather(1, standing.argmax(1, keepdim=True)).squeeze(1).cpu()
+    return owner.numpy()[episodes].astype(np.int64)
+
+
 def draw_comparison_states(dataset: TransitionDataset, num_states: int, generator: torch.Generator) -> Tensor:
     """The states (C, S) that a scaling compares with, drawn evenly from those that the dataset arrives at."""
     chosen = torch.randint(len(dataset), (num_states,), generator=generator).numpy()
     return torch.from_numpy(dataset.next_observations[chosen])
+
+
+@torch.no_grad()
+def draw_wanted_states(
+    model: RewardFunction, dataset: TransitionDataset, latents: Tensor, num_states: int, generator: torch.Generator
+) -> Tensor:
+    """States (C, S) of which half are drawn as by `draw_comparison_states` and half by what is wanted.
+
+    Of the latter each is the best of `BEST_OF` drawn evenly, to the user of one of the latents. A rank among states of
+    the dataset alone is flat where few of them lie, which is where users' goals are.
+    """
+    if len(latents) == 0:
+        return draw_comparison_states(dataset, num_states, generator)
+    num_wanted = num_states // 2
+    num_candidates = num_wanted * BEST_OF
+    drawn = draw_comparison_states(dataset, num_states - num_wanted + num_candidates, generator).to(latents.device)
+    some = drawn[num_candidates:]
+    candidates = drawn[:num_candidates].unflatten(0, (num_wanted, BEST_OF))
+    whose = torch.randint(len(latents), (num_wanted,), generator=generator).to(latents.device)
+    best = model.reward(candidates, latents[whose][:, None]).argmax(1)
+    return torch.cat([some, candidates[torch.arange(num_wanted, device=best.device), best]])
 
 
 @torch.no_grad()
@@ -101,3 +175,26 @@ def relabel(
         if progress is not None:
             progress(min(start + batch_size, len(dataset)), len(dataset))
     return rewards
+
+
+@torch.no_grad()
+def relabel_starts(
+    dataset: TransitionDataset,
+    rewards: NDArray[np.float32],
+    model: RewardFunction,
+    latents: Tensor,
+    latent_index: NDArray[np.int64],
+    scaling: str,
+    comparison_states: Tensor,
+    pair_classifier: PairClassifier | None = None,
+) -> NDArray[np.float32]:
+    """Reward (N,) of the state in which every transition starts, from what `relabel` gave with the same arguments.
+
+    Within an episode a transition starts where the one before arrived, so that only first states are asked about.
+    """
+    first = dataset.episode_bounds[:, 0]
+    scaled = fit_scaling(scaling, model, latents, comparison_states.to(latents.device), pair_classifier)
+    observations = torch.from_numpy(dataset.observations[first]).to(latents.device)
+    before = np.concatenate([rewards[:1], rewards[:-1]])
+    before[first] = scaled(observations, torch.from_numpy(latent_index[first]).to(latents.device)).cpu().numpy()
+    return before

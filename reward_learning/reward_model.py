@@ -19,6 +19,13 @@ and may give, where the default does not suit it,
     groups, grouped  one reward per group of users, for the policy `maxmin`    none
     assign           the group that each user belongs to                       None: it has no groups
     knows_truth      whether it reads goals and `task`, as the oracle does     False
+    asks_nobody      whether it reads no answers and has no reward             False
+    reads_answers    whether a user's answers decide that user's latent        True
+    trains_policy_of learners with the same one train one policy together      "": each its own
+    per_user         whether its latents are numbers of networks, each fitted  False
+                     for one user: no policy can be trained over them
+    meet             learns whom there may be; called before `fit`, and after  does nothing
+                     `load`, for learners that know the truth
     state, restore   the learned tensors, for `save` and `load`                every attribute that is a tensor
 
 Shapes: U users, K comparisons of each, T steps in a segment, S observation size, Z latent size.
@@ -37,6 +44,7 @@ from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.model_files import ModelDescription, ModelFileError, read_model_file, save_model_file
@@ -128,6 +136,10 @@ class RewardModel(RewardFunction):
     settings_type: ClassVar[type] = NoSettings
     grouped: ClassVar[bool] = False
     knows_truth: ClassVar[bool] = False
+    asks_nobody: ClassVar[bool] = False
+    reads_answers: ClassVar[bool] = True
+    trains_policy_of: ClassVar[str] = ""
+    per_user: ClassVar[bool] = False
     has_prior: ClassVar[bool] = False
     latent_size: int = 0
 
@@ -139,6 +151,13 @@ class RewardModel(RewardFunction):
         self.device = torch.device(device)
         self.task = task
         self.sizes: dict[str, int] = {}
+
+    def meet(self, users: Users) -> None:
+        """Is told which users there may be; a benchmark calls it before `fit`, and after `load`.
+
+        They are the train users and test users of the groups that taught nothing. Only a learner that knows the truth
+        may look at them.
+        """
 
     @abstractmethod
     def fit(self, preferences: PreferenceDataset, seed: int, progress: Progress | None = None) -> History:

@@ -8,10 +8,16 @@ from the dataset, each scaling is a function of one observation s and one latent
     batchnorm  r(s, z) / mean over s' of r(s', z)          (VPL, A.2; the mean may be near zero or negative: it fails)
     maxnorm    r(s, z) / max over s' of |r(s', z)|         (VPL, A.2)
     spo        mean over s' of p(s preferred to s' | z)    (VPL, 4.1) in [0, 1] for every z
-    spo-pairs  the same with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper
+    spo-log    -log(1 + 1 / 2C - spo(s, z))                (ours) keeps apart the few states that are liked best
+    spo-pairs  spo with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper
 
 p(s preferred to s' | z) is the model's `preference_probability`: sigmoid(r(s, z) - r(s', z)), so that
 p(s, s') + p(s', s) = 1 by construction, unless the learner has one of its own (dpl, and the oracle that never errs).
+
+`spo` of a learner that is sure is a rank: flat where few states lie, which is where a user's goal is, so that a policy
+gains next to nothing by the last step to it. `spo-log` is a rank too, of the same order, and has the exponential
+distribution over the comparison states instead of the uniform one: each halving of how many are better is worth as
+much.
 """
 
 from __future__ import annotations
@@ -66,6 +72,9 @@ def fit_scaling(
         return _divided(model, latents, _table(model.reward, latents, states).abs().amax(1))
     if scaling == "spo":
         return _expected_preference(model, latents, states)
+    if scaling == "spo-log":
+        ranked, floor = _expected_preference(model, latents, states), 1 / (2 * len(states))
+        return lambda observations, index: -(1 + floor - ranked(observations, index)).log()
     if pair_classifier is None:
         raise LearnerError("spo-pairs needs a pair classifier: fit one with fit_pair_classifier")
     chances = pair_classifier.preference_probability

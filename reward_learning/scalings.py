@@ -1,3 +1,3 @@
 """The names of the scalings; `scaling` says what they are. Importing this file costs nothing."""
 
-SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-pairs")
+SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-log", "spo-pairs")

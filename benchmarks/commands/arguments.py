@@ -35,7 +35,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """What of a preset to change, and how to go on."""
     parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
-    methods = "all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin"
+    methods = "all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin; or bc, behaviour, tour"
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help=methods)
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument(
@@ -46,6 +46,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="how many seeds: 0 to N - 1")
     seeds.add_argument("--seed-list", type=int, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
+    parser.add_argument("--data-per-seed", action="store_true", help="collect a dataset of its own for each seed")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
     )
@@ -69,6 +70,8 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
         changes["seeds"] = tuple(range(options.seeds))
     if options.seed_list is not None:
         changes["seeds"] = tuple(options.seed_list)
+    if options.data_per_seed:
+        changes["data_per_seed"] = True
     return merged(from_assignments(options.set), changes)
 
 
@@ -80,7 +83,9 @@ def suite_name(options: argparse.Namespace, population: str | None, sweep: str |
     """
     if options.suite is not None:
         return str(options.suite)
-    parts = [sweep, options.preset, population, options.policy, options.teacher, options.dataset, *sorted(options.set)]
+    own_data = "data-per-seed" if options.data_per_seed else None
+    parts = [sweep, options.preset, population, options.policy, options.teacher, options.dataset, own_data]
+    parts += sorted(options.set)
     named = "-".join(re.sub(r"[^\w.=,+]+", "_", part).strip("_") for part in parts if part)
     if len(named) <= _MAX_SUITE_NAME and not options.dataset:
         return named

@@ -24,8 +24,9 @@ def show(options: argparse.Namespace) -> None:
     lines += [f"  {name:<22} {policies.descriptions.get(name, '')}".rstrip() for name in policies]
     lines.append("sweeps")
     lines += [f"  {name:<22} {sweep.description}" for name, sweep in SWEEPS.items()]
+    lines.append("learners")
+    lines += [f"  {name:<22} {learners.descriptions.get(name, '')}".rstrip() for name in learners.names()]
     for title, names in (
-        ("learners", learners.names()),
         ("scalings", sorted(SCALINGS)),
         ("teachers", teachers.names()),
         ("presets", list(PRESETS)),

@@ -2,13 +2,13 @@
 
 The identity is all that a number depends on but the machine:
 
-    environment, its behaviour_version and source     settings of every stage, as used
+    environment, its versions and source              settings of every stage, as used
     learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
     policies   {name: source}
-    data       fingerprint of the transitions         answers  {seed: fingerprint of all answers}
+    data       {its seed: fingerprint}                answers  {seed: fingerprint of all answers}
 
 `source` is the checksum of a file outside this repository (`file.py:NAME`). Methods and seeds are no part of it: more
-of them may join, so learners, users and answers are compared where both sides have them.
+of them may join, so learners, users, data and answers are compared where both sides have them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pluralbench.registry import file_of
 from pluralbench.reward_learning.learners import learners
 from pluralbench.settings import differences, merged
 
-BY_KEY = ("learners", "policies", "users", "answers")
+BY_KEY = ("learners", "policies", "users", "data", "answers")
 """Parts of an identity that grow as methods and seeds join."""
 Identity = dict[str, Any]
 
@@ -44,6 +44,7 @@ def planned_identity(plan: Plan) -> Identity:
         "environment": {
             "name": plan.environment.name,
             "behaviour_version": plan.environment.behaviour_version,
+            "success_version": plan.environment.success_version,
             **_source(plan.experiment.environment),
         },
         "settings": plan.settings(),
@@ -68,9 +69,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run_digest(identity: Identity, learner: str, policy: str, method: str, seed: int) -> str:
-    """Of all that one method's run with one seed depends on."""
-    own = {part: identity[part].get(key) for part, key in (("users", str(seed)), ("answers", str(seed)))}
+def run_digest(identity: Identity, learner: str, policy: str, method: str, seed: int, data_seed: int) -> str:
+    """Of all that one method's run with one seed depends on, and its dataset's seed."""
+    keys = {"users": str(seed), "answers": str(seed), "data": str(data_seed)}
+    own = {part: identity[part].get(key) for part, key in keys.items()}
     shared = {part: value for part, value in identity.items() if part not in BY_KEY}
     return digest([shared, own, identity["learners"][learner], identity["policies"][policy], method, seed])
 

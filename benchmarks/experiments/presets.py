@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pluralbench.benchmarks.experiments.methods import ALL_METHODS, all_methods
+from pluralbench.benchmarks.experiments.methods import ALL_METHODS, REFERENCE_ROWS, possible_methods
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.envs import environments
 from pluralbench.envs.environments import Settings
@@ -12,7 +12,7 @@ from pluralbench.preference_oracles.populations import get_population
 from pluralbench.registry import unknown_name
 from pluralbench.settings import as_json, merged, settings_from
 
-_METHODS = ("oracle", "btl", "vpl", "vpl+spo")
+_METHODS = (*REFERENCE_ROWS, "btl", "vpl", "vpl+spo")
 
 NEUTRAL: dict[str, Settings] = {
     # seconds, for tests
@@ -24,7 +24,7 @@ NEUTRAL: dict[str, Settings] = {
         "learner_settings": {"*": {"num_updates": 20, "num_validations": 2}},
         "relabel": {"num_latents": 32, "num_comparison_states": 32},
         "iql": {"num_updates": 20, "batch_size": 32, "hidden_sizes": (32, 32)},
-        "evaluation": {"users_per_group": 1, "episodes": 2, "num_curve_points": 2, "curve_episodes": 1},
+        "evaluation": {"users_per_group": 1, "episodes": 2, "num_curve_points": 2},
     },
     # minutes on two cores, shows the main effect
     "quick": {
@@ -33,6 +33,7 @@ NEUTRAL: dict[str, Settings] = {
         "num_transitions": 100_000,
         "preferences": {"num_users": 2_000},
         "learner_settings": {"*": {"learning_rate": 3e-3, "schedule": "cosine"}},
+        "relabel": {"latents": "even", "comparison_states": "wanted"},
         "iql": {
             "num_updates": 8_000,
             "precision": "auto",
@@ -42,6 +43,7 @@ NEUTRAL: dict[str, Settings] = {
             "learning_rate": 1e-3,
             "schedule": "cosine",
             "actor_average": 0.001,
+            "latent_centres": 32,
         },
     },
     # the papers' protocol, for one GPU
@@ -53,7 +55,7 @@ NEUTRAL: dict[str, Settings] = {
         "learner_settings": {"*": {"num_updates": 10_000, "batch_users": 256, "latent_size": 32}},
         "relabel": {"num_latents": 4_096, "num_comparison_states": 1_000},
         "iql": {"num_updates": 1_000_000},
-        "evaluation": {"users_per_group": 5, "episodes": 100, "num_curve_points": 10, "curve_episodes": 25},
+        "evaluation": {"users_per_group": 40, "num_curve_points": 10},
     },
 }
 PRESETS = tuple(NEUTRAL)
@@ -92,6 +94,10 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
         name = get_population(str(chosen["population"])).name
         base = merged(base, found.variants.get(name, {}).get(preset, {}))
         chosen = merged(base, *changes)
-    if tuple(chosen["methods"]) in (("all",), ALL_METHODS):
-        chosen["methods"] = all_methods(chosen["policy"])
+    if tuple(chosen["methods"]) == ("all",):
+        chosen["methods"] = ALL_METHODS
+    if tuple(chosen["methods"]) in (ALL_METHODS, tuple(base["methods"])):
+        chosen["methods"] = possible_methods(
+            chosen["methods"], found, chosen["policy"], has_dataset=bool(chosen.get("dataset"))
+        )
     return settings_from(Experiment, chosen)

@@ -17,6 +17,9 @@ class ExperimentError(InputError):
     """Settings that no experiment can be run with; the message says what would do."""
 
 
+COMPARISON_STATES = ("data", "wanted")
+
+
 def _at_least(minimum: int, values: Mapping[str, Any], *names: str) -> None:
     for name in names or values:
         if values[name] < minimum:
@@ -56,16 +59,27 @@ class RelabelSettings:
     """How learned rewards are written into the dataset."""
 
     latents: str = "posterior"
-    """Where the latents come from under which the policy is trained: `posterior` of train users, or the `prior`."""
+    """Where the latents come from under which the policy is trained: `posterior` of train users, the `prior`, or
+    `even`, equally different rewards equally often."""
     num_answers: int = 8
     """Answers of each train user from which that posterior is inferred."""
     num_latents: int = 512
     """Latents drawn; each trajectory is given one of them."""
+    hindsight: float = 0.0
+    """Share of the trajectories that are given a latent which fits where they end."""
     num_comparison_states: int = 256
     """States of the dataset against which a scaling compares."""
+    comparison_states: str = "data"
+    """Which: drawn evenly from the `data`, as in the paper, or half of them by what is `wanted`."""
 
     def __post_init__(self) -> None:
         _at_least(1, vars(self), "num_answers", "num_latents", "num_comparison_states")
+        if self.comparison_states not in COMPARISON_STATES:
+            raise ExperimentError(
+                unknown_name("choice of comparison states", self.comparison_states, COMPARISON_STATES)
+            )
+        if not 0 <= self.hindsight <= 1:
+            raise ExperimentError(f"hindsight is a share from 0 to 1, is {self.hindsight}")
         if self.latents not in LATENT_DRAWS:
             raise ExperimentError(unknown_name("way of drawing latents", self.latents, LATENT_DRAWS))
 
@@ -74,15 +88,15 @@ class RelabelSettings:
 class EvaluationSettings:
     """How policies are judged."""
 
-    users_per_group: int = 2
-    """Test users of each group for whom the policy acts."""
+    users_per_group: int = 20
+    """Test users of each group for whom the policy acts: they are the sample, not their episodes."""
     num_answers: int = 8
     """Answers by which a test user is known."""
-    episodes: int = 100
+    episodes: int = 5
     """Episodes for each of these users at the end of training."""
     num_curve_points: int = 8
     """Evaluations during training, the last one included."""
-    curve_episodes: int = 20
+    curve_episodes: int = 1
     """Episodes for each user at every evaluation but the last."""
 
     def __post_init__(self) -> None:
@@ -100,13 +114,15 @@ class Experiment:
     methods: tuple[str, ...]
     """Methods as `learner[+scaling][@policy]`."""
     seeds: tuple[int, ...]
-    """Each draws its own users, answers, reward model and policy."""
+    """Each draws its own users, answers, reward model and policy. Choose settings on seeds from 100 up."""
     num_transitions: int
     """Size of the offline dataset."""
     dataset: str = ""
     """HDF5 file of transitions to learn from, or `d4rl:NAME`; empty for the behaviour policy's data."""
     data_seed: int = 0
-    """Seed of the offline dataset, which all seeds share."""
+    """Seed of the offline dataset."""
+    data_per_seed: bool = False
+    """Whether each seed has a dataset of its own, collected with `data_seed` + seed; else all seeds share one."""
     policy: str = "iql"
     """How a policy is made of rewards where a method does not say: `iql`, or `greedy` where one step decides."""
     preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
@@ -123,5 +139,7 @@ class Experiment:
         _at_least(0, {"data_seed": self.data_seed, **{f"seed {seed}": seed for seed in self.seeds}})
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ExperimentError(f"seeds must be at least 1, each another one; are {list(self.seeds)}")
+        if self.data_per_seed and self.dataset:
+            raise ExperimentError("data_per_seed collects a dataset for each seed; leave dataset empty")
         if not self.methods:
             raise ExperimentError("no method given; `list` shows the learners, scalings and policies")

@@ -25,7 +25,7 @@ def curves_figure(suite: SuiteResults) -> Figure | None:
 def draw_curves(axes: Axes, suite: SuiteResults, stage: str) -> bool:
     """A line per method of the metric `mean` of `stage`; False where no method has at least two points."""
     drawn = False
-    for position, method in enumerate(suite.methods):
+    for method in suite.methods:
         by_seed = []
         for path in suite.seed_files(method, "metrics.csv"):
             rows = results.read_metrics(path)
@@ -34,7 +34,7 @@ def draw_curves(axes: Axes, suite: SuiteResults, stage: str) -> bool:
         if len(steps) < 2:
             continue
         values = np.array([[curve[step] for step in steps] for curve in by_seed])
-        style = line_style(position)
+        style = line_style(suite.place_of(method))
         axes.plot(steps, values.mean(0), label=method, marker="o", markersize=3, **style)
         axes.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
         drawn = True

@@ -103,7 +103,7 @@ def _mean(seeds: Sequence[dict[str, Any]], path: Sequence[str]) -> str:
     for seed in seeds:
         value: Any = seed
         for key in path:
-            value = value[key]
+            value = (value or {}).get(key)
         if value is not None:
             values.append(float(value))
     return f"{np.mean(values):.3g}" if values else ""

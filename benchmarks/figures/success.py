@@ -6,11 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pluralbench.benchmarks.figures.style import PALETTE, TITLE_SIZE, legend_beside, success_axis
-from pluralbench.benchmarks.figures.suite import SuiteResults, group_means, mean_success, of_method
+from pluralbench.benchmarks.figures.suite import (
+    SuiteResults,
+    group_means,
+    is_reference_row,
+    mean_success,
+    of_method,
+)
 
 
 def success_figure(suite: SuiteResults) -> Figure:
-    """Mean success of each method with a 95 % interval, and each group's as a dot, held-out groups' hollow."""
+    """Mean success of each method with a 95 % interval, and each group's as a dot, held-out groups' hollow.
+
+    A dotted line stands between reference rows and learners.
+    """
     figure = Figure(figsize=(1.6 + 0.85 * len(suite.methods), 3.0))
     axes = figure.subplots()
     groups = {rate.group: rate.held_out for rate in suite.rates}
@@ -23,6 +32,9 @@ def success_figure(suite: SuiteResults) -> Figure:
         for name, score in group_means(of_method(suite.rates, method)).items():
             _group_dot(axes, x, score, name, groups, name not in labelled)
             labelled.add(name)
+    num_references = sum(map(is_reference_row, suite.methods))
+    if 0 < num_references < len(suite.methods):
+        axes.axvline(num_references - 0.5, color="#9AA3AB", linewidth=0.8, linestyle=":")
     few = len(suite.methods) < 6
     axes.set_xticks(
         range(len(suite.methods)), suite.methods, rotation=0 if few else 30, ha="center" if few else "right",

@@ -11,6 +11,7 @@ import numpy as np
 
 from pluralbench.benchmarks import aggregate, results
 from pluralbench.benchmarks.aggregate import Interval, SeedUsers, SuccessIntervals
+from pluralbench.benchmarks.experiments.methods import REFERENCE_ROWS
 from pluralbench.benchmarks.results import SuccessRate
 
 
@@ -21,7 +22,7 @@ class SuiteResults:
     folder: Path  # of the suite
     environment: str  # its name
     rates: tuple[SuccessRate, ...]  # final success of every method, seed and test user
-    methods: tuple[str, ...]  # in the order of the experiment, those of other runs after them
+    methods: tuple[str, ...]  # reference rows first, then in the order of the experiment, those of other runs last
     seeds: tuple[int, ...]  # all that any method was run with
 
     @property
@@ -33,6 +34,10 @@ class SuiteResults:
     def held_out(self) -> tuple[SuccessRate, ...]:
         """Rates of users whose group taught nothing."""
         return tuple(rate for rate in self.rates if rate.held_out)
+
+    def place_of(self, method: str) -> int:
+        """The place that decides a method's colour: learners before reference rows, few of which are ever lines."""
+        return sorted(self.methods, key=is_reference_row).index(method)
 
     def table_rates(self, method: str) -> tuple[SuccessRate, ...]:
         """The rates of one method that enter its row: of `taught`; all of them where it has none there."""
@@ -56,7 +61,7 @@ def read_suites(folder: Path) -> list[SuiteResults]:
         rates = tuple(rate for rate in found if rate.environment == environment)
         run = {rate.method for rate in rates}
         named = [method for method in results.read_record(folder, environment).get("methods", []) if method in run]
-        methods = tuple(dict.fromkeys([*named, *sorted(run)]))
+        methods = tuple(sorted(dict.fromkeys([*named, *sorted(run)]), key=_reference_row))
         suites.append(SuiteResults(folder, environment, rates, methods, tuple(sorted({rate.seed for rate in rates}))))
     return suites
 
@@ -76,6 +81,16 @@ def read_suite(folder: Path, environment: str) -> SuiteResults:
 def learner_of(method: str) -> str:
     """The learner of a method's name `learner[+scaling][@policy]`."""
     return method.partition("@")[0].partition("+")[0]
+
+
+def is_reference_row(method: str) -> bool:
+    """Whether a method stands in the table to show what others are to be measured by (`REFERENCE_ROWS`)."""
+    return learner_of(method) in REFERENCE_ROWS
+
+
+def _reference_row(method: str) -> int:
+    """Its place among the reference rows; behind them all where it is none."""
+    return REFERENCE_ROWS.index(learner_of(method)) if is_reference_row(method) else len(REFERENCE_ROWS)
 
 
 def of_method(rates: Sequence[SuccessRate], method: str) -> tuple[SuccessRate, ...]:
@@ -109,10 +124,10 @@ def mean_success(rates: tuple[SuccessRate, ...]) -> Interval:
     return success_intervals(rates).mean
 
 
-def seed_means(rates: Sequence[SuccessRate]) -> list[float]:
-    """Mean success rate of each seed's users, for one method's rates."""
+def seed_means(rates: Sequence[SuccessRate], reached: bool = False) -> list[float]:
+    """Mean success rate of each seed's users, for one method's rates; by the papers' rule if `reached`."""
     return [
-        float(np.mean([rate.success_rate for rate in rates if rate.seed == seed]))
+        float(np.mean([rate.reached_rate if reached else rate.success_rate for rate in rates if rate.seed == seed]))
         for seed in sorted({rate.seed for rate in rates})
     ]
 

@@ -10,7 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, save, style, success_axis
-from pluralbench.benchmarks.figures.suite import SuiteResults, group_means, of_method, read_suites, seed_means
+from pluralbench.benchmarks.figures.suite import (
+    SuiteResults,
+    group_means,
+    is_reference_row,
+    of_method,
+    read_suites,
+    seed_means,
+)
 from pluralbench.benchmarks.results import SuccessRate
 
 
@@ -29,7 +36,8 @@ def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: 
     figure = Figure(figsize=(4.6, 3.0))
     axes = figure.subplots()
     suites = list(points.values())
-    for position, method in enumerate(dict.fromkeys(method for suite in suites for method in suite.methods)):
+    methods = dict.fromkeys(method for suite in suites for method in suite.methods)
+    for position, method in enumerate(sorted(methods, key=is_reference_row)):  # learners have the plainest lines
         _draw_method(axes, [of_method(suite.rates, method) for suite in suites], method, position, worst_group)
     axes.set_xticks(range(len(points)), list(points))
     axes.set_xlabel(x_label)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.provenance import provenance
-from pluralbench.benchmarks.stages.evaluate import run_episodes
+from pluralbench.benchmarks.stages.evaluate import FINAL, run_episodes
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
-from pluralbench.benchmarks.stages.greedy_policy import greedy_policy
+from pluralbench.benchmarks.stages.immediate_policies import greedy_policy
 from pluralbench.benchmarks.stages.prepare import Prepared, generator_for
 from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run
@@ -62,12 +62,13 @@ def run_active(plan: Plan, session: Session) -> list[Point]:
     """
     environment, method = plan.environment, plan.methods[0]
     check_before_work(session.folder, plan)
-    prepared, draws, identity = begin(plan, session)
+    drawn, identity = begin(plan, session)
     points: list[Point] = []
-    for drawn in draws:
-        fitted = fit_learner(prepared, drawn, method.learner, identity, session)
-        with session.reporter.stage(f"seed {drawn.seed}: questions and policies"):
-            points += _points(prepared, fitted, method)
+    for prepared, draws in drawn:
+        for own in draws:
+            fitted = fit_learner(prepared, own, method.learner, identity, session)
+            with session.reporter.stage(f"seed {own.seed}: questions and policies"):
+                points += _points(prepared, fitted, method)
     record = {"identity": identity, "method": method.name, "points": [asdict(point) for point in points]}
     write_json(session.folder / f"{environment.name}-active.json", {**record, **provenance(plan.device)})
     return points
@@ -93,7 +94,7 @@ def _points(prepared: Prepared, fitted: FittedLearner, method: Method) -> list[P
         means = model.infer(bank.take_queries(columns)).mean
         right = (answer_probabilities(model, targets, means) > 0.5) == (targets.labels > 0.5)
         act = greedy_policy(plan.environment, Run(method, fitted, questions), means)
-        outcome = run_episodes(plan.environment, act, draws.test_users.goals, EPISODES, seed=draws.seed)
+        outcome = run_episodes(plan.environment, act, draws.test_users.goals, EPISODES, FINAL, draws.start_seeds)
         rates = tuple(map(float, outcome.success_rates))
         points.append(Point(way, questions, draws.seed, float(right[decided].mean()), rates))
     return points

@@ -19,11 +19,16 @@ from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, generator
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import DamagedFileError, read_json, write_json
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.diagnostics import diagnose
+from pluralbench.reward_learning.diagnostics import CONTEXT_SIZES, diagnose
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
 from pluralbench.reward_learning.learners import learners, load_model, make_learner
 from pluralbench.reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
-from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents
+from pluralbench.reward_learning.relabelling import (
+    draw_comparison_states,
+    draw_latents,
+    draw_wanted_states,
+    with_hindsight,
+)
 from pluralbench.reward_learning.reward_model import RewardModel
 from pluralbench.tensor_files import TensorFileError
 
@@ -61,24 +66,39 @@ def fit_learner(
     plan, reporter = prepared.plan, session.reporter
     name = learners.get(learner).name
     folder = session.folder / plan.environment.name / "reward_models" / name / f"seed_{draws.seed}"
+    data = identity["data"][str(prepared.data_seed)]
     depends_on = digest(
-        [identity["environment"], identity["learners"][name], identity["data"], draws.seed, draws.train.fingerprint]
+        [identity["environment"], identity["learners"][name], data, draws.seed, draws.train.fingerprint]
     )
     with reporter.stage(f"seed {draws.seed}: reward model {name}") as progress:
         kept = _read(prepared, folder, learner, depends_on) if session.resume else None
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
-        diagnostics = diagnose(
-            model, draws.all_context(), draws.targets(), plan.task, num_answers=plan.experiment.evaluation.num_answers
-        )
-    reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
-    relabel = plan.experiment.relabel
+        model.meet(draws.everybody)
+        num_answers = plan.experiment.evaluation.num_answers
+        sizes = (num_answers,) if model.per_user else CONTEXT_SIZES  # each size fits every user's network anew
+        known = (draws.all_context(), draws.targets(), plan.task, num_answers, sizes)
+        diagnostics = {} if model.asks_nobody else diagnose(model, *known)
+    if diagnostics.get("accuracy") is not None:
+        reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
+    seen = _latents(prepared, draws, model)
+    return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen)
+
+
+def _latents(prepared: Prepared, draws: SeedDraws, model: RewardModel) -> tuple[Tensor, NDArray[np.int64], Tensor]:
+    """Under which latents the policy sees which transition, and the comparison states."""
+    plan, relabel = prepared.plan, prepared.plan.experiment.relabel
     generator = torch.Generator().manual_seed(int(generator_for(draws.seed, "relabelling").integers(2**31)))
+    states = draw_comparison_states(prepared.dataset, relabel.num_comparison_states, generator).to(plan.device)
+    if model.per_user:  # no policy is trained over its latents
+        return torch.zeros(0, model.latent_size), np.zeros(0, dtype=np.int64), states
     context = draws.train.take_queries(np.arange(min(relabel.num_answers, draws.train.num_comparisons)))
-    draw = LATENT_DRAWS["posterior" if model.knows_truth else relabel.latents]  # the truth has no prior
-    posterior = draw(model, context, generator)
-    latents, latent_index = draw_latents(posterior, prepared.dataset, generator, num_latents=relabel.num_latents)
-    states = draw_comparison_states(prepared.dataset, relabel.num_comparison_states, generator).to(latents.device)
-    return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, latents, latent_index, states)
+    draw = LATENT_DRAWS["even" if model.knows_truth else relabel.latents]  # the truth has no prior, and serves all
+    posterior = draw(model, context, states, generator)
+    latents, index = draw_latents(posterior, prepared.dataset, generator, num_latents=relabel.num_latents)
+    index = with_hindsight(model, prepared.dataset, latents, index, states, relabel.hindsight, generator)
+    if relabel.comparison_states == "wanted":
+        states = draw_wanted_states(model, prepared.dataset, latents, len(states), generator)
+    return latents, index, states
 
 
 def _fit(
@@ -89,6 +109,7 @@ def _fit(
     record.unlink(missing_ok=True)
     start = time.perf_counter()
     model = make_learner(learner, plan.settings_of(learner), device=plan.device, task=plan.task)
+    model.meet(draws.everybody)
     rows = model.fit(draws.train, seed=draws.seed, progress=progress)
     model.save(folder)
     write_json(record, {"digest": depends_on, "rows": rows, "seconds": time.perf_counter() - start})

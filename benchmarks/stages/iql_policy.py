@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pluralbench.benchmarks.experiments.identity import digest
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.settings import Experiment
-from pluralbench.benchmarks.stages.evaluate import Act, Outcome, run_episodes
+from pluralbench.benchmarks.stages.evaluate import FINAL, Act, Outcome, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
@@ -23,24 +23,27 @@ from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Curve, Run, TrainedR
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import Environment
 from pluralbench.iql import MaxMinSettings, Policy, ReplayData, TrainingResult, train, train_maxmin
+from pluralbench.iql.cloning import CloningLearner
 
 
 class IQLPolicy(PolicyStage):
     """One policy of observation and latent for all users of a run."""
 
     name = "iql"
+    spans_latents = True
 
     def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
         """Trains stack after stack."""
         folder = session.folder / prepared.plan.environment.name / "checkpoints"
-        for stack in _stacks(runs):
+        for stack in _stacks(runs, prepared.plan.experiment.iql.latent_centres):
             pending = [run for run in stack if not ledger.is_finished(run)]
             if not pending:
                 continue
-            # A run's episodes start where its place in the stack says: a stack that was interrupted goes on whole.
+            # Sums in a stack of another height round otherwise: one that was interrupted goes on whole.
             whole = folder / _file_name(stack)
             own = stack if session.resume and whole.exists() else pending
-            title = f"policies of {' '.join(dict.fromkeys(run.method.name for run in own))}, {len(own)} runs together"
+            names = " ".join(dict.fromkeys(run.method.name for run in own))
+            title = f"policies of {names}, {len(_distinct(own))} trained together"
             with session.reporter.stage(title) as progress:
                 trained = self._train_stack(prepared, own, folder / _file_name(own), session.resume, progress)
             for one in trained:
@@ -52,19 +55,23 @@ class IQLPolicy(PolicyStage):
         plan, settings = prepared.plan, prepared.plan.experiment.evaluation
         num_updates = plan.experiment.iql.num_updates
         goals = np.concatenate([run.goals for run in stack])
+        starts = np.concatenate([run.start_seeds for run in stack])
+        policies = _distinct(stack)  # those that are trained; the others share one of them
+        rows = [next(row for row, other in enumerate(policies) if _same(run, other)) for run in stack]
 
         def evaluate(step: int, policy: Policy) -> dict[str, Any]:
-            episodes = settings.episodes if step >= num_updates else settings.curve_episodes
-            act = acting_for(policy, stack, plan.device)
-            return run_episodes(plan.environment, act, goals, episodes, seed=step).as_dict()
+            act = acting_for(policy, rows, stack, plan.device)
+            if step < num_updates:
+                return run_episodes(plan.environment, act, goals, settings.curve_episodes, step, starts).as_dict()
+            return run_episodes(plan.environment, act, goals, settings.episodes, FINAL, starts).as_dict()
 
         if not resume:
             shutil.rmtree(checkpoints, ignore_errors=True)
         start = time.perf_counter()
         result = self._optimise(
             plan.experiment,
-            _replay_data(prepared, stack),
-            [run.seed for run in stack],
+            _replay_data(prepared, policies),
+            [run.seed for run in policies],
             device=plan.device,
             progress=progress,
             log_every=max(1, num_updates // 20),
@@ -77,10 +84,10 @@ class IQLPolicy(PolicyStage):
         seconds = (time.perf_counter() - start) / len(stack)
         by_answers: Curve = []
         for num_answers in NUM_ANSWERS if any(run.is_personal for run in stack) else ():
-            act = acting_for(result.policy, [run.known_by(num_answers) for run in stack], plan.device)
-            outcome = run_episodes(plan.environment, act, goals, settings.curve_episodes, seed=num_answers)
+            act = acting_for(result.policy, rows, [run.known_by(num_answers) for run in stack], plan.device)
+            outcome = run_episodes(plan.environment, act, goals, settings.curve_episodes, num_answers, starts)
             by_answers.append((num_answers, outcome.success_rates))
-        return [_trained(result, stack, row, by_answers, seconds, plan.device) for row in range(len(stack))]
+        return [_trained(result, rows, stack, place, by_answers, seconds, plan.device) for place in range(len(stack))]
 
     def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
         return train(data, experiment.iql, seeds, **options)
@@ -105,9 +112,41 @@ class MaxMinPolicy(IQLPolicy):
         return MaxMinSettings(**vars(experiment.iql), group_weights=experiment.group_weights)
 
 
-def _stacks(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of equal latent size and number of groups together."""
-    sizes = [(run.user_latents.shape[1], run.num_groups) for run in runs]
+class CloningPolicy(IQLPolicy):
+    """Behaviour cloning."""
+
+    name = "bc"
+    spans_latents = False
+    asks_nobody = True
+
+    def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
+        return train(data, experiment.iql, seeds, learner_class=CloningLearner, **options)
+
+
+def _same(first: Run, second: Run) -> bool:
+    """Whether both would train the same policy, and differ only in what they know of their users."""
+    model, other = first.fitted.model, second.fitted.model
+    shared = model.trains_policy_of == other.trains_policy_of != "" and model.settings == other.settings
+    return (
+        first.seed == second.seed and first.method.scaling == second.method.scaling and (model is other or bool(shared))
+    )
+
+
+def _distinct(stack: Sequence[Run]) -> list[Run]:
+    """The runs that train a policy of their own."""
+    found: list[Run] = []
+    for run in stack:
+        if not any(_same(run, other) for other in found):
+            found.append(run)
+    return found
+
+
+def _stacks(runs: Sequence[Run], latent_centres: int) -> list[list[Run]]:
+    """Runs of equal latent size and number of groups together, apart from those with few latents.
+
+    Networks see few latents by what they are near (`iql.latent_codes`) if all runs of the stack have few.
+    """
+    sizes = [(run.user_latents.shape[1], run.num_groups, len(run.fitted.latents) <= latent_centres) for run in runs]
     return [[run for run, own in zip(runs, sizes, strict=True) if own == size] for size in sorted(set(sizes))]
 
 
@@ -119,7 +158,8 @@ def _file_name(stack: Sequence[Run]) -> str:
 
 def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
     """The dataset once, with rewards and latents of every run beside it."""
-    dataset = prepared.dataset
+    dataset, shaping = prepared.dataset, prepared.plan.experiment.iql.shaping
+    before, after = zip(*(run.relabelled(prepared) for run in stack), strict=True)
     latents = [run.fitted.latents.cpu().numpy().astype(np.float32) for run in stack]
     most = max(len(rows) for rows in latents)
     return ReplayData.from_arrays(
@@ -128,20 +168,21 @@ def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
         dataset.next_observations,
         dataset.terminals,
         dataset.timeouts,
-        rewards=np.stack([run.relabelled(prepared) for run in stack]),
+        rewards=np.stack(after),
         latents=np.stack([np.resize(rows, (most, rows.shape[1])) for rows in latents]),  # (E, M, Z), padding is unused
         latent_index=np.stack([run.fitted.latent_index for run in stack]),
+        rewards_before=np.stack(before) if shaping else None,
         device=prepared.plan.device,
     )
 
 
-def acting_for(policy: Policy, stack: Sequence[Run], device: str) -> Act:
-    """The deterministic policies of E runs for their U users, as one function of job rows (job = run * U + user)."""
-    latents = torch.cat([run.user_latents for run in stack]).to(device)  # (E * U, Z)
-    num_runs, num_users = len(stack), len(stack[0].user_latents)
+def acting_for(policy: Policy, rows: Sequence[int], stack: Sequence[Run], device: str) -> Act:
+    """The deterministic policies `rows` of some runs for their U users, as one function of jobs (run * U + user)."""
+    latents = torch.cat([run.user_latents for run in stack]).to(device)  # (runs * U, Z)
+    num_runs, num_users, row_of = policy.num_runs, len(stack[0].user_latents), np.asarray(rows)
 
     def act(observations: NDArray[np.float32], jobs: NDArray[np.int64]) -> NDArray[np.float32]:
-        run_of = jobs // num_users
+        run_of = row_of[jobs // num_users]
         counts = np.bincount(run_of, minlength=num_runs)
         order = np.argsort(run_of, kind="stable")
         slot = np.empty(len(jobs), dtype=np.int64)
@@ -156,17 +197,18 @@ def acting_for(policy: Policy, stack: Sequence[Run], device: str) -> Act:
 
 
 def _trained(
-    result: TrainingResult, stack: Sequence[Run], row: int, by_answers: Curve, seconds: float, device: str
-) -> TrainedRun:
+    result: TrainingResult, rows: Sequence[int], stack: Sequence[Run], place: int, by_answers: Curve, seconds: float,
+    device: str,
+) -> TrainedRun:  # fmt: skip
     """What the stack's result says of one of its runs."""
-    run, num_users = stack[row], len(stack[0].goals)
-    jobs = slice(row * num_users, (row + 1) * num_users)
+    run, row, num_users = stack[place], rows[place], len(stack[0].goals)
+    jobs = slice(place * num_users, (place + 1) * num_users)
     evaluations = [(int(one["step"]), Outcome.from_dict(one["value"])) for one in result.evaluations]
     policy = result.policy.of_run(row)
     return TrainedRun(
         run,
         evaluations[-1][1].of_jobs(jobs),
-        acting_for(policy, [run], device),
+        acting_for(policy, [0], [run], device),
         [(step, outcome.success_rates[jobs]) for step, outcome in evaluations],
         [(int(one["step"]), {k: float(v[row]) for k, v in one.items() if k != "step"}) for one in result.metrics],
         [(num, rates[jobs]) for num, rates in by_answers] if run.is_personal else [],

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity, run_digest
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.provenance import provenance
+from pluralbench.benchmarks.stages.blame import blame
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.rollouts import record_rollouts
 from pluralbench.benchmarks.stages.runs import Run, TrainedRun
@@ -64,7 +66,8 @@ class Ledger:
 
     def _digest(self, run: Run) -> str:
         policy = policies.get(run.method.policy).name
-        return run_digest(self.identity, run.fitted.model.name, policy, run.method.name, run.seed)
+        own = self.identity, run.fitted.model.name, policy, run.method.name
+        return run_digest(*own, run.seed, self.prepared.data_seed)
 
     def _is_shown(self, run: Run) -> bool:
         """Rollouts are shown of the first seed of the method named last: in the presets the one it is about."""
@@ -73,46 +76,64 @@ class Ledger:
     def _config(self, run: Run) -> dict[str, Any]:
         plan = self.prepared.plan
         settings = {run.fitted.model.name: plan.settings_of(run.method.learner)}
-        seed = str(run.seed)
+        keys = {"users": run.seed, "answers": run.seed, "data": self.prepared.data_seed}
         return {
             "experiment": as_json(replace(plan.experiment, methods=(run.method.name,), learner_settings=settings)),
             "seed": run.seed,
-            "identity": self.identity | {part: {seed: self.identity[part][seed]} for part in ("users", "answers")},
+            "identity": self.identity | {part: {str(key): self.identity[part][str(key)]} for part, key in keys.items()},
             **provenance(plan.device),
         }
 
     def _success_rates(self, trained: TrainedRun) -> list[results.SuccessRate]:
         plan, run = self.prepared.plan, trained.run
-        users = run.fitted.draws.acting_users
+        users, outcome = run.fitted.draws.acting_users, trained.outcome
+        counts = zip(users.ids, users.group_index, outcome.successes, outcome.reached, strict=True)
         return [
             results.SuccessRate(
                 plan.environment.name, plan.population.name, run.method.name, run.seed,
-                int(user), users.group_names[group], trained.outcome.episodes, int(count),
+                int(user), users.group_names[group], outcome.episodes, int(successes), int(reached),
             )
-            for user, group, count in zip(users.ids, users.group_index, trained.outcome.successes, strict=True)
+            for user, group, successes, reached in counts
         ]  # fmt: skip
 
     def _summary(self, trained: TrainedRun, rates: Sequence[results.SuccessRate]) -> dict[str, Any]:
         run, outcome, task = trained.run, trained.outcome, self.prepared.plan.task
+        found = blame(self.prepared, run)
+        faults = {
+            "reward_right": found.reward_right,
+            "policy_right": found.policy_right(outcome.success_rates),
+            "planned_success": found.planned_success,
+        }
         users = [
             {
                 "user": rate.user,
                 "group": rate.group,
                 "goal": task.goal_name(goal),
                 "success_rate": rate.success_rate,
+                "reached_rate": rate.reached_rate,
                 "mean_steps": float(outcome.mean_steps[row]),
                 **{name: float(values[row]) for name, values in outcome.infos.items()},
+                **{name: _known(values[row : row + 1]) for name, values in faults.items()},
+                "reward_right": None if np.isnan(found.reward_right[row]) else bool(found.reward_right[row]),
             }
             for row, (rate, goal) in enumerate(zip(rates, run.goals, strict=True))
         ]
         return {
             "success_rate": float(np.mean([rate.success_rate for rate in rates])),
+            "reached_rate": float(np.mean([rate.reached_rate for rate in rates])),
+            **{name: _known(values) for name, values in faults.items()},
             "users": users,
             "episodes_that_raised": [message for _, message in outcome.errors],
             "policy": trained.metrics[-1][1] if trained.metrics else {},
             "reward_model": run.fitted.diagnostics,
             "seconds": {"reward_model": run.fitted.seconds, "policy": trained.seconds},
         }
+
+
+def _known(values: NDArray[np.float64]) -> float | None:
+    """The mean of what is known, None where nothing is: NaN stands for unknown."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
 
 
 def _metrics(trained: TrainedRun) -> list[tuple[str, float, str, float]]:

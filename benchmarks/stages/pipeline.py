@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench.benchmarks import results
+from pluralbench.benchmarks.experiments.identity import Identity
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
-from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws
 from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
@@ -29,35 +30,47 @@ def run_experiment(plan: Plan, session: Session) -> Path:
         f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
         f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
     )
-    prepared, draws, identity = begin(plan, session)
-    fitted: dict[tuple[int, str], FittedLearner] = {}
-    runs: list[Run] = []
-    for drawn in draws:
-        for method in plan.methods:
-            key = (drawn.seed, method.learner)
-            if key not in fitted:
-                fitted[key] = fit_learner(prepared, drawn, method.learner, identity, session)
-            num_answers = plan.experiment.evaluation.num_answers
-            runs.append(Run(method, fitted[key], num_answers, policies.get(method.policy).serves_groups))
+    drawn, identity = begin(plan, session)
     first_seed = min(results.read_record(session.folder, plan.environment.name)["seeds"])
-    _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session.folder)
-    ledger = Ledger(prepared, identity, session, first_seed)
-    for policy in dict.fromkeys(method.policy for method in plan.methods):
-        own = [run for run in runs if run.method.policy == policy]
-        policies.get(policy)().train(prepared, own, session, ledger)
+    for prepared, draws in drawn:
+        runs = _runs(prepared, draws, identity, session)
+        _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session.folder)
+        ledger = Ledger(prepared, identity, session, first_seed)
+        for policy in dict.fromkeys(method.policy for method in plan.methods):
+            own = [run for run in runs if run.method.policy == policy]
+            policies.get(policy)().train(prepared, own, session, ledger)
     return session.folder
 
 
+def _runs(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, session: Session) -> list[Run]:
+    """Every method with every seed, each learner fitted once for each seed."""
+    plan, runs = prepared.plan, []
+    for drawn in draws:
+        fitted: dict[str, FittedLearner] = {}
+        for method in plan.methods:
+            if method.learner not in fitted:
+                fitted[method.learner] = fit_learner(prepared, drawn, method.learner, identity, session)
+            serves_groups = policies.get(method.policy).serves_groups
+            runs.append(Run(method, fitted[method.learner], plan.experiment.evaluation.num_answers, serves_groups))
+    return runs
+
+
 def _write_pictures(prepared: Prepared, runs: Sequence[Run], folder: Path) -> None:
-    """What the figures of one seed's reward models draw; joins what is there of other methods."""
+    """What the figures of one seed's reward models draw; joins what is there of other methods.
+
+    There is no reward to draw of who asks nobody, and a latent that numbers a user's network tells nothing.
+    """
     environment = prepared.plan.environment
+    rewarded = [run for run in runs if not run.fitted.model.asks_nobody]
     latents: dict[str, dict[str, Any]] = {
-        run.fitted.model.name: latent_rows(run.fitted, run.num_answers) for run in runs if run.user_latents.shape[1] > 0
+        run.fitted.model.name: latent_rows(run.fitted, run.num_answers)
+        for run in rewarded
+        if run.user_latents.shape[1] > 0 and not run.fitted.model.per_user
     }
     maps: dict[str, dict[str, Any]] = {}
     if environment.state_grid is not None:
         grid = environment.state_grid()
-        for run in runs:
+        for run in rewarded:
             maps.update(reward_maps(prepared, run, grid))
     for name, arrays in (("latents", latents), ("reward-maps", maps)):
         path = folder / f"{environment.name}-{name}.npz"

@@ -18,6 +18,8 @@ class PolicyStage:
 
     name: str  # what stands after `@` in a method's name
     serves_groups: bool = False  # it maximises the rewards of a model's K groups, `run.rewards`, instead of one
+    spans_latents: bool = False  # one policy is trained for all latents
+    asks_nobody: bool = False  # it looks at no reward; its name alone is a method
 
     @classmethod
     def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:

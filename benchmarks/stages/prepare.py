@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from pluralbench.envs.transition_files import load_transitions
 from pluralbench.preference_oracles.fingerprints import users_fingerprint
 from pluralbench.preference_oracles.labelling import collect_preferences
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.preference_oracles.users import Users
+from pluralbench.preference_oracles.users import Users, joined_users
 
 TARGET_PAIRS = 16
 """Pairs of each test user on which a reward model is judged and that it never sees."""
@@ -28,9 +29,10 @@ MIN_CONTEXT = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """The plan and the data that all seeds share."""
+    """The plan and the data that its seeds share: all of them, or a single one where each has its own."""
 
     plan: Plan  # what is run
+    data_seed: int  # of the dataset
     dataset: TransitionDataset  # N transitions
     train_episodes: NDArray[np.int64]  # about these the train users are asked
     held_out_episodes: NDArray[np.int64]  # about these only test users are
@@ -51,6 +53,17 @@ class SeedDraws:
     def acting_users(self) -> Users:
         """The U users for whom policies act."""
         return self.test_users.take(self.acting)
+
+    @property
+    def everybody(self) -> Users:
+        """Whom there may be: the train users, and test users of the groups that taught nothing."""
+        held_out = ~np.array(self.test_users.taught)[self.test_users.group_index]
+        return joined_users(self.train_users, self.test_users.take(np.flatnonzero(held_out)))
+
+    @property
+    def start_seeds(self) -> NDArray[np.int64]:
+        """(U,) of each test user: what the user's episodes start from, whatever the method."""
+        return generator_for(self.seed, "starts").integers(2**31, size=len(self.test_users))
 
     @property
     def first_of_each_group(self) -> NDArray[np.int64]:
@@ -76,8 +89,16 @@ def generator_for(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, *purpose.encode()])
 
 
-def prepare(plan: Plan, session: Session) -> Prepared:
-    """Loads or collects the dataset and holds some of its episodes out."""
+def data_seeds(plan: Plan) -> dict[int, list[int]]:
+    """The plan's seeds by the seed of the dataset that they learn from."""
+    experiment = plan.experiment
+    if not experiment.data_per_seed:
+        return {experiment.data_seed: list(experiment.seeds)}
+    return {experiment.data_seed + seed: [seed] for seed in experiment.seeds}
+
+
+def prepare(plan: Plan, session: Session, data_seed: int) -> Prepared:
+    """Loads or collects a dataset and holds some of its episodes out."""
     experiment = plan.experiment
     if experiment.dataset:
         path = dataset_file(experiment.dataset)
@@ -91,14 +112,14 @@ def prepare(plan: Plan, session: Session) -> Prepared:
     else:
         with session.reporter.stage(f"{plan.environment.name}: data of the behaviour policy") as progress:
             dataset = load_or_collect(
-                plan.environment, experiment.num_transitions, experiment.data_seed, session.data_dir, progress
+                plan.environment, experiment.num_transitions, data_seed, session.data_dir, progress
             )
     num_episodes = len(dataset.episode_bounds)
     if num_episodes < 2:
         raise ExperimentError(f"the dataset has {num_episodes} episode; two are needed to hold some out")
-    order = generator_for(experiment.data_seed, "held-out episodes").permutation(num_episodes)
+    order = generator_for(data_seed, "held-out episodes").permutation(num_episodes)
     num_held_out = min(max(1, round(experiment.preferences.held_out_episodes * num_episodes)), num_episodes - 1)
-    return Prepared(plan, dataset, np.sort(order[num_held_out:]), np.sort(order[:num_held_out]))
+    return Prepared(plan, data_seed, dataset, np.sort(order[num_held_out:]), np.sort(order[:num_held_out]))
 
 
 def draw_users(plan: Plan, seed: int) -> tuple[Users, Users]:
@@ -153,10 +174,8 @@ def identity_before_work(plan: Plan) -> Identity:
     return {**planned_identity(plan), "users": {str(seed): value for seed, value in users.items()}}
 
 
-def identity_of(prepared: Prepared, draws: list[SeedDraws]) -> Identity:
-    """The whole identity of what is about to be run."""
-    return {
-        **identity_before_work(prepared.plan),
-        "data": dataset_fingerprint(prepared.dataset),
-        "answers": {str(drawn.seed): [drawn.train.fingerprint, drawn.test.fingerprint] for drawn in draws},
-    }
+def identity_of(before: Identity, drawn: Sequence[tuple[Prepared, Sequence[SeedDraws]]]) -> Identity:
+    """The whole identity of what is about to be run, from what was known before any data was touched."""
+    answers = {str(own.seed): [own.train.fingerprint, own.test.fingerprint] for _, draws in drawn for own in draws}
+    data = {str(prepared.data_seed): dataset_fingerprint(prepared.dataset) for prepared, _ in drawn}
+    return {**before, "data": data, "answers": answers}

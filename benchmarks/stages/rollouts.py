@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.figures.rollouts import MAX_USERS, NUM_GIF_FRAMES, show_rollouts
-from pluralbench.benchmarks.stages.evaluate import Act
+from pluralbench.benchmarks.stages.evaluate import as_script
 from pluralbench.benchmarks.stages.runs import TrainedRun
+from pluralbench.envs.scripts import Script
 
 Frame = NDArray[np.uint8]
+START = 1
+"""Seed of the episodes that are shown."""
 
 
 def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None:
@@ -27,22 +30,24 @@ def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None
     rows = trained.run.fitted.draws.first_of_each_group[:MAX_USERS]
     goals = trained.run.goals[rows]
     films = [
-        _frames(plan.environment.gym_id, trained.act, goal, int(row)) for goal, row in zip(goals, rows, strict=True)
+        _frames(plan.environment.gym_id, as_script(trained.act), goal, int(row))
+        for goal, row in zip(goals, rows, strict=True)
     ]
     names = [plan.task.goal_name(goal) for goal in goals]
     title = f"{plan.environment.name}, {trained.run.method.name}: one episode for each user, from the same start"
     show_rollouts(films, names, suite_folder / f"{plan.environment.name}-rollouts", title)
 
 
-def _frames(gym_id: str, act: Act, goal: NDArray[np.float64], row: int) -> list[Frame]:
+def _frames(gym_id: str, script: Script, goal: NDArray[np.float64], row: int) -> list[Frame]:
     """Pictures of an episode, evenly through it: twice as far apart whenever there are many."""
     env = gym.make(gym_id, render_mode="rgb_array")
     try:
-        observation, _ = env.reset(seed=1, options={"goal": goal})
-        frames, ended, index = [_frame(env)], False, np.array([row])
+        observation, _ = env.reset(seed=START, options={"goal": goal})
+        script.begin(_batch(observation), np.array([row]), np.array([START]))
+        frames, ended, first = [_frame(env)], False, np.array([0])
         steps, between = 0, 1
         while not ended:
-            action = act(np.asarray(observation, dtype=np.float32)[None], index)[0]
+            action = script.act(_batch(observation), first)[0]
             observation, _, terminated, truncated, _ = env.step(action)
             ended = bool(terminated or truncated)
             steps += 1
@@ -53,6 +58,10 @@ def _frames(gym_id: str, act: Act, goal: NDArray[np.float64], row: int) -> list[
     finally:
         env.close()
     return frames
+
+
+def _batch(observation: Any) -> NDArray[np.float32]:
+    return np.asarray(observation, dtype=np.float32)[None]
 
 
 def _frame(env: gym.Env[Any, Any]) -> Frame:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,8 +16,10 @@ from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome
 from pluralbench.benchmarks.stages.fit import FittedLearner
 from pluralbench.benchmarks.stages.prepare import Prepared
-from pluralbench.reward_learning.relabelling import relabel
+from pluralbench.envs.scripts import Script
+from pluralbench.reward_learning.relabelling import relabel, relabel_starts
 from pluralbench.reward_learning.reward_model import RewardFunction
+from pluralbench.reward_learning.scaling import fit_scaling
 
 Curve = list[tuple[int, NDArray[np.float64]]]
 """(updates or answers, success rate of each user (U,)) at every evaluation."""
@@ -43,6 +46,11 @@ class Run:
         """(U, G) what the users want for whom it acts."""
         return self.fitted.draws.acting_users.goals
 
+    @property
+    def start_seeds(self) -> NDArray[np.int64]:
+        """(U,) what these users' episodes start from."""
+        return self.fitted.draws.start_seeds[self.fitted.draws.acting]
+
     @cached_property
     def user_latents(self) -> Tensor:
         """(U, Z) posterior means of these users."""
@@ -52,7 +60,7 @@ class Run:
     @property
     def is_personal(self) -> bool:
         """Whether the reward depends on what a user answered."""
-        return self.user_latents.shape[1] > 0 and not self.fitted.model.knows_truth
+        return self.user_latents.shape[1] > 0 and self.fitted.model.reads_answers
 
     @cached_property
     def rewards(self) -> Mapping[str, RewardFunction]:
@@ -61,6 +69,18 @@ class Run:
             return {self.method.name: self.fitted.model}
         groups = self.fitted.model.groups()
         return {f"{self.method.name} group {group}": reward for group, reward in enumerate(groups)}
+
+    def rewards_of_states(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scaled rewards (U, P) of states (P, S) for each of its users."""
+        fitted, scaling, latents = self.fitted, self.method.scaling, self.user_latents
+        classifier = fitted.classifier_for(scaling)
+        different, of_user = latents[:1], torch.zeros(len(latents), dtype=torch.int64)
+        if latents.shape[1]:
+            different, of_user = torch.unique(latents, dim=0, return_inverse=True)
+        reward = fit_scaling(scaling, fitted.model, different, fitted.comparison_states, classifier)
+        seen, num = torch.as_tensor(states).to(latents.device), len(states)
+        rows = [reward(seen, torch.full((num,), row, device=latents.device)) for row in range(len(different))]
+        return np.asarray(torch.stack(rows)[of_user].cpu().numpy())
 
     @property
     def num_groups(self) -> int:
@@ -71,15 +91,16 @@ class Run:
         """The run with its users known by their first `num_answers` answers."""
         return replace(self, num_answers=num_answers)
 
-    def relabelled(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Rewards (N,) of every transition under its trajectory's latent, or (K, N) where groups are served."""
+    def relabelled(self, prepared: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Rewards before and after every transition under its trajectory's latent: (N,), or (K, N) for K groups."""
         fitted, scaling = self.fitted, self.method.scaling
-        given = (fitted.latents, fitted.latent_index, scaling, fitted.comparison_states)
+        seen = (fitted.latents, fitted.latent_index, scaling, fitted.comparison_states)
         classifier = fitted.classifier_for(scaling)
-        rows = [
-            relabel(prepared.dataset, reward, *given, pair_classifier=classifier) for reward in self.rewards.values()
-        ]
-        return np.stack(rows) if self.serves_groups else rows[0]
+        before, after = [], []
+        for reward in self.rewards.values():
+            after.append(relabel(prepared.dataset, reward, *seen, pair_classifier=classifier))
+            before.append(relabel_starts(prepared.dataset, after[-1], reward, *seen, classifier))
+        return (np.stack(before), np.stack(after)) if self.serves_groups else (before[0], after[0])
 
 
 @dataclass(frozen=True)
@@ -88,7 +109,7 @@ class TrainedRun:
 
     run: Run  # which
     outcome: Outcome  # final success by user
-    act: Act  # the policy, for observations (B, S) of the run's users in rows (B,)
+    act: Act | Script  # the policy, for observations (B, S) of the run's users in rows (B,)
     curve: Curve  # over updates, the last evaluation included
     metrics: list[tuple[int, dict[str, float]]]  # (updates, metrics of the learner) at every log interval
     by_answers: Curve  # over other numbers of answers; empty without latents

@@ -94,7 +94,7 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         self.action_space = gym.spaces.Discrete(self.task.action_size)
         self.observation_space: gym.spaces.Box = self._observation_space()
         self._state: HouseholdState | None = None
-        self._running = False
+        self._running = self._reached = False
 
     def _start(self, simulator: str) -> HouseholdSimulator:
         scenes = {(episode.scene_id, episode.scene_dataset_config) for episode in self._episodes or ()}
@@ -113,7 +113,13 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
     def _observe(self) -> NDArray[np.float32]: ...
 
     @abstractmethod
-    def _info(self) -> dict[str, Any]: ...
+    def _info(self) -> dict[str, Any]:
+        """What is told of the present, `success` among it."""
+
+    def _told(self) -> dict[str, Any]:
+        info = self._info()
+        self._reached |= info["success"] and self._num_done > 0  # where things lay at first nobody has brought about
+        return {**info, "is_success": info["success"], "reached": self._reached}
 
     def _random_start(self) -> tuple[float, float]:
         """Somewhere on the free floor, for the robot's base, m."""
@@ -139,8 +145,8 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         self._num_done = 0
         if not goes_on:
             self._begin()
-        self._running = True
-        return self._observe(), self._info()
+        self._running, self._reached = True, False
+        return self._observe(), self._told()
 
     def _begin(self) -> None:
         """Takes up the next episode, or a random one: the simulator's state is that of all objects at rest."""
@@ -164,7 +170,7 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
         self._running = self._num_done < len(self._to_move)
         observation = self._observe()
         terms = {"utility": float(self.task.utility(observation, self.goal))}
-        return observation, terms["utility"], not self._running, False, {**self._info(), "reward_terms": terms}
+        return observation, terms["utility"], not self._running, False, {**self._told(), "reward_terms": terms}
 
     def _checked(self, action: Any) -> str:
         if not self._running:

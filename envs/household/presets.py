@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pluralbench.envs.environments import Settings
 
-_METHODS = ("oracle", "btl", "dpl-meanvar", "dpl-categorical", "maxmin", "vpl", "vpl+spo")
+_METHODS = (
+    "behaviour", "bc", "tour", "individual", "bayes", "oracle", "btl", "dpl-meanvar", "dpl-categorical", "maxmin",
+    "vpl", "vpl+spo",
+)  # fmt: skip
 _IQL: Settings = {"learning_rate": 1e-3, "schedule": "cosine", "polyak": 0.02, "temperature": 3.0}
 _SMOKE: Settings = {"num_transitions": 200, "iql": _IQL}
 _QUICK: Settings = {
@@ -16,7 +19,7 @@ _QUICK: Settings = {
 _PAPER: Settings = {
     "num_transitions": 20_000,
     "iql": {**_IQL, "num_updates": 100_000},
-    "evaluation": {"users_per_group": 2},
+    "evaluation": {"users_per_group": 20},
 }
 
 # Questions about two different places: with random ones a fifth is about one and the same, and tells nothing. Five
@@ -27,21 +30,17 @@ REARRANGE_PRESETS: dict[str, Settings] = {
         **_QUICK,
         "preferences": {"strategy": "stratified"},
         "learner_settings": {"*": {"num_updates": 3_000, "kl_weight": 0.3}},
-        "evaluation": {"users_per_group": 4},
     },
     "paper": _PAPER,
 }
 
-# An episode is four placements among eight objects: three users of a group are what ten minutes allow.
 TIDY_PRESETS: dict[str, Settings] = {
     "smoke": {**_SMOKE, "evaluation": {"users_per_group": 2}},
-    "quick": {**_QUICK, "evaluation": {"users_per_group": 3}},
+    "quick": _QUICK,
     "paper": _PAPER,
 }
 
 _RANKINGS = {"5": "five-rankings", **{n: f"{n}-rankings" for n in ("10", "20", "50")}, "100": "hundred-rankings"}
-_MIN_TEST_USERS = 20
-"""Over all rankings: one user tells little about five rankings."""
 _RATIOS = {"1:1": "function-or-material", "1:6": "function-or-material-1-6", "1:10": "function-or-material-1-10"}
 
 REARRANGE_SWEEPS: dict[str, dict[str, Settings]] = {
@@ -49,7 +48,6 @@ REARRANGE_SWEEPS: dict[str, dict[str, Settings]] = {
         label: {
             "population": population,
             "methods": ("oracle", "btl", "vpl", "vpl+spo"),
-            "evaluation": {"users_per_group": max(1, _MIN_TEST_USERS // int(label))},
         }
         for label, population in _RANKINGS.items()
     }

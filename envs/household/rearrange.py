@@ -133,7 +133,8 @@ class HabitatRearrange(HouseholdEnv):
     ended instead of at a random place.
 
     Reward: the one term `utility` of `info["reward_terms"]`. `info["success"]` and `info["is_success"]`: the object
-    rests on the favourite; `info["rests_on"]`: index of the place, -1 for none. All on reset as well.
+    rests on the favourite now; `info["reached"]`: it did at any time so far; `info["rests_on"]`: index of the place, -1
+    for none. All on reset as well.
 
     Version history: v0, first release.
 
@@ -190,7 +191,7 @@ class HabitatRearrange(HouseholdEnv):
     def _info(self) -> dict[str, Any]:
         success = bool(self.task.success(self._observe(), self.goal))
         rests_on = PLACES.index(self._rests_on) if self._rests_on in PLACES else -1
-        return {"success": success, "is_success": success, "rests_on": rests_on}
+        return {"success": success, "rests_on": rests_on}
 
     def _observe(self) -> NDArray[np.float32]:
         assert self._state is not None

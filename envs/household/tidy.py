@@ -148,6 +148,7 @@ class HabitatTidy(HouseholdEnv):
     | key | meaning |
     |---|---|
     | success, is_success | all objects that were misplaced lie in a container that suits (False before the end) |
+    | reached | that was so at any time so far |
     | share_right | share of the objects that were misplaced which do now |
     | right_agreed, num_agreed | of those on which users who sort by function and by material agree: how many, of how many |
     | right_disputed, num_disputed | of those on which they disagree |
@@ -200,7 +201,6 @@ class HabitatTidy(HouseholdEnv):
         success = bool(not self._running and right.all())
         return {
             "success": success,
-            "is_success": success,
             "share_right": float(right.mean()),
             "right_agreed": int(right[agreed].sum()),
             "num_agreed": int(agreed.sum()),

@@ -5,22 +5,33 @@ from __future__ import annotations
 from functools import partial
 
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import Environment, collect_at
+from pluralbench.envs.environments import Environment, collect_at, script_at
 from pluralbench.envs.maze.presets import PRESETS, VARIANTS
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.features import InputFeatures
 
-MAZE = Environment(
-    name="maze",
-    gym_id=gymnasium_ids.MAZE,
-    make_task=MazeTask,
-    collect=partial(collect_at, "pluralbench.envs.maze.waypoint_policy:collect"),
-    behaviour_version=3,
-    default_population="two-goals",
-    presets=PRESETS,
-    variants=VARIANTS,
-    features=InputFeatures(sinusoid_columns=(0, 1), wavelengths=(8.0, 4.0, 2.0)),
-    state_grid=lambda: MazeTask().state_grid(),
-    max_parallel_episodes=4096,
-    peer_gym_id="gymnasium_robotics:PointMaze_Large-v3",
-)
+
+def _environment(name: str, data: str) -> Environment:
+    """The maze, with the data and the behaviour policy whose functions end in `data`."""
+    return Environment(
+        name=name,
+        gym_id=gymnasium_ids.MAZE,
+        make_task=MazeTask,
+        collect=partial(collect_at, f"pluralbench.envs.maze.waypoint_policy:collect{data}"),
+        behaviour_version=4,
+        success_version=2,  # 1: at any time in an episode
+        behaviour=partial(script_at, f"pluralbench.envs.maze.scripts:behaviour_script{data}"),
+        tour=partial(script_at, "pluralbench.envs.maze.scripts:tour_script"),
+        planner=partial(script_at, "pluralbench.envs.maze.scripts:planned_script"),
+        default_population="two-goals",
+        presets=PRESETS,
+        variants=VARIANTS,
+        features=InputFeatures(sinusoid_columns=(0, 1), wavelengths=(8.0, 4.0, 2.0)),
+        state_grid=lambda: MazeTask().state_grid(),
+        max_parallel_episodes=4096,
+        peer_gym_id="gymnasium_robotics:PointMaze_Large-v3",
+    )
+
+
+MAZE = _environment("maze", "")
+MAZE_D4RL_LIKE = _environment("maze-d4rl-like", "_like_d4rl")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pluralbench.envs.maze.maps import MazeMap
 from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.rendering import draw_maze
-from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.maze.task import STEPS_TO_STAY, MazeTask
 from pluralbench.errors import InputError
 
 VELOCITY_BOUND = 6.0  # m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24
@@ -64,13 +64,16 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
 
     | term | value |
     |---|---|
-    | success | 1 on a step that ends within 0.5 m of the goal: D4RL's sparse reward |
+    | near_goal | 1 on a step that ends within 0.5 m of the goal: D4RL's sparse reward |
     | progress | utility after minus utility before the step; over an episode it adds up to the utility gained |
 
-    The utility itself is no reward here: success ends the episode, so that an agent paid by the step would stay away.
+    Episode end: never terminated, as in D4RL; truncated after 800 steps (Gymnasium's TimeLimit, set at registration).
+    `info` holds, on reset and on every step, bools:
 
-    Episode end: terminated on success; truncated after 800 steps (Gymnasium's TimeLimit, set at registration).
-    `info["success"]` and `info["is_success"]`: bool, on reset and on every step.
+    | key | meaning |
+    |---|---|
+    | success, is_success | at the goal (`MazeTask.success`) during all of the last 50 steps: what counts at the end |
+    | reached | within 0.5 m of the goal at any time so far: the paper's rule |
 
     Version history: v0, first release.
 
@@ -91,6 +94,7 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
         self._physics = MazePhysics(self.task.map, num_threads=1)
         self._state = np.zeros(4)
         self._utility = 0.0
+        self._steps_there, self._reached = 0, False
         self._trail: list[NDArray[np.float64]] = []
 
     def reset(
@@ -107,19 +111,25 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
             self._state = start_states(self.task.map, 1, self.np_random)[0]
         self._utility = float(self.task.utility(self._state, self.goal))
         self._trail = [self._state[:2]]
-        success = bool(self.task.success(self._state, self.goal))
-        return self._state.astype(np.float32), {"success": success, "is_success": success}
+        self._steps_there, self._reached = 0, bool(self.task.reached(self._state, self.goal))
+        return self._state.astype(np.float32), self._info()
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Pushes the ball for 0.01 s."""
         self._state = self._physics.step(self._state[None], np.asarray(action)[None])[0]
         self._trail.append(self._state[:2])
-        success = bool(self.task.success(self._state, self.goal))
+        self._steps_there = self._steps_there + 1 if self.task.success(self._state, self.goal) else 0
+        near_goal = bool(self.task.reached(self._state, self.goal))
+        self._reached |= near_goal
         utility = float(self.task.utility(self._state, self.goal))
-        terms = {"success": float(success), "progress": utility - self._utility}
+        terms = {"near_goal": float(near_goal), "progress": utility - self._utility}
         self._utility = utility
-        info = {"success": success, "is_success": success, "reward_terms": terms}
-        return self._state.astype(np.float32), sum(terms.values()), success, False, info
+        info = {**self._info(), "reward_terms": terms}
+        return self._state.astype(np.float32), sum(terms.values()), False, False, info
+
+    def _info(self) -> dict[str, Any]:
+        success = self._steps_there >= STEPS_TO_STAY
+        return {"success": success, "is_success": success, "reached": self._reached}
 
     def render(self) -> NDArray[np.uint8] | None:
         """The maze from above (H, W, 3): walls, the goal's circle, the ball and its trail since the reset."""

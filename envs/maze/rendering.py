@@ -48,5 +48,4 @@ def draw_maze(
     if len(trail) > 1:
         draw.line([pixel(point) for point in trail], fill=_TRAIL, width=cell // 14, joint="curve")
     disc(position, BALL_RADIUS, fill=_BALL)
-    small = image.resize((cols * _PIXELS_PER_CELL, rows * _PIXELS_PER_CELL), Image.Resampling.LANCZOS)
-    return np.asarray(small, dtype=np.uint8).copy()
+    return np.asarray(image.reduce(_OVERSAMPLING), dtype=np.uint8).copy()

@@ -10,6 +10,7 @@ from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGo
 from pluralbench.envs.state_grid import StateGrid
 
 SUCCESS_RADIUS = 0.5  # m from the goal's point within which D4RL and the paper count success
+STEPS_TO_STAY = 50  # the last steps of an episode, during all of which the ball is at its goal if it succeeds
 GRID_POINTS = 6  # along each side of a cell in `MazeTask.state_grid`
 
 
@@ -25,8 +26,10 @@ class MazeTask(MultiGoalTask):
     paper; positions that fall into a wall take the value of the free cell beside them, never a wall's. The utility of
     valence -1 is one minus that.
 
-    Success is being within 0.5 m of the goal; for valence -1, of the point of a cell that no other cell exceeds in
-    steps from the goal's cell (on a tie, of any of them).
+    At the goal is who is in the goal's cell, where the utility is highest, or within 0.5 m of the goal; for valence -1,
+    the same of a cell that no other cell exceeds in steps from the goal's cell (on a tie, of any of them). An episode
+    succeeds when the ball is there during its last 50 steps. Whether it came within 0.5 m at any time, which is success
+    in D4RL and in the paper, is `reached`.
 
     Args:
         layout: `umaze`, `medium` or `large`, else LayoutError; the goal sets, which are the paper's, are of `large`.
@@ -46,6 +49,7 @@ class MazeTask(MultiGoalTask):
             self.goal_sets = {"ten-goals": TEN_GOALS, "two-goals": TWO_GOALS, "held-out-goals": HELD_OUT_GOALS}
         self._utility = normalised_values(self.map.steps).T.astype(np.float32)  # (goal cell, cell)
         self._furthest = self._furthest_points()
+        self._most_steps = self.map.steps.max(axis=1)
 
     def _furthest_points(self) -> FloatArray:
         """(M, K, 2): for each cell the points of the cells furthest from it, the first repeated up to K."""
@@ -103,14 +107,24 @@ class MazeTask(MultiGoalTask):
         return np.where(goals[..., 2] < 0.0, np.float32(1.0) - utility, utility)
 
     def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
+        """Whether observations (..., 4) are at what goals (..., 3) ask for; leading axes broadcast."""
+        positions, goals = np.asarray(observations)[..., :2], np.asarray(goals)
+        goal_cell, cell = self.map.cell_index(goals[..., :2]), self.map.cell_index(positions)
+        steps = self.map.steps
+        in_cell = np.where(
+            goals[..., 2] < 0.0, steps[goal_cell, cell] == self._most_steps[goal_cell], goal_cell == cell
+        )
+        return in_cell | self.reached(observations, goals)
+
+    def reached(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
         """Whether observations (..., 4) are within 0.5 m of what goals (..., 3) ask for; leading axes broadcast."""
         positions, goals = np.asarray(observations)[..., :2], np.asarray(goals)
-        success = _within(positions, goals[..., :2])
+        reached = _within(positions, goals[..., :2])
         away = goals[..., 2] < 0.0
         if away.any():
             points = self._furthest[self.map.cell_index(goals[..., :2])]  # (..., K, 2)
-            success = np.where(away, _within(positions[..., None, :], points).any(axis=-1), success)
-        return success
+            reached = np.where(away, _within(positions[..., None, :], points).any(axis=-1), reached)
+        return reached
 
     def targets(self, goal: FloatArray) -> FloatArray:
         """(K, 2): the points around which `goal` (3,) is fulfilled, for drawing."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.maze.environment import MazeNavigation, given_states, observation_space, start_states
 from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.rendering import draw_maze
-from pluralbench.envs.maze.task import MazeTask
+from pluralbench.envs.maze.task import STEPS_TO_STAY, MazeTask
 from pluralbench.envs.vectors import Infos, Rows, VectorEpisodes
 
 
@@ -21,7 +22,7 @@ class MazeNavigationVector(VectorEpisodes):
     """`MazeNavigation` times `num_envs`: same spaces, rewards, ends and, from the same states, the same next states.
 
     See `VectorEpisodes` for options, infos and autoreset. `reset(options={"state": states})` takes (num_envs, 4) states
-    to start from. All starts are drawn from one generator, which the first seed seeds.
+    to start from.
 
     Args:
         num_envs: number of episodes at once.
@@ -52,17 +53,21 @@ class MazeNavigationVector(VectorEpisodes):
         self.goals[:], self._has_goal[:] = own, True
         self._states = np.zeros((num_envs, 4))
         self._utility = np.zeros(num_envs, dtype=np.float32)
+        self._steps_there = np.zeros(num_envs, dtype=np.int64)
+        self._generators = [np.random.default_rng(stream) for stream in np.random.SeedSequence().spawn(num_envs)]
         self._trails: list[list[NDArray[np.float64]]] = [[] for _ in range(num_envs)]
 
     def _start(self, rows: Rows, options: Mapping[str, Any], seeds: Sequence[int | None] | None = None) -> Infos:
-        if seeds is not None:
-            gym.vector.VectorEnv.reset(self, seed=seeds[0])  # it seeds np_random, no more
+        for row, seed in enumerate(seeds or ()):
+            if seed is not None:
+                self._generators[row] = seeding.np_random(seed)[0]
         if "state" in options:
             states = given_states(options["state"], (self.num_envs, 4))[rows]
         else:
-            states = start_states(self.task.map, len(rows), self.np_random)
+            states = np.concatenate([start_states(self.task.map, 1, self._generators[row]) for row in rows])
         self._states[rows] = self._observations[rows] = states
-        self._success[rows] = self.task.success(states, self.goals[rows])
+        self._success[rows], self._steps_there[rows] = False, 0
+        self._reached[rows] = self.task.reached(states, self.goals[rows])
         self._utility[rows] = self.task.utility(states, self.goals[rows])
         if self.render_mode is not None:
             for row in rows:
@@ -74,17 +79,19 @@ class MazeNavigationVector(VectorEpisodes):
             self._start(started, {})
         goals = self.goals[rows]
         after = self._physics.step(self._states[rows], actions[rows])
-        success, utility = self.task.success(after, goals), self.task.utility(after, goals)
+        near_goal, utility = self.task.reached(after, goals), self.task.utility(after, goals)
         progress = np.subtract(utility, self._utility[rows], dtype=np.float64)
         self._states[rows] = self._observations[rows] = after
         self._utility[rows] = utility
-        self._success[rows] = self._terminated[rows] = success
+        self._reached[rows] |= near_goal
+        self._steps_there[rows] = np.where(self.task.success(after, goals), self._steps_there[rows] + 1, 0)
+        self._success[rows] = self._steps_there[rows] >= STEPS_TO_STAY
         if self.render_mode is not None:
             for row in rows:
                 self._trails[row].append(self._states[row, :2].copy())
-        terms = {"success": np.zeros(self.num_envs), "progress": np.zeros(self.num_envs)}
-        terms["success"][rows], terms["progress"][rows] = success, progress
-        return terms["success"] + terms["progress"], self._infos(terms)
+        terms = {"near_goal": np.zeros(self.num_envs), "progress": np.zeros(self.num_envs)}
+        terms["near_goal"][rows], terms["progress"][rows] = near_goal, progress
+        return terms["near_goal"] + terms["progress"], self._infos(terms)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """One picture per environment."""

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from pluralbench.envs.maze.draws import Draws, Float64, Rows, SharedDraws
 from pluralbench.envs.maze.environment import start_states
 from pluralbench.envs.maze.maps import MazeMap, load_map
 from pluralbench.envs.maze.physics import MazePhysics
@@ -16,7 +17,7 @@ from pluralbench.envs.maze.task import SUCCESS_RADIUS
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
 from pluralbench.progress import Progress
 
-BEHAVIOUR_VERSION = 3
+BEHAVIOUR_VERSION = 4
 """Raised whenever `collect` comes to give other bytes for the same seed."""
 
 _STEPS_PER_MAZE = 2000
@@ -38,9 +39,10 @@ class WaypointSettings:
     arrival_speed: float = 0.5
     """m/s below which the goal counts as reached. D4RL means this too, but its bound of 0.1 m per step never binds at
     5 m/s, so that its ball rushes past its goals."""
-    even_goals: bool = True
-    """Cells that few shortest paths cross are chosen as goals more often (weight 1 / paths), so that dead ends, where
-    users' goals lie, are visited about as much as the junctions; else uniformly, as by D4RL."""
+    rare_cells_share: float = 0.5
+    """Share of the goals drawn so that cells which few shortest paths cross come more often (weight 1 / paths), the
+    others evenly, as all of D4RL's. Evenly alone the ends of corridors, past which no path leads, are hardly seen; by
+    the paths alone nobody stops in the middle of a corridor, and no policy learns what it is to stay there."""
     max_rest: int = 100
     """Steps for which a reached goal is held, drawn uniformly from 0 to this. D4RL's controller turns away at once:
     nothing in its data says what it is worth to stay, and learned policies stop a cell before the goal. Rests of
@@ -50,19 +52,43 @@ class WaypointSettings:
     max_steps: int = 800
     """A navigation goal that has not been reached by then is given up."""
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rare_cells_share <= 1.0:
+            raise DatasetError(f"maze: rare_cells_share is a share from 0 to 1, is {self.rare_cells_share}")
+
+
+D4RL_LIKE = WaypointSettings(rare_cells_share=0.0, max_rest=0)
+"""Goals drawn evenly and left at once."""
+
+
+def push(states: Float64, waypoints: Float64, settings: WaypointSettings) -> Float64:
+    """The controller's actions (R, 2) in [-1, 1], without noise, for states (R, 4) on the way to waypoints (R, 2)."""
+    action = settings.position_gain * (waypoints - states[:, :2]) + settings.velocity_gain * states[:, 2:]
+    return np.clip(action, -1.0, 1.0, out=action)
+
+
+def has_arrived(states: Float64, waypoints: Float64, settings: WaypointSettings) -> NDArray[np.bool_]:
+    """Which states (R, 4) are so near their waypoints (R, 2) that the next ones are taken."""
+    offset = states[:, :2] - waypoints
+    return np.asarray(np.einsum("bi,bi->b", offset, offset) < settings.arrival_distance**2)
+
+
+def is_slow(states: Float64, settings: WaypointSettings) -> NDArray[np.bool_]:
+    """Which states (R, 4) are so slow that a goal is reached and not passed."""
+    return np.asarray(np.einsum("bi,bi->b", states[:, 2:], states[:, 2:]) < settings.arrival_speed**2)
+
 
 class WaypointPolicy:
     """Navigates B mazes, each along the shortest path to a goal cell of its own, drawn anew when it is reached.
 
-    They start at `positions` (B, 2); goals, jitter and noise are drawn from `generator` in a fixed order.
+    They start at `positions` (B, 2); goals, jitter and noise come from `draws`, in a fixed order.
     """
 
-    def __init__(
-        self, maze: MazeMap, settings: WaypointSettings, positions: NDArray[np.float64], generator: np.random.Generator
-    ) -> None:
+    def __init__(self, maze: MazeMap, settings: WaypointSettings, positions: Float64, draws: Draws) -> None:
         num = len(positions)
-        self._maze, self._settings, self._generator = maze, settings, generator
-        weights = 1.0 / maze.crossings if settings.even_goals else np.ones(len(maze.free_cells))
+        self._maze, self._settings, self._draws = maze, settings, draws
+        rare, share = 1.0 / maze.crossings, settings.rare_cells_share
+        weights = share * rare / rare.sum() + (1.0 - share) / len(rare)
         weights = weights * (1.0 - np.eye(len(weights)))  # (here, goal): never the present cell
         thresholds = np.cumsum(weights, axis=1)
         self._goal_thresholds = thresholds / thresholds[:, -1:]  # the last is exactly 1, above every number drawn
@@ -73,50 +99,50 @@ class WaypointPolicy:
         self._resting = np.zeros(num, dtype=np.bool_)
         self._choose_goals(np.arange(num), positions)
 
-    def act(self, states: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Noisy actions (B, 2) in [-1, 1] for states (B, 4)."""
-        settings = self._settings
-        push = settings.position_gain * (self._waypoint - states[:, :2]) + settings.velocity_gain * states[:, 2:]
-        np.clip(push, -1.0, 1.0, out=push)
-        push += settings.action_noise * self._generator.standard_normal(push.shape)
-        return np.clip(push, -1.0, 1.0, out=push).astype(np.float32)
+    def act(self, states: Float64, rows: Rows) -> NDArray[np.float32]:
+        """Noisy actions (R, 2) in [-1, 1] for states (R, 4) of the mazes `rows` (R,)."""
+        action = push(states, self._waypoint[rows], self._settings)
+        action += self._settings.action_noise * self._draws.standard_normal(rows)
+        return np.clip(action, -1.0, 1.0, out=action).astype(np.float32)
 
-    def observe(self, states: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Takes note of the states (B, 4) that the actions led to; True (B,) where a navigation ended there."""
+    def observe(self, states: Float64, rows: Rows) -> NDArray[np.bool_]:
+        """Takes note of the states (R, 4) that the actions led to; True (R,) where a navigation ended there."""
         settings = self._settings
-        offset = states[:, :2] - self._waypoint
-        arrived = np.einsum("bi,bi->b", offset, offset) < settings.arrival_distance**2
-        last = self._cell == self._goal
-        slow = np.einsum("bi,bi->b", states[:, 2:], states[:, 2:]) < settings.arrival_speed**2
-        reached = np.flatnonzero(arrived & last & slow & ~self._resting)
+        arrived = has_arrived(states, self._waypoint[rows], settings)
+        last = self._cell[rows] == self._goal[rows]
+        reached = rows[arrived & last & is_slow(states, settings) & ~self._resting[rows]]
         if len(reached):
             self._resting[reached] = True
-            self._steps_left[reached] = 1 + self._generator.integers(settings.max_rest + 1, size=len(reached))
-        self._steps_left -= 1
-        ended = self._steps_left == 0
-        onward = np.flatnonzero(arrived & ~last & ~ended)
+            self._steps_left[reached] = 1 + self._draws.integers(reached, settings.max_rest + 1)
+        self._steps_left[rows] -= 1
+        ended = self._steps_left[rows] == 0
+        onward = rows[arrived & ~last & ~ended]
         if len(onward):
             self._go_on(onward, self._cell[onward])
-        finished = np.flatnonzero(ended)
-        if len(finished):
-            self._choose_goals(finished, states[finished, :2])
+        if ended.any():
+            self._choose_goals(rows[ended], states[ended, :2])
         return ended
 
-    def _choose_goals(self, rows: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
+    def _choose_goals(self, rows: Rows, positions: Float64) -> None:
         """A goal among all cells but the present one, its time limit, and the first waypoint."""
         here = self._maze.cell_index(positions)
         self._resting[rows] = False
-        self._goal[rows] = (self._goal_thresholds[here] <= self._generator.random((len(rows), 1))).sum(axis=1)
+        self._goal[rows] = (self._goal_thresholds[here] <= self._draws.random(rows, 1)).sum(axis=1)
         self._steps_left[rows] = self._settings.max_steps
         self._go_on(rows, here)
 
-    def _go_on(self, rows: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
+    def _go_on(self, rows: Rows, cells: Rows) -> None:
         """The waypoint after `cells` on the way to the goals of `rows`."""
         cells = self._maze.next_cell[cells, self._goal[rows]]
-        jitter = self._settings.waypoint_jitter * self._generator.random((len(rows), 2))
+        jitter = self._settings.waypoint_jitter * self._draws.random(rows, 2)
         jitter[cells == self._goal[rows]] = 0.0
         self._cell[rows] = cells
         self._waypoint[rows] = self._maze.free_cells[cells] - jitter
+
+
+def collect_like_d4rl(num_transitions: int, seed: int, progress: Progress | None = None) -> TransitionDataset:
+    """`collect` with `D4RL_LIKE`."""
+    return collect(num_transitions, seed, progress, settings=D4RL_LIKE)
 
 
 def collect(
@@ -153,7 +179,7 @@ def collect(
     num_steps = math.ceil(num_transitions / num_mazes)
     generator, physics = np.random.default_rng(seed), MazePhysics(maze, num_threads)
     states = start_states(maze, num_mazes, generator)
-    policy = WaypointPolicy(maze, settings, states[:, :2], generator)
+    policy = WaypointPolicy(maze, settings, states[:, :2], SharedDraws(generator))
     observations, actions, timeouts = _roll_out(policy, physics, states, num_steps, progress)
     physics.close()
     timeouts[:, -1] = True
@@ -180,19 +206,19 @@ def collect(
 
 
 def _roll_out(
-    policy: WaypointPolicy, physics: MazePhysics, states: NDArray[np.float64], num_steps: int, progress: Progress | None
+    policy: WaypointPolicy, physics: MazePhysics, states: Float64, num_steps: int, progress: Progress | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Observations (B, T + 1, 4), actions (B, T, 2) and ends of navigation (B, T) of B mazes over T steps."""
-    num_mazes = len(states)
+    num_mazes, rows = len(states), np.arange(len(states))
     observations = np.empty((num_mazes, num_steps + 1, 4), dtype=np.float32)
     actions = np.empty((num_mazes, num_steps, 2), dtype=np.float32)
     timeouts = np.empty((num_mazes, num_steps), dtype=np.bool_)
     observations[:, 0] = states
     for step in range(num_steps):
-        actions[:, step] = action = policy.act(states)
+        actions[:, step] = action = policy.act(states, rows)
         states = physics.step(states, action)
         observations[:, step + 1] = states
-        timeouts[:, step] = policy.observe(states)
+        timeouts[:, step] = policy.observe(states, rows)
         if progress is not None and (step % 50 == 49 or step == num_steps - 1):
             progress((step + 1) * num_mazes, num_steps * num_mazes)
     return observations, actions, timeouts

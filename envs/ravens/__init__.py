@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import Environment, collect_at
+from pluralbench.envs.environments import Environment, collect_at, script_at
 from pluralbench.envs.ravens.presets import PRESETS
 from pluralbench.envs.ravens.task import RavensTask
 from pluralbench.features import InputFeatures
@@ -18,6 +18,9 @@ def _environment(name: str, gym_id: str, zones: str) -> Environment:
         make_task=partial(RavensTask, zones),
         collect=partial(collect_at, "pluralbench.envs.ravens.pick_place_policy:collect", zones=zones),
         behaviour_version=1,
+        success_version=2,  # 1: at any time in an episode
+        behaviour=partial(script_at, "pluralbench.envs.ravens.scripts:behaviour_script", zones=zones),
+        tour=partial(script_at, "pluralbench.envs.ravens.scripts:tour_script", zones=zones),
         default_population=zones,
         presets=PRESETS,
         features=InputFeatures(differences=(((0, 1, 2), (3, 4, 5)),)),  # cup minus block

@@ -111,10 +111,13 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
     | carrying | elsewhere, held | (2 + exp(-distance from block to zone)) / 100 |
     | reaching | elsewhere, free | exp(-distance from cup to block) / 100 |
 
-    Episode end: truncated after 25 simulated steps, as in the paper. Success (`placed`) terminates it, so that
-    evaluation stops when a user is served; the paper goes on to the 25th step, as `terminate_on_success=False` does.
-    Learn with that: where success ends the reward, it pays to put it off to the last step.
-    `info["success"]` and `info["is_success"]`: bool, on reset and on every step.
+    Episode end: never terminated; truncated after 25 simulated steps, as in the paper. `info` holds, on reset and on
+    every step, bools:
+
+    | key | meaning |
+    |---|---|
+    | success, is_success | the block is placed in the zone now: on the last step, what counts of the episode |
+    | reached | it was at any time so far: the paper's rule |
 
     Version history: v0, first release.
 
@@ -126,7 +129,6 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         arm: `panda`, or `ur5` where the package `example-robot-data` is installed.
         render_mode: None, or `rgb_array`: a picture (360, 480, 3) by the software renderer, without display or GPU.
         goal: the goal until `reset` names another; None draws one on each reset.
-        terminate_on_success: whether success ends the episode.
 
     Raises:
         GoalError, RavensError, ArmError: unknown zones, goal, block start or arm, or the arm's package is missing.
@@ -141,18 +143,16 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         arm: str = "panda",
         render_mode: str | None = None,
         goal: ArrayLike | None = None,
-        terminate_on_success: bool = True,
     ) -> None:
         self.task = RavensTask(zones)
         self.block_start = check_block_start(block_start)
         self.render_mode = render_mode
-        self.terminate_on_success = terminate_on_success
         self.observation_space = observation_space()
         self.action_space = gym.spaces.Box(-1.0, 1.0, shape=(4,), dtype=np.float32)
         self._fixed_goal = None if goal is None else self.task.goal(goal)
         self.goal = self.task.zones[0] if self._fixed_goal is None else self._fixed_goal
         self._table = Table(self.task.zones, arm, graphics=render_mode is not None)
-        self._steps = 0
+        self._steps, self._reached = 0, False
         self._ended: str | None = "before the first reset"
 
     def reset(
@@ -174,10 +174,9 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         if "block" in options:
             block = given_blocks(options["block"])
         self._table.reset(block[:2], block[2])
-        self._steps, self._ended = 0, None
+        self._steps, self._reached, self._ended = 0, False, None
         observation = self._observe()
-        success = bool(self.task.success(observation, self.goal))
-        return observation, {"success": success, "is_success": success}
+        return observation, self._info(bool(self.task.success(observation, self.goal)))
 
     def step(self, action: NDArray[np.floating]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Moves for 0.1 simulated seconds; raises ResetNeeded when no episode runs, RavensError for a wrong action."""
@@ -190,13 +189,15 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self._steps += 1
         observation = self._observe()
         terms = {name: float(term) for name, term in self.task.utility_terms(observation, self.goal).items()}
-        success = terms["placed"] > 0.0
-        terminated = success and self.terminate_on_success
         truncated = self._steps >= self.task.max_episode_steps
-        if terminated or truncated:
-            self._ended = "after success" if terminated else f"after the last of {self._steps} steps"
-        info = {"success": success, "is_success": success, "reward_terms": terms}
-        return observation, sum(terms.values()), terminated, truncated, info
+        if truncated:
+            self._ended = f"after the last of {self._steps} steps"
+        info = {**self._info(terms["placed"] > 0.0), "reward_terms": terms}
+        return observation, sum(terms.values()), False, truncated, info
+
+    def _info(self, success: bool) -> dict[str, Any]:
+        self._reached |= success
+        return {"success": success, "is_success": success, "reached": self._reached}
 
     def _observe(self) -> NDArray[np.float32]:
         state = self._table.state().astype(np.float32)

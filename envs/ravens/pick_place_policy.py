@@ -236,4 +236,4 @@ def _run_chunk(
 @lru_cache(maxsize=1)
 def _environment(zones: str, block_start: str, arm: str) -> RavensManipulation:
     """One environment for all chunks of a process; an episode depends on none before it."""
-    return RavensManipulation(zones, block_start, arm, terminate_on_success=False)
+    return RavensManipulation(zones, block_start, arm)

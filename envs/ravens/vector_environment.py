@@ -36,7 +36,7 @@ class RavensManipulationVector(VectorEpisodes):
 
     Args:
         num_envs: number of episodes at once; each is a physics client of about 30 MB.
-        zones, block_start, arm, render_mode, goal, terminate_on_success: as in `RavensManipulation`.
+        zones, block_start, arm, render_mode, goal: as in `RavensManipulation`.
         max_episode_steps: steps until an episode is truncated, at most 25.
         autoreset_mode: NEXT_STEP or DISABLED.
         num_workers: processes; None for one per processor. 1 steps within this process. No influence on the results.
@@ -56,7 +56,6 @@ class RavensManipulationVector(VectorEpisodes):
         arm: str = "panda",
         render_mode: str | None = None,
         goal: ArrayLike | None = None,
-        terminate_on_success: bool = True,
         max_episode_steps: int = RavensTask.max_episode_steps,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         num_workers: int | None = None,
@@ -71,8 +70,7 @@ class RavensManipulationVector(VectorEpisodes):
         self._block_start = single.check_block_start(block_start)
         self._generators = [np.random.default_rng(stream) for stream in np.random.SeedSequence().spawn(num_envs)]
         find_arm(arm).find_description()  # an error here is one line, in a worker it would be a traceback
-        self._settings: dict[str, Any] = {"zones": zones, "block_start": block_start, "arm": arm}
-        self._settings |= {"render_mode": render_mode, "terminate_on_success": terminate_on_success}
+        self._settings = {"zones": zones, "block_start": block_start, "arm": arm, "render_mode": render_mode}
         shares = np.array_split(np.arange(num_envs), min(num_workers or usable_processors(), num_envs))
         self._shares = [share.tolist() for share in shares]
         self._workers = start_workers([len(share) for share in self._shares], self._settings)
@@ -123,7 +121,8 @@ class RavensManipulationVector(VectorEpisodes):
         for row, outcome in outcomes.items():
             if outcome.observation is not None:
                 self._observations[row] = outcome.observation
-            self._success[row], self._terminated[row] = outcome.success, outcome.terminated
+            self._success[row] = outcome.success
+            self._reached[row] |= outcome.success
             self._truncated[row] = outcome.truncated or outcome.error is not None
 
     def _do(self, resets: Mapping[int, dict[str, Any]], steps: Mapping[int, NDArray[Any]]) -> dict[int, Outcome]:

@@ -27,7 +27,6 @@ class Outcome:
 
     observation: NDArray[np.float32] | None = None
     reward: float = 0.0
-    terminated: bool = False
     truncated: bool = False
     success: bool = False
     terms: dict[str, float] | None = None
@@ -71,8 +70,8 @@ class Tables:
             if command == "reset":
                 observation, info = environment.reset(options=argument)
                 return Outcome(observation, success=info["success"])
-            observation, reward, terminated, truncated, info = environment.step(argument)
-            return Outcome(observation, reward, terminated, truncated, info["success"], info["reward_terms"])
+            observation, reward, _, truncated, info = environment.step(argument)
+            return Outcome(observation, reward, truncated, info["success"], info["reward_terms"])
         except Exception as error:  # noqa: BLE001  (whatever it was: it counts as a failed episode, and is reported)
             environment.close()
             self._environments[number] = RavensManipulation(**self._settings)

@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode
 
 from pluralbench.benchmarks.stages.evaluate import Outcome, run_episodes
 from pluralbench.envs.environments import Environment
+from pluralbench.envs.scripts import Script
 
 
 class CountingVector(gym.vector.VectorEnv):
@@ -14,6 +15,7 @@ class CountingVector(gym.vector.VectorEnv):
 
     metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
     made: list[int] = []  # noqa: RUF012
+    seeds: list[list[int]] = []  # noqa: RUF012
 
     def __init__(self, num_envs, autoreset_mode=AutoresetMode.DISABLED):
         self.num_envs = num_envs
@@ -24,6 +26,7 @@ class CountingVector(gym.vector.VectorEnv):
         CountingVector.made.append(num_envs)
 
     def reset(self, *, seed=None, options=None):
+        CountingVector.seeds.append(seed)
         self.goals = np.broadcast_to(options["goal"], (self.num_envs, 1))[:, 0].copy()
         self.time = np.zeros(self.num_envs)
         self.done = np.zeros(self.num_envs, bool)
@@ -47,6 +50,7 @@ def environment():
     yield Environment("counting", "pluralbench-test/Counting-v0", None, max_parallel_episodes=4)
     del gym.registry["pluralbench-test/Counting-v0"]
     CountingVector.made.clear()
+    CountingVector.seeds.clear()
 
 
 def test_every_job_gets_its_episodes_its_goal_and_its_policy(environment):
@@ -74,10 +78,59 @@ def test_an_episode_that_raises_is_a_failure_and_is_reported(environment):
 
 
 def test_outcomes_split_by_job_and_survive_json():
-    outcome = Outcome(4, np.array([1, 2, 3]), np.array([5.0, 6.0, 7.0]), ((2, "broke"),))
+    outcome = Outcome(4, np.array([1, 2, 3]), np.array([1, 4, 3]), np.array([5.0, 6.0, 7.0]), ((2, "broke"),))
     part = outcome.of_jobs(slice(1, 3))
     np.testing.assert_array_equal(part.successes, [2, 3])
+    np.testing.assert_array_equal(part.reached, [4, 3])
     assert part.errors == ((1, "broke"),)
     again = Outcome.from_dict(outcome.as_dict())
     np.testing.assert_array_equal(again.success_rates, outcome.success_rates)
+    np.testing.assert_array_equal(again.reached, outcome.reached)
     assert again.errors == outcome.errors
+
+
+class PassingVector(CountingVector):
+    """Things are as the user wants them at time `goal` alone; episodes last five steps."""
+
+    def step(self, actions):
+        self.time += 1
+        success, over = self.time == self.goals, self.time >= 5
+        return self._observe(), np.zeros(self.num_envs), over & False, over, {"success": success}
+
+
+def test_only_the_end_of_an_episode_counts_and_passing_by_is_told_beside_it(environment):
+    gym.registry["pluralbench-test/Counting-v0"].vector_entry_point = PassingVector
+    goals = np.array([[3.0], [5.0], [9.0]])
+    outcome = run_episodes(environment, lambda o, j: o[:, :1], goals, episodes=2, seed=0)
+    np.testing.assert_array_equal(outcome.successes, [0, 2, 0])
+    np.testing.assert_array_equal(outcome.reached, [2, 2, 0])
+
+
+def seeds_of(environment, num_jobs, job_seeds, seed=0):
+    CountingVector.seeds.clear()
+    run_episodes(environment, lambda o, j: o[:, :1], np.full((num_jobs, 1), 2.0), 3, seed, np.asarray(job_seeds))
+    return np.concatenate(CountingVector.seeds)[: 3 * num_jobs].reshape(num_jobs, 3)
+
+
+def test_a_users_episodes_start_alike_whoever_is_evaluated_beside(environment):
+    together, alone = seeds_of(environment, 3, [11, 5, 7]), seeds_of(environment, 1, [7])
+    np.testing.assert_array_equal(together[2], alone[0])
+    assert len(np.unique(together)) == 9
+    assert not np.isin(seeds_of(environment, 1, [7], seed=1), together).any()
+
+
+class Remembering(Script):
+    """Does what its episode's job says, and counts its own steps."""
+
+    def begin(self, observations, jobs, seeds):
+        self.jobs, self.steps = jobs, np.zeros(len(jobs), dtype=int)
+
+    def act(self, observations, rows):
+        np.testing.assert_array_equal(self.steps[rows], observations[:, 1])
+        self.steps[rows] += 1
+        return np.where(self.jobs[rows] == 0, observations[:, 0], 99.0)[:, None]
+
+
+def test_a_script_remembers_each_episode_by_itself(environment):
+    outcome = run_episodes(environment, Remembering(), np.array([[3.0], [2.0]]), episodes=3, seed=0)
+    np.testing.assert_array_equal(outcome.successes, [3, 0])

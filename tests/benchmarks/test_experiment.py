@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from pluralbench.benchmarks.experiments.methods import ALL_METHODS, Method, all_methods
+from pluralbench.benchmarks.experiments.methods import (
+    ALL_METHODS,
+    NO_LEARNER,
+    REFERENCE_ROWS,
+    Method,
+    possible_methods,
+)
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import PRESETS, experiment_for
 from pluralbench.benchmarks.experiments.settings import EvaluationSettings, Experiment, ExperimentError
@@ -25,10 +31,46 @@ from pluralbench.settings import SettingsError, as_json, settings_from
         ("maxmin+spo@iql", "maxmin+spo"),
         ("maxmin@maxmin", "maxmin@maxmin"),
         ("maxmin+spo@maxmin", "maxmin+spo@maxmin"),
+        ("vpl@planned", "vpl@planned"),
+        ("bayes+spo", "bayes+spo"),
+        ("individual", "individual"),
+        ("individual+spo", "individual+spo"),
+        ("individual@planned", "individual"),
+        ("individual@greedy", "individual@greedy"),
     ],
 )
 def test_a_method_is_a_learner_a_scaling_and_a_policy(text, name):
     assert Method.parse(text).name == name
+
+
+@pytest.mark.parametrize("policy", ["behaviour", "bc", "tour"])
+def test_a_policy_that_asks_nobody_is_a_method_by_itself_whatever_the_experiments_policy(policy):
+    for default in ("iql", "greedy"):
+        assert Method.parse(policy, default) == Method(NO_LEARNER, "none", policy, policy)
+    assert Method.parse(f"{NO_LEARNER}@{policy}").name == policy  # no second name for the same row
+
+
+@pytest.mark.parametrize("default", ["iql", "maxmin", "greedy", "planned"])
+def test_a_learner_that_fits_every_user_has_a_policy_that_can_be_had_for_each(default):
+    method = Method.parse("individual", default)
+    assert (method.policy, method.name) == ("greedy" if default == "greedy" else "planned", "individual")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vpl@bc", "looks at no reward; write bc alone"),
+        ("oracle@tour", "looks at no reward; write tour alone"),
+        ("btl+spo@behaviour", "looks at no reward; write behaviour alone"),
+        ("bc+spo", "bc asks nobody and stands alone"),
+        ("tour@iql", "tour asks nobody and stands alone"),
+        ("individual@iql", "use @planned or @greedy"),
+        ("individual@maxmin", "use @planned or @greedy"),
+    ],
+)
+def test_a_policy_that_does_not_suit_its_learner_is_refused(text, message):
+    with pytest.raises(ExperimentError, match=message):
+        Method.parse(text)
 
 
 def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
@@ -47,6 +89,7 @@ def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
         ("vlp", UnknownNameError, "did you mean 'vpl'"),
         ("vpl+sop", ExperimentError, "did you mean 'spo'"),
         ("maxmin@maxmni", UnknownNameError, "did you mean 'maxmin'"),
+        ("behavior", UnknownNameError, "did you mean 'behaviour'"),
     ],
 )
 def test_unknown_methods_offer_the_nearest(text, error, message):
@@ -75,6 +118,9 @@ def test_changes_reach_nested_settings_and_keep_the_rest():
         ({"seeds": ()}, "at least 1"),
         ({"evaluation": {"episodes": 0}}, "episodes must be at least 1"),
         ({"relabel": {"latents": "posteriror"}}, "did you mean 'posterior'"),
+        ({"relabel": {"comparison_states": "wnated"}}, "did you mean 'wanted'"),
+        ({"relabel": {"hindsight": 1.5}}, "hindsight is a share from 0 to 1"),
+        ({"data_per_seed": True, "dataset": "mine.hdf5"}, "leave dataset empty"),
     ],
 )
 def test_impossible_changes_name_what_is_wrong(changes, message):
@@ -91,18 +137,72 @@ def test_every_environment_has_every_preset_which_can_be_planned_and_read_back(e
     plan = make_plan(experiment)
     assert plan.experiment.iql.precision != "auto"
     if preset != "smoke":
-        assert experiment.evaluation.episodes >= 100
+        assert experiment.evaluation.users_per_group >= 20
+        assert experiment.evaluation.episodes >= 5
         assert len(experiment.seeds) >= {"quick": 2, "paper": 5}[preset]
 
 
 def test_all_methods_are_different_methods_that_go_with_the_policy():
-    for policy in ("iql", "greedy"):
-        names = [Method.parse(method, policy).name for method in all_methods(policy)]
+    maze, tidy = (environments.get(name) for name in ("maze", "habitat-tidy"))
+    for environment, policy in ((maze, "iql"), (tidy, "greedy")):
+        methods = possible_methods(ALL_METHODS, environment, policy, has_dataset=False)
+        names = [Method.parse(method, policy).name for method in methods]
         assert len(set(names)) == len(names)
         assert {Method.parse(name, policy).learner for name in names} == set(learners)
-    assert "maxmin+spo@maxmin" in all_methods("iql")
-    assert not [method for method in all_methods("greedy") if "@" in method]
-    assert all_methods("greedy")[-1] == ALL_METHODS[-1]
+        assert methods[-1] == ALL_METHODS[-1]
+    assert "maxmin+spo@maxmin" in possible_methods(ALL_METHODS, maze, "iql", has_dataset=False)
+    assert not [name for name in possible_methods(ALL_METHODS, tidy, "greedy", has_dataset=False) if "@" in name]
+
+
+WITHOUT_A_PLAN = {"ravens", "ravens-four-zones"}
+"""Environments in which no policy can be had for each user separately."""
+
+
+@pytest.mark.parametrize("environment", environments.names())
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_default_list_begins_with_the_reference_rows_that_can_be_had(environment, preset):
+    expected = [row for row in REFERENCE_ROWS if not (row == "individual" and environment in WITHOUT_A_PLAN)]
+    methods = experiment_for(environment, preset).methods
+    assert list(methods[: len(expected)]) == expected
+    assert not set(methods[len(expected) :]) & set(REFERENCE_ROWS)
+    everything = experiment_for(environment, preset, {"methods": ("all",)}).methods
+    assert [row for row in everything if row in REFERENCE_ROWS] == expected
+
+
+def test_a_default_list_leaves_out_what_cannot_be_had():
+    assert "behaviour" not in experiment_for("maze", "smoke", {"dataset": "mine.hdf5"}).methods
+    assert "individual" not in experiment_for("habitat-tidy", "smoke", {"policy": "iql"}).methods
+    named = experiment_for("maze", "smoke", {"dataset": "mine.hdf5", "methods": ("behaviour", "btl")})
+    assert named.methods == ("behaviour", "btl")  # what is asked for by name is not left out in silence
+
+
+BARE = """
+from pluralbench.envs import Environment, MultiGoalTask
+
+
+class Task(MultiGoalTask):
+    name, observation_size, action_size, goal_size = "bare", 1, 1, 1
+
+
+BARE = Environment("bare", "pluralbench-test/Bare-v0", Task)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "changes", "message"),
+    [
+        ("bare", {"methods": ("tour",)}, "tour: bare has no tour"),
+        ("bare", {"methods": ("individual",)}, "individual: bare has no planner"),
+        ("maze", {"methods": ("vpl@greedy",)}, "maze has no one-step outcome model"),
+        ("maze", {"methods": ("behaviour",), "dataset": "mine.hdf5"}, "behaviour: the data come from a file"),
+        ("ravens", {"methods": ("vpl@planned",)}, "ravens has no planner"),
+    ],
+)
+def test_a_row_that_cannot_be_had_is_refused_before_any_work(environment, changes, message, tmp_path):
+    (tmp_path / "bare.py").write_text(BARE)
+    name = f"{tmp_path / 'bare.py'}:BARE" if environment == "bare" else environment
+    with pytest.raises(ExperimentError, match=message):
+        make_plan(experiment_for(name, "smoke", changes))
 
 
 def test_a_population_brings_its_own_settings_where_it_has_any():

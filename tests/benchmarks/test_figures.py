@@ -26,6 +26,7 @@ MAY_IMPORT = (
     "pluralbench.benchmarks.figures",
     "pluralbench.benchmarks.results",
     "pluralbench.benchmarks.aggregate",
+    "pluralbench.benchmarks.experiments.methods",  # the names of the reference rows
     "pluralbench.files",
 )
 GROUPS = {"held-out x": True, "north": True, "south": False}
@@ -45,7 +46,7 @@ DIAGNOSTICS = {
 
 def rates_of(method, seed, successes, episodes=10, environment="maze"):
     return [
-        SuccessRate(environment, "points", method, seed, user, group, episodes, count)
+        SuccessRate(environment, "points", method, seed, user, group, episodes, count, episodes)
         for user, (group, count) in enumerate(zip(GROUPS, successes, strict=True))
     ]
 
@@ -88,21 +89,32 @@ def folder(tmp_path):
     return write_suite(tmp_path / "suite")
 
 
-def test_every_figure_is_drawn_as_png_and_pdf_without_a_display(folder):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A suite whose figures another process has drawn, without a display, and the names that it printed."""
+    folder = write_suite(tmp_path_factory.mktemp("drawn") / "suite")
     code = "import sys; from pathlib import Path; from pluralbench.benchmarks.figures import draw_all"
     environment = {"PATH": "", "PYTHONPATH": str(FOLDER.parents[1]), "MPLBACKEND": "TkAgg"}
     command = [sys.executable, "-c", f"{code}; print(*(p.name for p in draw_all(Path(sys.argv[1]))))", str(folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    assert done.stdout.split() == [f"maze-{name}.png" for name in FIGURES]
+    return folder, done.stdout.split()
+
+
+def test_every_figure_is_drawn_as_png_and_pdf_without_a_display(drawn):
+    folder, names = drawn
+    assert names == [f"maze-{name}.png" for name in FIGURES]
     for name in FIGURES:
         with Image.open(folder / f"maze-{name}.png") as picture:
             assert min(picture.size) > 100
         assert (folder / f"maze-{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_same_files_give_the_same_bytes(folder):
-    first = {path: (path.read_bytes(), path.with_suffix(".pdf").read_bytes()) for path in draw_all(folder)}
-    assert {path: (path.read_bytes(), path.with_suffix(".pdf").read_bytes()) for path in draw_all(folder)} == first
+def test_the_same_files_give_the_same_bytes_in_every_process(drawn):
+    folder = drawn[0]
+    before = {path: path.read_bytes() for path in folder.glob("maze-*.p*")}
+    assert len(before) == 2 * len(FIGURES)
+    draw_all(folder)
+    assert {path: path.read_bytes() for path in folder.glob("maze-*.p*")} == before
 
 
 def test_figures_without_numbers_are_left_out(tmp_path):
@@ -123,6 +135,14 @@ def test_several_environments_are_read_at_once(folder):
 def test_methods_come_in_the_experiments_order_and_unknown_ones_last(folder):
     merge_success_rates(folder, rates_of("aaa", 0, (1, 1, 1)))
     assert read_suite(folder, "maze").methods == (*METHODS, "aaa")
+
+
+def test_reference_rows_come_first_and_learners_have_the_plain_lines(folder):
+    merge_success_rates(folder, rates_of("oracle", 0, (1, 1, 1)) + rates_of("bc", 0, (1, 1, 1)))
+    suite = read_suite(folder, "maze")
+    assert suite.methods == ("bc", "oracle", *METHODS)
+    assert [suite.place_of(method) for method in (*METHODS, "bc", "oracle")] == [0, 1, 2, 3, 4]
+    assert [text.get_text() for text in success_figure(suite).axes[0].get_xticklabels()] == list(suite.methods)
 
 
 def test_held_out_is_a_flag_and_never_a_name(folder):
@@ -148,7 +168,7 @@ def test_success_is_of_each_users_own_episodes(tmp_path):
 
 
 def test_error_bars_are_the_intervals_of_the_table(tmp_path):
-    merge_success_rates(tmp_path, [SuccessRate("maze", "p", "btl", 0, user, "g", 5, 5) for user in range(8)])
+    merge_success_rates(tmp_path, [SuccessRate("maze", "p", "btl", 0, user, "g", 5, 5, 5) for user in range(8)])
     (bars,) = [
         bars for bars in success_figure(read_suite(tmp_path, "maze")).axes[0].containers if hasattr(bars, "lines")
     ]
@@ -234,7 +254,7 @@ def test_rollouts_are_a_picture_and_a_video_of_three_users_at_most(tmp_path):
 
 
 def test_long_legends_are_left_out(tmp_path):
-    rates = [SuccessRate("maze", "p", "btl", 0, user, f"g{user}", 2, 1) for user in range(MAX_IN_LEGEND + 1)]
+    rates = [SuccessRate("maze", "p", "btl", 0, user, f"g{user}", 2, 1, 1) for user in range(MAX_IN_LEGEND + 1)]
     merge_success_rates(tmp_path, rates)
     assert success_figure(read_suite(tmp_path, "maze")).axes[0].get_legend() is None
 

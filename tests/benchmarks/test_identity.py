@@ -10,6 +10,8 @@ from pluralbench.benchmarks.experiments.identity import check_same, clashes, joi
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.report import method_rows
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 QUICKLY = ("evaluation.episodes=1", "evaluation.curve_episodes=1", "iql.num_updates=4")
 SMOKE = ("maze", "--preset", "smoke", "--suite", "own", "--methods", "btl", "--set", *QUICKLY)
 
@@ -121,8 +123,9 @@ def test_a_reward_model_of_other_settings_or_a_damaged_one_is_fitted_again(run, 
 def test_every_row_is_divided_by_its_own_episodes(tmp_path):
     """The mean of 0 of 4 and 3 of 5 in one seed and 7 of 7 and 0 of 7 in the other is the mean of four rates."""
     (tmp_path / "success_rates.csv").write_text(
-        "environment,population,method,seed,user,group,episodes,successes,success_rate\n"
-        "maze,p,btl,0,1,a,4,0,0.0000\nmaze,p,btl,0,2,b,5,3,0.6000\nmaze,p,btl,1,1,a,7,7,1.0000\nmaze,p,btl,1,2,b,7,0,0.0\n"
+        "environment,population,method,seed,user,group,episodes,successes,success_rate,reached\n"
+        "maze,p,btl,0,1,a,4,0,0.0000,0\nmaze,p,btl,0,2,b,5,3,0.6000,3\n"
+        "maze,p,btl,1,1,a,7,7,1.0000,7\nmaze,p,btl,1,2,b,7,0,0.0,0\n"
     )
     assert method_rows(tmp_path, "maze")[0].mean.estimate == pytest.approx((0 + 0.6 + 1 + 0) / 4)
 

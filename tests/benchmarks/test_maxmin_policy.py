@@ -13,12 +13,14 @@ from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results import read_metrics, read_success_rates
 from pluralbench.benchmarks.stages import iql_policy
+from pluralbench.benchmarks.stages.evaluate import FINAL
 from pluralbench.benchmarks.stages.fit import fit_learner
-from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pipeline import run_experiment
-from pluralbench.benchmarks.stages.prepare import draw_seed, identity_of, prepare
+from pluralbench.benchmarks.stages.record import begin
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
+
+pytestmark = pytest.mark.usefixtures("no_rollouts")
 
 CHANGES = {
     "evaluation": {"episodes": 1},
@@ -32,14 +34,6 @@ def plan_of(*methods):
 
 
 PLAN = plan_of("maxmin", "maxmin@maxmin")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    """Rollouts take longer than all the rest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "_is_shown", lambda *_: False)
-        yield
 
 
 def session(folder, data_dir, resume=False):
@@ -70,29 +64,34 @@ def test_groups_are_weighed_and_written_beside_the_other_results(whole):
 def test_an_interrupted_run_resumes_to_the_same_numbers(whole, tmp_path, data_dir, monkeypatch):
     plan, evaluated = plan_of("maxmin@maxmin"), []
 
-    def interrupted(*arguments, seed, **options):
+    def interrupted(environment, act, goals, episodes, seed, starts):
         evaluated.append(seed)
-        if evaluated == [10, 20]:
+        if evaluated == [10, FINAL]:
             raise KeyboardInterrupt
-        return run_episodes(*arguments, seed=seed, **options)
+        return run_episodes(environment, act, goals, episodes, seed, starts)
 
     run_episodes = iql_policy.run_episodes
     monkeypatch.setattr(iql_policy, "run_episodes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(plan, session(tmp_path, data_dir))
     suite = run_experiment(plan, session(tmp_path, data_dir, resume=True))
-    assert evaluated == [10, 20, 20]
+    assert evaluated == [10, FINAL, FINAL]
     metrics = "maze/maxmin@maxmin/seed_0/metrics.csv"
     assert (suite / metrics).read_bytes() == (whole / metrics).read_bytes()
+
+
+def begun(plan, own):
+    """Data and draws of a plan with one seed, and the experiment's identity."""
+    [(prepared, [draws])], identity = begin(plan, own)
+    return prepared, draws, identity
 
 
 @pytest.fixture(scope="module")
 def drawn(whole, data_dir):
     """Prepared data and the fitted learner of the undisturbed run."""
     own = session(whole, data_dir, resume=True)
-    prepared = prepare(PLAN, own)
-    draws = draw_seed(prepared, 0)
-    return prepared, fit_learner(prepared, draws, "maxmin", identity_of(prepared, [draws]), own)
+    prepared, draws, identity = begun(PLAN, own)
+    return prepared, fit_learner(prepared, draws, "maxmin", identity, own)
 
 
 def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(drawn):
@@ -100,7 +99,7 @@ def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(drawn):
 
     def rewards(text):
         method = Method.parse(text)
-        return Run(method, fitted, 8, serves_groups=method.policy == "maxmin").relabelled(prepared)
+        return Run(method, fitted, 8, serves_groups=method.policy == "maxmin").relabelled(prepared)[1]
 
     groups = rewards("maxmin@maxmin")
     assert groups.shape == (2, len(prepared.dataset))
@@ -134,18 +133,27 @@ def test_an_evaluation_setting_changes_no_training(drawn, whole, data_dir, tmp_p
     latents = []
     for number, plan in enumerate((usual, changed)):
         own = session(tmp_path / str(number), data_dir)
-        prepared = prepare(plan, own)
-        draws = draw_seed(prepared, 0)
-        latents.append(fit_learner(prepared, draws, "vpl", identity_of(prepared, [draws]), own).latents)
+        prepared, draws, identity = begun(plan, own)
+        latents.append(fit_learner(prepared, draws, "vpl", identity, own).latents)
     assert torch.equal(*latents)
 
 
-def test_runs_stack_only_with_as_many_groups_and_stacks_have_names_of_their_own():
-    def run(text, groups):
-        method = Method.parse(text)
-        return SimpleNamespace(method=method, user_latents=torch.zeros(1, 0), num_groups=groups, seed=0)
+def stacked(text, groups=0, latent_size=0, num_latents=1):
+    latents = SimpleNamespace(latents=torch.zeros(num_latents, latent_size))
+    users = torch.zeros(1, latent_size)
+    return SimpleNamespace(method=Method.parse(text), fitted=latents, user_latents=users, num_groups=groups, seed=0)
 
-    runs = [run("maxmin@maxmin", 2), run("btl", 0), run("maxmin@maxmin", 3), run("maxmin+spo@maxmin", 2)]
-    stacks = iql_policy._stacks(runs)
+
+def test_a_run_of_few_latents_is_seen_as_such_whatever_is_trained_beside_it():
+    few, many = stacked("oracle", latent_size=3, num_latents=10), stacked("vpl", latent_size=3, num_latents=500)
+    assert iql_policy._stacks([few, many], latent_centres=32) == [[many], [few]]
+    assert iql_policy._stacks([few, many], latent_centres=0) == [[few, many]]
+
+
+def test_runs_stack_only_with_as_many_groups_and_stacks_have_names_of_their_own():
+    runs = [
+        stacked("maxmin@maxmin", 2), stacked("btl", 0), stacked("maxmin@maxmin", 3), stacked("maxmin+spo@maxmin", 2)
+    ]  # fmt: skip
+    stacks = iql_policy._stacks(runs, latent_centres=0)
     assert stacks == [[runs[1]], [runs[0], runs[3]], [runs[2]]]
     assert len({iql_policy._file_name(stack) for stack in stacks}) == 3

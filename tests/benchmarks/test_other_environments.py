@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("few_answers")
+
 
 def _rows(path):
     with path.open() as file:
@@ -12,15 +14,19 @@ def _rows(path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "figures"),
+    ("environment", "figures", "methods"),
     [
-        ("habitat-rearrange", ("success", "answers", "reward-maps", "latents", "rollouts")),
-        pytest.param("habitat-tidy", ("success", "answers", "reward-maps", "rollouts"), marks=pytest.mark.slow),
-        pytest.param("ravens", ("success", "curves", "reward-maps", "rollouts"), marks=pytest.mark.slow),
+        (
+            "habitat-rearrange",
+            ("success", "answers", "reward-maps", "latents", "rollouts"),
+            ("--methods", "tour", "oracle", "vpl+spo"),
+        ),
+        pytest.param("habitat-tidy", ("success", "answers", "reward-maps", "rollouts"), (), marks=pytest.mark.slow),
+        pytest.param("ravens", ("success", "curves", "reward-maps", "rollouts"), (), marks=pytest.mark.slow),
     ],
 )
-def test_the_smoke_benchmark_runs_and_draws(environment, figures, run, tmp_path):
-    assert run(environment, "--preset", "smoke") == 0
+def test_the_smoke_benchmark_runs_and_draws(environment, figures, methods, run, tmp_path):
+    assert run(environment, "--preset", "smoke", *methods) == 0
     suite = tmp_path / "smoke"
     assert {row["environment"] for row in _rows(suite / "success_rates.csv")} == {environment}
     for figure in figures:
@@ -32,6 +38,7 @@ def test_the_smoke_benchmark_runs_and_draws(environment, figures, run, tmp_path)
         )
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_tidy_reports_agreed_and_disputed_objects_apart(run, tmp_path):
     assert run("habitat-tidy", "--preset", "smoke", "--methods", "oracle") == 0
     summary = json.loads((tmp_path / "smoke" / "habitat-tidy" / "oracle" / "seed_0" / "summary.json").read_text())
@@ -40,6 +47,7 @@ def test_tidy_reports_agreed_and_disputed_objects_apart(run, tmp_path):
         assert user["share_right"] == pytest.approx((user["right_agreed"] + user["right_disputed"]) / 4)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_discrete_iql_is_the_alternative_to_the_greedy_step(run, tmp_path):
     assert run("habitat-rearrange", "--preset", "smoke", "--policy", "iql", "--methods", "oracle") == 0
     assert _rows(tmp_path / "smoke-iql" / "success_rates.csv")
@@ -50,6 +58,7 @@ def test_a_maze_has_no_one_step_outcome_model(run, capsys):
     assert "--policy iql" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_four_zones_are_an_environment_like_any_other(run, tmp_path):
     """Formerly it stood in `list` and ended in "invalid choice"."""
     assert run("run", "ravens-four-zones", "--preset", "smoke", "--methods", "oracle", "--set", "evaluation.episodes=1",

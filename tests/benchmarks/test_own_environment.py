@@ -4,9 +4,12 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "environment.md"
 
 
+@pytest.mark.usefixtures("few_answers")
 def test_the_pages_environment_runs_through_the_whole_benchmark_by_its_path(run, tmp_path, monkeypatch, capsys):
     """Formerly the command line knew four environments, and the fallback gave every copy the whole array of goals."""
     text = PAGE.read_text()

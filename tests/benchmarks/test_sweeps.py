@@ -22,8 +22,8 @@ def test_a_later_point_that_does_not_fit_its_folder_is_refused_before_the_first_
     last = list(points)[-1].replace(":", "-")
     (own / last).mkdir(parents=True)
     (own / last / "success_rates.csv").write_text(
-        "environment,population,method,seed,user,group,episodes,successes,success_rate\n"
-        f"{sweep_points('minority', None)[0]},p,btl,0,1,a,4,0,0.0000\n"
+        "environment,population,method,seed,user,group,episodes,successes,success_rate,reached\n"
+        f"{sweep_points('minority', None)[0]},p,btl,0,1,a,4,0,0.0000,0\n"
     )
     assert run(*command) == 2
     assert "experiment.json" in capsys.readouterr().err

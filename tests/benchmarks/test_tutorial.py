@@ -4,11 +4,14 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
+
 from pluralbench.benchmarks.commands.cli import main
 
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.mark.usefixtures("no_rollouts", "few_answers")
 def test_the_readmes_population_runs_through_the_whole_benchmark_by_its_path(tmp_path, monkeypatch, capsys):
     section = README.read_text().partition("<!-- tutorial")[2]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)

@@ -12,8 +12,9 @@ from gymnasium.utils.env_checker import check_env
 from pluralbench.envs import GoalError, MultiGoalTask, environments, make_vector
 
 NAMES = environments.names()
-WHOLE_EPISODE = ("habitat-tidy",)
-"""Here an observation shows the last placement, and success is that of all of them: it implies the observation's."""
+MORE_THAN_IS_SEEN = ("habitat-tidy", "maze")
+"""Here success asks for more than one observation shows, of all placements or of fifty steps: it implies that one's."""
+TOLD = ("success", "is_success", "reached")
 
 
 @pytest.fixture(params=NAMES)
@@ -97,12 +98,24 @@ def test_the_goal_is_hidden(env, task):
 def test_every_step_tells_success_and_reward_terms(env, task):
     goal = goals_of(task, 1)[0]
     for observation, reward, _, _, info in run(env, 1, 40, goal)[1:]:
-        assert isinstance(info["success"], bool)
-        assert info["is_success"] is info["success"]
         success = bool(task.success(observation, goal))
-        assert info["success"] <= success if task.name in WHOLE_EPISODE else info["success"] == success
+        assert info["success"] <= success if task.name in MORE_THAN_IS_SEEN else info["success"] == success
         assert len(info["reward_terms"]) > 0
         assert reward == pytest.approx(sum(info["reward_terms"].values()), abs=1e-6)
+
+
+def test_reset_and_every_step_tell_success_and_what_was_reached(env, task):
+    for goal in goals_of(task, 3):
+        _, info = env.reset(seed=2, options={"goal": goal})
+        infos, ended = [info], False
+        while not ended and len(infos) < 40:
+            _, _, terminated, truncated, info = env.step(env.action_space.sample())
+            infos.append(info)
+            ended = terminated or truncated
+        assert all(type(info[name]) is bool for info in infos for name in TOLD)
+        assert all(info["is_success"] is info["success"] for info in infos)
+        reached = np.array([info["reached"] for info in infos])
+        assert (reached[1:] >= reached[:-1]).all()
 
 
 def test_the_same_seed_gives_the_same_run(environment, task):
@@ -141,11 +154,11 @@ def test_make_vec_gives_many(environment, task, autoreset_mode):
         for _ in range(5):
             observations, rewards, terminated, truncated, infos = vector.step(vector.action_space.sample())
             assert observations in vector.observation_space
-            assert rewards.shape == terminated.shape == truncated.shape == infos["success"].shape == (3,)
-            assert infos["success"].dtype == np.bool_
+            assert rewards.shape == terminated.shape == truncated.shape == (3,)
+            assert all(infos[name].shape == (3,) and infos[name].dtype == np.bool_ for name in TOLD)
             np.testing.assert_array_equal(infos["is_success"], infos["success"])
             success = task.success(observations, goals)
-            if task.name in WHOLE_EPISODE:
+            if task.name in MORE_THAN_IS_SEEN:
                 assert (infos["success"] <= success).all()
             else:
                 np.testing.assert_array_equal(infos["success"], success)
@@ -251,7 +264,7 @@ def test_make_vector_leaves_ended_episodes_alone(environment, task):
         assert vector.metadata["autoreset_mode"] is gym.vector.AutoresetMode.DISABLED
         observations, infos = vector.reset(seed=0, options={"goal": goals_of(task, 2)})
         assert observations.shape == (2, task.observation_size)
-        assert infos["success"].dtype == infos["is_success"].dtype == np.bool_
+        assert all(infos[name].dtype == np.bool_ for name in TOLD)
     finally:
         vector.close()
 

@@ -211,6 +211,23 @@ def test_tidy_reports_agreed_and_disputed_objects_apart(tidy):
     assert info["share_right"] == 1
 
 
+def test_what_was_reached_and_undone_is_told_apart_from_success(rearrange, tidy, monkeypatch):
+    rearrange.reset(seed=3)
+    rearrange.step(1)
+    info = rearrange.reset(options={"continue": True, "goal": (1, 0, 2, 3, 4)})[1]
+    assert (info["success"], info["reached"]) == (True, False)  # it lay there before anything was done
+    info = rearrange.step(4)[4]
+    assert (info["success"], info["is_success"], info["reached"]) == (False, False, False)
+    assert rearrange.reset(options={"continue": True})[1]["reached"] is False
+
+    tidy.reset(seed=6, options={"goal": MATERIAL})
+    own_info = tidy._info
+    for success, reached in ((False, False), (True, True), (False, True), (False, True)):
+        monkeypatch.setattr(tidy, "_info", lambda success=success: {**own_info(), "success": success})
+        info = tidy.step(0)[4]
+        assert (info["success"], info["is_success"], info["reached"]) == (success, success, reached)
+
+
 def test_rendering_shows_the_change(env):
     made = type(env)(env.simulator, render_mode="rgb_array")
     with pytest.raises(ResetNeeded):

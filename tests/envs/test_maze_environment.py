@@ -22,7 +22,8 @@ def test_vector_and_single_environments_agree_from_the_same_states():
     goals = np.array([(7, 1), (7, 10), (1, 1), (1, 10), (3, 8), (5, 4)], dtype=float)
     vector.reset(seed=0, options={"goal": goals})
     states = vector._states.copy()
-    states[4] = [3.0, 8.6, 0.0, -5.0]  # 0.6 m from its goal and fast: succeeds soon
+    states[4] = [3.0, 8.2, 0.0, 0.0]  # rests at its goal
+    states[5] = [5.2, 4.0, 0.0, 0.0]  # is pushed away from its goal
     vector.reset(options={"state": states})
     singles = [gym.make(ID, goal=goal) for goal in goals]
     for single, state in zip(singles, states, strict=True):
@@ -30,27 +31,82 @@ def test_vector_and_single_environments_agree_from_the_same_states():
     generator = np.random.default_rng(0)
     for _ in range(60):
         actions = generator.uniform(-1.0, 1.0, size=(num, 2)).astype(np.float32)
-        running = ~vector._terminated
+        actions[4:] = [[0.0, 0.0], [1.0, 0.0]]
         observations, rewards, terminated, truncated, infos = vector.step(actions)
-        for row in np.flatnonzero(running):
+        for row in range(num):
             observation, reward, end, cut, info = singles[row].step(actions[row])
             np.testing.assert_array_equal(observation, observations[row])
             assert reward == rewards[row]
-            assert (end, cut, info["success"]) == (terminated[row], truncated[row], infos["success"][row])
+            assert (end, cut) == (terminated[row], truncated[row]) == (False, False)
+            for name in ("success", "is_success", "reached"):
+                assert info[name] == infos[name][row]
             for name, term in info["reward_terms"].items():
                 assert term == infos["reward_terms"][name][row]
-    assert terminated.tolist() == [False] * 4 + [True, False]
+    assert infos["success"].tolist() == [False] * 4 + [True, False]
+    assert infos["reached"][4:].all()
 
 
-def test_success_ends_the_episode_and_pays_once():
+def test_the_same_seed_gives_the_same_start_in_any_company():
+    starts = [gym.make(ID).reset(seed=seed)[0] for seed in (3, 4, 5)]
+    vector = make_vec(3)
+    np.testing.assert_array_equal(vector.reset(seed=3)[0], starts)
+    np.testing.assert_array_equal(make_vec(4).reset(seed=[9, 5, 8, 3])[0][[3, 1]], [starts[0], starts[2]])
+    vector.reset(seed=7)
+    one = vector.reset(seed=[None, 4, None], options={"reset_mask": np.array([False, True, False])})[0]
+    np.testing.assert_array_equal(one[1], starts[1])
+
+
+def push_through(num_steps, state, goal, actions):
+    """(success, reached) after each step, of a single environment and of a vector that must agree."""
+    single, vector = gym.make(ID), make_vec(1)
+    single.reset(seed=0, options={"goal": goal, "state": state})
+    vector.reset(seed=0, options={"goal": goal, "state": [state]})
+    told = []
+    for step in range(num_steps):
+        action = np.array(actions(step), dtype=np.float32)
+        _, _, terminated, _, info = single.step(action)
+        infos = vector.step(action[None])[4]
+        assert not terminated
+        assert info["is_success"] is info["success"]
+        told.append((info["success"], info["reached"]))
+        assert told[-1] == (infos["success"][0], infos["reached"][0])
+    return np.array(told)
+
+
+def test_passing_by_the_goal_does_not_count():
+    success, reached = push_through(150, [3.0, 1.0, 0.0, 0.0], (3, 3), lambda step: (0.0, 1.0)).T
+    assert not success.any()
+    assert not reached[0]
+    assert reached[-1]
+    assert (np.diff(reached.astype(int)) >= 0).all()
+
+
+def test_success_takes_fifty_steps_at_the_goal_up_to_the_last():
+    leaves = lambda step: (0.0, 1.0) if step >= 80 else (0.0, 0.0)  # noqa: E731
+    success, reached = push_through(130, [3.0, 3.0, 0.0, 0.0], (3, 3), leaves).T
+    assert not success[:49].any()
+    assert success[49:80].all()
+    assert not success[-1]  # it has left
+    assert reached.all()
+
+
+def test_success_counts_in_the_whole_cell_of_the_goal():
+    corner = [2.45, 2.45, 0.0, 0.0]  # 0.78 m from the point of (3, 3), in whose cell it lies
+    success, reached = push_through(60, corner, (3, 3), lambda step: (0.0, 0.0)).T
+    assert success[49:].all()
+    assert not reached.any()
+
+
+def test_each_step_near_the_goal_pays_one():
     env = gym.make(ID)
     env.reset(seed=0, options={"goal": (7, 1), "state": [7.0, 1.52, 0.0, -5.0]})
-    _, reward, terminated, truncated, info = env.step(np.zeros(2, dtype=np.float32))
-    assert (terminated, truncated, info["success"]) == (True, False, True)
-    assert info["reward_terms"] == {"success": 1.0, "progress": reward - 1.0}
-    # from (7, 2), at column 1.47, into the goal's cell
-    utility = MazeTask().utility(np.array([[7.0, 1.52, 0, 0], [7.0, 1.47, 0, 0]]), np.array([7.0, 1.0, 1.0]))
-    assert reward == pytest.approx(1.0 + utility[1] - utility[0])
+    for steps in range(3):
+        _, reward, _, _, info = env.step(np.zeros(2, dtype=np.float32))
+        assert info["reward_terms"] == {"near_goal": 1.0, "progress": pytest.approx(reward - 1.0)}
+        if steps == 0:  # from (7, 2), at column 1.47, into the goal's cell
+            seen = np.array([[7.0, 1.52, 0, 0], [7.0, 1.47, 0, 0]])
+            utility = MazeTask().utility(seen, np.array([7.0, 1.0, 1.0]))
+            assert reward == pytest.approx(1.0 + utility[1] - utility[0])
 
 
 def test_progress_adds_up_to_the_utility_gained():
@@ -68,62 +124,65 @@ def test_progress_adds_up_to_the_utility_gained():
     assert total != 0.0
 
 
-@pytest.mark.parametrize("success_at_the_limit", [False, True])
-def test_the_limit_of_800_steps_truncates(success_at_the_limit):
+def test_the_limit_of_800_steps_truncates():
     single, vector = gym.make(ID), make_vec(2)
     assert single.spec.max_episode_steps == vector.max_episode_steps == 800
     short = make_vec(2, max_episode_steps=3)
-    column = 9.37 if success_at_the_limit else 8.5  # the first is 0.63 m away and comes 0.15 m nearer in 3 steps
-    states = np.array([[1.0, 1.0, 0.0, 0.0], [7.0, column, 0.0, 5.0]])
-    short.reset(seed=0, options={"goal": (7, 10), "state": states})
+    short.reset(seed=0, options={"goal": (7, 10), "state": np.array([[1.0, 1.0, 0, 0], [7.0, 10.0, 0, 0]])})
     for step in range(3):
-        _, _, terminated, truncated, _ = short.step(np.zeros((2, 2)))
+        _, _, terminated, truncated, infos = short.step(np.zeros((2, 2)))
         assert truncated.tolist() == [step == 2] * 2
-    assert terminated.tolist() == [False, success_at_the_limit]
+        assert not terminated.any()
+    assert infos["reached"].tolist() == [False, True]
+    assert not infos["success"].any()
+
+
+def one_of_two_ends(**settings):
+    """A vector of two after the last step of its first maze's episode, and what that step gave."""
+    vector = make_vec(2, max_episode_steps=3, **settings)
+    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0]])
+    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
+    vector.step(np.zeros((2, 2)))
+    vector.reset(options={"state": states, "reset_mask": np.array([False, True])})
+    vector.step(np.zeros((2, 2)))
+    return vector, vector.step(np.zeros((2, 2)))
 
 
 def test_next_step_autoreset_starts_anew_on_the_following_step():
-    vector = make_vec(2)
+    vector, (_, _, terminated, truncated, infos) = one_of_two_ends()
     assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0]])
-    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
-    final, _, terminated, _, infos = vector.step(np.zeros((2, 2)))
-    assert terminated.tolist() == infos["success"].tolist() == [True, False]
-    assert final[0, 1] == pytest.approx(1.47, abs=1e-3)
+    assert truncated.tolist() == infos["reached"].tolist() == [True, False]
     observations, rewards, terminated, truncated, infos = vector.step(np.ones((2, 2)))
     assert not terminated.any()
-    assert not truncated.any()
-    assert rewards[0] == infos["reward_terms"]["success"][0] == infos["reward_terms"]["progress"][0] == 0.0
+    assert truncated.tolist() == [False, True]
+    assert rewards[0] == infos["reward_terms"]["near_goal"][0] == infos["reward_terms"]["progress"][0] == 0.0
+    assert not infos["reached"][0]
     cell = np.round(observations[0, :2])
     assert not load_map("large").walls[tuple(cell.astype(int))]
     assert np.abs(observations[0, :2] - cell).max() <= 0.1
-    assert vector._elapsed.tolist() == [0, 2]
+    assert vector._elapsed.tolist() == [0, 3]
     np.testing.assert_array_equal(vector.goals, [[7, 1, 1], [7, 1, 1]])
 
 
 def test_disabled_autoreset_leaves_ended_episodes_alone():
-    vector = make_vec(3, autoreset_mode=AutoresetMode.DISABLED)
-    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0], [1.0, 3.0, 0.0, 0.0]])
-    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
-    final, *_ = vector.step(np.zeros((3, 2)))
+    vector, (final, _, _, truncated, _) = one_of_two_ends(autoreset_mode=AutoresetMode.DISABLED)
     simulated = []
     step = vector._physics.step
     vector._physics.step = lambda states, actions: simulated.append(len(states)) or step(states, actions)
-    for _ in range(5):
-        observations, rewards, terminated, _, infos = vector.step(np.ones((3, 2)))
+    for _ in range(3):
+        observations, rewards, terminated, truncated, infos = vector.step(np.ones((2, 2)))
         np.testing.assert_array_equal(observations[0], final[0])
-        assert (rewards[0], terminated[0], infos["success"][0]) == (0.0, True, True)
-        assert (observations[1:] != final[1:]).any(axis=1).all()
-    assert simulated == [2] * 5
+        assert (rewards[0], terminated[0], truncated[0], infos["reached"][0]) == (0.0, False, True, True)
+        assert (observations[1] != final[1]).any()
+    assert simulated == [1, 0, 0]
     before = vector._states.copy()
-    observations, infos = vector.reset(options={"reset_mask": np.array([True, False, False]), "goal": (7, 10)})
-    assert not infos["success"][0]
+    observations, infos = vector.reset(options={"reset_mask": np.array([True, False]), "goal": (7, 10)})
+    assert not infos["reached"][0]
     assert (observations[0] != final[0]).any()
     np.testing.assert_array_equal(vector._states[1:], before[1:])
-    np.testing.assert_array_equal(vector.goals, [[7, 10, 1], [7, 1, 1], [7, 1, 1]])
-    _, _, terminated, _, _ = vector.step(np.ones((3, 2)))
-    assert not terminated.any()
-    assert vector._elapsed.tolist() == [1, 7, 7]
+    np.testing.assert_array_equal(vector.goals, [[7, 10, 1], [7, 1, 1]])
+    assert vector.step(np.ones((2, 2)))[3].tolist() == [False, True]
+    assert vector._elapsed.tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(

@@ -125,11 +125,23 @@ def test_many_goals_broadcast_against_many_observations():
             assert success[row, column] == LARGE.success(observations[column], goals[row])
 
 
-def test_success_is_half_a_metre_from_the_point():
+def test_at_the_goal_is_within_its_cell_or_half_a_metre_of_its_point():
     goal = LARGE.goal((7, 9))
-    assert LARGE.success(at((7.0, 8.51)), goal)
-    assert not LARGE.success(at((7.0, 8.49)), goal)
-    assert not LARGE.success(at((6.55, 9.35)), goal)
+    positions = at((7.0, 8.51), (7.0, 8.31), (7.0, 8.29), (6.55, 9.25), (6.55, 9.35), (7.0, 9.49), (7.0, 9.51))
+    reached = [True, False, False, False, False, True, False]
+    success = [True, True, False, True, False, True, False]  # the cell is 6.3 to 7.3 by 8.3 to 9.3
+    np.testing.assert_array_equal(LARGE.reached(positions, goal), reached)
+    np.testing.assert_array_equal(LARGE.success(positions, goal), success)
+
+
+def test_every_state_of_highest_utility_is_a_success():
+    generator = np.random.default_rng(2)
+    goals = LARGE.sample_goals(20, generator)
+    goals[::2, 2] = -1.0
+    observations = at(*(LARGE.map.low + generator.random((2_000, 2)) * (LARGE.map.high - LARGE.map.low)))
+    best = LARGE.utility(observations[None], goals[:, None]) == 1.0
+    assert best.any(axis=1).all()
+    assert LARGE.success(observations[None], goals[:, None])[best].all()
 
 
 def test_away_from_a_goal_is_the_opposite():

@@ -44,29 +44,56 @@ def play(environment, seed, goal=None, act=good_action):
 
 
 @pytest.mark.parametrize("goal", ["left", "right"])
-def test_success_ends_the_episode_and_pays_one(environment, goal):
+def test_a_block_that_is_placed_stays_and_pays_one_a_step(environment, goal):
     seen, rewards, terminated, truncated, info = play(environment, 3, goal)
-    assert (terminated, truncated, info["success"], rewards[-1]) == (True, False, True, 1.0)
-    assert max(rewards[:-1]) <= 0.05
-    assert not environment.task.success(seen[:-1], environment.goal).any()
-    assert environment.task.success(seen[-1], environment.goal)
+    assert (terminated, truncated, info["success"], info["reached"]) == (False, True, True, True)
+    assert len(rewards) == 25
+    placed = environment.task.success(seen[1:], environment.goal)
+    first = int(placed.argmax())
+    assert first < 12
+    assert placed[first:].all()
+    assert rewards[first:] == [1.0] * (25 - first)
+    assert max(rewards[:first]) <= 0.05
 
 
 def test_the_other_users_success_does_not_count(environment):
-    _, rewards, terminated, truncated, info = play(
-        environment, 3, "left", lambda seen, goal: good_action(seen, -goal * (-1, 1))
-    )
-    assert (terminated, truncated, info["success"]) == (False, True, False)
+    _, rewards, _, truncated, info = play(environment, 3, "left", lambda seen, goal: good_action(seen, -goal * (-1, 1)))
+    assert (truncated, info["success"], info["reached"]) == (True, False, False)
     assert len(rewards) == 25
     assert max(rewards) < 0.05
 
 
-def test_without_termination_success_lasts_to_the_25th_step():
-    environment = RavensManipulation(terminate_on_success=False)
-    _, rewards, terminated, truncated, info = play(environment, 3, "left")
-    assert (terminated, truncated, info["success"], len(rewards)) == (False, True, True, 25)
-    assert sum(rewards) > 10
-    environment.close()
+def there_and_away(task):
+    """Acts for any number of blocks: into the left zone, and once one has lain there, into the right one."""
+    been_there = {}
+
+    def act(seen, goals):
+        lies_left = task.success(seen, task.goal("left"))
+        been = been_there["left"] = been_there.get("left", lies_left) | lies_left
+        return good_action(seen, np.where(np.asarray(been)[..., None], task.goal("right"), task.goal("left")))
+
+    return act
+
+
+def test_a_block_that_is_taken_out_of_the_zone_again_was_only_reached(environment, pair):
+    _, rewards, _, _, info = play(environment, 3, "left", there_and_away(environment.task))
+    assert max(rewards) == 1.0
+    assert (info["success"], info["is_success"], info["reached"]) == (False, False, True)
+    assert play(environment, 3, "right", there_and_away(environment.task))[-1]["success"]
+    act = there_and_away(pair.task)
+    observations, infos = pair.reset(seed=3, options={"goal": pair.task.zones[[0, 0, 1, 1, 0]]})
+    assert not infos["reached"].any()
+    for _ in range(25):
+        observations, _, _, truncated, infos = pair.step(act(observations, pair.goals))
+    assert truncated.all()
+    assert infos["reached"].all()
+    assert infos["success"].tolist() == infos["is_success"].tolist() == [False, False, True, True, False]
+
+
+def test_a_block_that_starts_in_the_zone_has_reached_it(environment):
+    for block, there in (((0.5, 0.2), True), ((0.5, 0.0), False)):
+        info = environment.reset(seed=0, options={"goal": "left", "block": block})[1]
+        assert info["success"] is info["is_success"] is info["reached"] is there
 
 
 def test_same_seed_same_bytes_after_other_episodes(environment):
@@ -141,9 +168,6 @@ def test_a_step_before_the_start_or_after_the_end_is_refused(environment):
         fresh.step(np.zeros(4))
     fresh.close()
     play(environment, 3, "left")
-    with pytest.raises(gym.error.ResetNeeded, match="after success"):
-        environment.step(np.zeros(4))
-    play(environment, 3, "left", lambda seen, goal: np.zeros(4))
     with pytest.raises(gym.error.ResetNeeded, match="after the last of 25 steps"):
         environment.step(np.zeros(4))
 
@@ -195,8 +219,8 @@ def test_vectorised_episodes_are_the_single_ones(pair, environment):
     seeds = [5, 9, 7, 100, 3]
     single = []
     for seed, goal in zip(seeds, goals, strict=True):
-        seen, _, terminated, _, _ = play(environment, seed, goal)
-        single.append((seen.tobytes(), len(seen), terminated))
+        seen, _, _, _, info = play(environment, seed, goal)
+        single.append((seen.tobytes(), len(seen), info["success"]))
     assert vector_episodes(pair, seeds, goals) == single
     assert all(won for _, _, won in single)
     assert vector_episodes(pair, 5, goals)[0] == single[0]

@@ -25,10 +25,10 @@ def successes(zone, seeds, noise=0.0, **settings):
     for seed in seeds:
         generator = np.random.default_rng(seed)
         observation, _ = environment.reset(seed=seed, options={"goal": zone})
-        terminated = truncated = False
-        while not (terminated or truncated):
-            observation, _, terminated, truncated, _ = environment.step(act(episode, observation, generator))
-        won += terminated
+        truncated = False
+        while not truncated:
+            observation, _, _, truncated, info = environment.step(act(episode, observation, generator))
+        won += info["success"]
     environment.close()
     return won
 

@@ -54,6 +54,14 @@ class Line(gym.Env):
         return observation, float(success), success, False, {"reward_terms": {"success": float(success)}}
 
 
+class GoesOn(Line):
+    """Success does not end it."""
+
+    def step(self, action):
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+
 gym.register("tests/Line-v0", Line, max_episode_steps=LineTask.max_episode_steps)
 LINE = Environment("line", "tests/Line-v0", LineTask)
 
@@ -138,6 +146,18 @@ def test_what_the_caller_can_put_right_is_raised(vector):
         vector.reset(options={"goal": np.zeros((2, 1))})
     with pytest.raises(InputError, match="at least 1"):
         make_vector(LINE, 0)
+
+
+def test_what_was_reached_is_remembered_where_an_environment_does_not_tell():
+    vector = SerialVector([GoesOn(), GoesOn()], LineTask())
+    vector.reset(seed=0, options={"goal": np.array([[starts(0)[0] + 2], [9.0]])})
+    told = []
+    for action in (1, 1, 1, -1):
+        infos = vector.step(np.array([action, 0]))[4]
+        told.append((infos["success"][0], infos["reached"][0]))
+    assert told == [(False, False), (True, True), (False, True), (True, True)]
+    assert not infos["reached"][1]
+    assert not vector.reset(seed=0)[1]["reached"].any()
 
 
 def test_random_actions_are_the_data_of_an_environment_without_a_policy(tmp_path):

@@ -7,6 +7,7 @@ import torch
 from test_iql_learner import SETTINGS, make_data
 
 from pluralbench.iql import train
+from pluralbench.iql.cloning import CloningLearner
 from pluralbench.iql.learner import Learner
 from pluralbench.iql.reference import ReferenceLearner
 from pluralbench.iql.runner import Runner
@@ -51,6 +52,16 @@ def test_the_reference_is_not_captured_and_gives_the_same() -> None:
     runner.run(0, 40)
     assert not runner.captured
     assert torch.allclose(reference.actor(), run(False, False).actor(), atol=1e-4)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_cloning_gives_the_numbers_of_the_processor(discrete: bool) -> None:
+    settings = replace(SETTINGS, discrete_actions=discrete)
+    policies = [
+        train(make_data(2, discrete), settings, [1, 2], device=device, learner_class=CloningLearner).policy
+        for device in ("cpu", "cuda")
+    ]
+    assert torch.allclose(policies[0].actors, policies[1].actors.cpu(), atol=1e-4)
 
 
 def test_training_on_the_gpu_resumes(tmp_path) -> None:

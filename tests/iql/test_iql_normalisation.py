@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from pluralbench.iql.data import ReplayData
-from pluralbench.iql.settings import IQLSettings
+from pluralbench.iql.settings import IQLError, IQLSettings
 from pluralbench.iql.training import train
 
 SETTINGS = IQLSettings(num_updates=30, batch_size=32, hidden_sizes=(16, 16))
@@ -69,3 +70,44 @@ def test_a_policy_does_not_depend_on_zero_and_unit_of_normalized_rewards():
     policies = [train(d, settings, [0, 1]).policy for d in (data, replace(data, rewards=50.0 * data.rewards - 9.0))]
     observations = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(*(p.act(observations, np.zeros((2, 5, 1))) for p in policies), rtol=0, atol=2e-4)
+
+
+def chain(discount, terminals):
+    """Ten steps along a line under one reward."""
+    rng = np.random.default_rng(3)
+    rewards = rng.normal(size=11).astype(np.float32)
+    flags = np.zeros(10, bool)
+    flags[-1] = terminals
+    data = ReplayData.from_arrays(
+        np.zeros((10, 1)), np.zeros((10, 1)), np.zeros((10, 1)), flags, ~flags & (np.arange(10) == 9),
+        rewards=rewards[1:][None], rewards_before=rewards[:-1][None],
+    )  # fmt: skip
+    return data, rewards
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_shaped_returns_differ_from_plain_ones_by_the_potential_alone(terminal):
+    discount = 0.9
+    data, rewards = chain(discount, terminal)
+    powers = discount ** np.arange(10)
+    plain = float((powers * rewards[1:]).sum())
+    shaped = float((powers * data.with_shaped_rewards(discount).rewards[0].numpy()).sum())
+    potential = rewards / (1 - discount)
+    left = 0.0 if terminal else discount**10 * potential[10]
+    assert shaped == pytest.approx(plain + left - potential[0], abs=1e-3)
+
+
+def test_shaping_pays_for_change_and_needs_to_know_what_was_before():
+    data, rewards = chain(0.9, terminals=False)
+    np.testing.assert_allclose(data.with_shaped_rewards(0.9).rewards[0], np.diff(rewards) / 0.1, atol=1e-4)
+    with pytest.raises(IQLError, match="rewards_before"):
+        replace(data, rewards_before=None).with_shaped_rewards(0.9)
+    with pytest.raises(IQLError, match="discount below 1"):
+        IQLSettings(shaping=True, discount=1.0)
+
+
+def test_both_rewards_are_normalised_alike():
+    data, _ = chain(0.9, terminals=False)
+    normal = data.with_normalized_rewards()
+    assert normal.rewards.std() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(normal.rewards[0, :-1], normal.rewards_before[0, 1:], atol=1e-6)

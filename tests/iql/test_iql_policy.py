@@ -120,7 +120,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(IQLError, match="lacks 'widths'"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(TensorFileError, match="expected the format 'pluralbench-iql-policy-2', found 'other'"):
+    with pytest.raises(TensorFileError, match="expected the format 'pluralbench-iql-policy-3', found 'other'"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text("policy")
     with pytest.raises(TensorFileError, match="no JSON"):

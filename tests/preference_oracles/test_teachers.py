@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pluralbench.preference_oracles.teachers import Teacher, TeacherError, get_teacher
+from pluralbench.preference_oracles.teachers import AnswerProbabilities, Teacher, TeacherError, get_teacher
 from pluralbench.preference_oracles.thresholds import Thresholds, quantile
 from pluralbench.registry import UnknownNameError
 
@@ -79,6 +79,43 @@ def test_label_flips_happen_once_per_answer_at_their_rate(rate: float) -> None:
     # single answers are exchanged, never whole rows of a user's
     rows = Teacher(mistake_rate=rate).answer(a.reshape(200, -1, 4), b.reshape(200, -1, 4), np.random.default_rng(7))
     assert np.abs(rows.flipped.mean(1) - rate).max() < 0.25
+
+
+def test_each_answer_is_drawn_with_its_own_probability() -> None:
+    a, b = np.array([[0.9, 0.1]]), np.array([[0.3, 0.4]])  # sums 1.0 and 0.7
+    pair = np.broadcast_to(a, (NUM, 2)), np.broadcast_to(b, (NUM, 2))
+    teacher = Teacher(rationality=2.0, discount=0.5, mistake_rate=0.2, skip_fraction=0.5, equal_fraction=0.5)
+    given = Thresholds(skip=1.0, skip_at=0.25, equal=0.5)
+    meant = 1 / (1 + np.exp(-2.0 * (0.45 + 0.1 - 0.15 - 0.4)))
+    first = 0.8 * meant + 0.2 * (1 - meant)
+    sure = Thresholds(skip=1.0, skip_at=0.25, equal=0.1)
+    p = teacher.answer_probabilities(a, b, sure)
+    np.testing.assert_allclose([p.first[0], p.second[0]], [0.75 * first, 0.75 * (1 - first)])
+    np.testing.assert_allclose([p.equal[0], p.skip[0]], [0.0, 0.25])
+    near = teacher.answer_probabilities(a, b, given)
+    np.testing.assert_allclose([near.first[0], near.second[0], near.equal[0], near.skip[0]], [0, 0, 0.75, 0.25])
+    drawn = teacher.answer(*pair, np.random.default_rng(0), sure)
+    for label, nominal in ((1, p.first[0]), (0, p.second[0])):
+        assert rate_close((drawn.labels[drawn.mask] == label).sum() / NUM, nominal, NUM)
+    assert rate_close(1 - drawn.mask.mean(), 0.25, NUM)
+
+
+def test_the_expected_label_is_that_of_the_four_answers() -> None:
+    a, b = utilities(0), utilities(1)
+    teacher = Teacher(rationality=2.0, discount=0.9, skip_fraction=0.6, equal_fraction=0.1, mistake_rate=0.1)
+    thresholds = teacher.thresholds(a, b)
+    p = teacher.answer_probabilities(a, b, thresholds)
+    np.testing.assert_allclose(p.first + p.second + p.equal + p.skip, 1.0)
+    answered = p.skip < 1
+    assert 0 < answered.mean() < 1
+    expected = (p.first + 0.5 * p.equal)[answered] / (1 - p.skip[answered])
+    np.testing.assert_allclose(expected, teacher.preference_probability(a, b, thresholds)[answered])
+
+
+def test_what_was_answered_picks_its_probability() -> None:
+    p = AnswerProbabilities(*np.array([[0.1], [0.2], [0.3], [0.4]]))
+    labels, mask = np.array([1.0, 0.0, 0.5, 0.5]), np.array([True, True, True, False])
+    np.testing.assert_array_equal(p.of(labels, mask), [0.1, 0.2, 0.3, 0.4])
 
 
 def test_return_thresholds_are_fractions_of_the_mean_sum() -> None:

@@ -7,6 +7,8 @@ import torch
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+from pluralbench.preference_oracles.teachers import RATIONAL
+from pluralbench.preference_oracles.users import Users
 
 # networks as small as these gain nothing from threads, which spin against one another where processors are few
 torch.set_num_threads(1)
@@ -48,6 +50,12 @@ class Line:
             group_index=group,
             goals=wanted,
         )
+
+    def users(self, num_users, goals=(-1.0, 1.0), teacher=RATIONAL):
+        """The users of `preferences`, one group for each goal."""
+        group = np.arange(num_users) % len(goals)
+        names = tuple(str(goal) for goal in goals)
+        return Users(np.arange(num_users), names, group, np.asarray(goals, dtype=np.float64)[group][:, None], teacher)
 
     def transitions(self, num_episodes=20, length=10, seed=0):
         """Random walks; where a step arrives differs from where it started."""

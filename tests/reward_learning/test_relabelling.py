@@ -7,7 +7,14 @@ import torch
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
 from pluralbench.reward_learning.learners import make_learner
-from pluralbench.reward_learning.relabelling import draw_comparison_states, draw_latents, relabel
+from pluralbench.reward_learning.relabelling import (
+    draw_comparison_states,
+    draw_latents,
+    draw_wanted_states,
+    relabel,
+    relabel_starts,
+    with_hindsight,
+)
 from pluralbench.reward_learning.reward_model import Posterior, RewardFunction
 from pluralbench.reward_learning.scaling import SCALINGS
 
@@ -138,6 +145,7 @@ def test_one_generator_draws_users_latents_owners_and_then_the_comparison_states
     assert np.array_equal(rewards, (own / values[torch.from_numpy(index)]).numpy())
 
 
+STATES = torch.linspace(-1, 1, 40)[:, None].repeat(1, 2)
 SMALL = {"num_updates": 5, "hidden_size": 8, "num_layers": 1, "num_validations": 1}
 
 
@@ -145,11 +153,11 @@ SMALL = {"num_updates": 5, "hidden_size": 8, "num_layers": 1, "num_validations":
 def test_latents_for_relabelling_come_from_the_users_or_from_the_prior(name, line):
     model, context = make_learner(name, SMALL), line.preferences(20, 6)
     model.fit(context, seed=0)
-    drawn = LATENT_DRAWS["posterior"](model, context, seeded(1))
+    drawn = LATENT_DRAWS["posterior"](model, context, STATES, seeded(1))
     expected = model.posterior_for_policy(context, seeded(1))
     assert torch.equal(drawn.mean, expected.mean)
     assert bool((drawn.log_var == -torch.inf).all()) is (name != "vpl")
-    prior = LATENT_DRAWS["prior"](model, context, seeded(1))
+    prior = LATENT_DRAWS["prior"](model, context, STATES, seeded(1))
     assert torch.equal(prior.mean, model.prior(20).mean)
     assert torch.equal(prior.log_var, model.prior(20).log_var)
 
@@ -157,7 +165,90 @@ def test_latents_for_relabelling_come_from_the_users_or_from_the_prior(name, lin
 def test_a_model_without_latents_needs_no_prior_and_one_with_latents_says_what_to_do(line):
     btl, context = make_learner("btl", SMALL), line.preferences(20, 6)
     btl.fit(context, seed=0)
-    assert LATENT_DRAWS["prior"](btl, context, seeded()).mean.shape == (20, 0)
+    assert LATENT_DRAWS["prior"](btl, context, STATES, seeded()).mean.shape == (20, 0)
     oracle = make_learner("oracle", task=line.task)
     with pytest.raises(LearnerError, match=r"oracle has no prior .*; set relabel.latents to posterior"):
-        LATENT_DRAWS["prior"](oracle, context, seeded())
+        LATENT_DRAWS["prior"](oracle, context, STATES, seeded())
+
+
+class Crowd:
+    """One user in eleven wants the one end of the line, ten the other."""
+
+    latent_size = 1
+
+    def posterior_for_policy(self, context, generator):
+        return Posterior.exactly(
+            torch.tensor([[-1.0]] * 20 + [[1.0]] * 200) + 0.01 * torch.randn(220, 1, generator=seeded())
+        )
+
+    def reward(self, observations, latents):
+        return observations[..., 0] * latents[..., 0]
+
+
+def test_even_latents_give_a_minority_the_weight_of_the_majority():
+    posterior = LATENT_DRAWS["even"](Crowd(), None, STATES, seeded())
+    assert posterior.mean.shape == (220, 1)
+    assert 0.45 < float((posterior.mean < 0).float().mean()) < 0.55
+
+
+def test_with_hindsight_a_trajectory_is_seen_by_whoever_likes_its_end_best(line):
+    data, generator = line.transitions(num_episodes=400), seeded(2)
+    latents = torch.tensor([[-1.0], [1.0]])
+    index = np.zeros(len(data), dtype=np.int64)
+    found = with_hindsight(Crowd(), data, latents, index, STATES, 1.0, generator)
+    last = data.episode_bounds[:, 1] - 1
+    likes_positive = data.next_observations[last, 0] > 0
+    assert (found[last] == likes_positive).all()
+    assert (found == found[last][data.episode_index]).all()
+    half = with_hindsight(Crowd(), data, latents, index, STATES, 0.5, seeded(3))[last]
+    assert 0.4 < half[likes_positive].mean() < 0.6
+    assert not half[~likes_positive].any()
+    assert with_hindsight(Crowd(), data, latents, index, STATES, 0.0, generator) is index
+
+
+def test_half_of_the_wanted_states_are_the_best_of_some_to_one_of_the_users(line):
+    """Drawn evenly, hardly any lies in the best twentieth of the line, to either side."""
+    data = line.transitions(num_episodes=400)
+    positions = np.sort(data.next_observations[:, 0])
+    low, high = (float(np.quantile(positions, share)) for share in (0.05, 0.95))
+    for latents, ends in ((torch.tensor([[-1.0], [1.0]]), 2), (torch.tensor([[1.0]]), 1)):
+        states = draw_wanted_states(Crowd(), data, latents, 2_000, seeded(4))
+        assert states.shape == (2_000, data.next_observations.shape[1])
+        plain, wanted = states[:1_000, 0], states[1_000:, 0]
+        assert 0.05 < float(((plain < low) | (plain > high)).float().mean()) < 0.15
+        shares = [float((wanted < low).float().mean()), float((wanted > high).float().mean())]
+        # the best of 16 lies in the best twentieth with probability 1 - 0.95^16 = 0.56
+        assert sum(shares) == pytest.approx(0.56, abs=0.06)
+        assert min(shares) == pytest.approx(0.28 if ends == 2 else 0.0, abs=0.06)
+    nobody = draw_wanted_states(Crowd(), data, torch.zeros(0, 1), 40, seeded(4))
+    assert torch.equal(nobody, draw_comparison_states(data, 40, seeded(4)))
+
+
+@pytest.mark.parametrize("scaling", ["none", "spo"])
+def test_rewards_before_a_transition_are_those_of_where_it_starts(scaling, line):
+    data = line.transitions()
+    observations = np.concatenate([data.observations[:1], data.next_observations[:-1]])
+    first = data.episode_bounds[:, 0]
+    observations[first] = data.observations[first]
+    data = dataclasses.replace(data, observations=observations)
+    latents, index = draw_latents(Posterior.exactly(torch.tensor([[-1.0], [1.0], [0.5]])), data, seeded(), 3)
+    states = draw_comparison_states(data, 16, seeded())
+    given = (Product(), latents, index, scaling, states)
+    before = relabel_starts(data, relabel(data, *given), *given)
+    turned = dataclasses.replace(data, observations=data.next_observations, next_observations=data.observations)
+    np.testing.assert_allclose(before, relabel(turned, *given), atol=1e-6)
+
+
+def test_wanted_states_are_half_those_of_the_data_and_half_what_somebody_likes(line):
+    data = line.transitions(num_episodes=400)
+    latents = torch.tensor([[-1.0], [1.0]])
+    plain = draw_comparison_states(data, 400, seeded())[:, 0].abs()
+    wanted = draw_wanted_states(Crowd(), data, latents, 400, seeded())
+    assert wanted.shape == (400, 2)
+    at_an_end = (wanted[:, 0].abs() > 0.8).float()
+    assert (plain > 0.8).float().mean() < 0.3
+    assert 0.5 < at_an_end.mean() < 0.75
+    sides = wanted[200:, 0].sign()
+    assert sides.mean().abs() < 0.25
+    without = draw_wanted_states(Crowd(), data, latents[:0], 40, seeded())
+    assert torch.equal(without, draw_comparison_states(data, 40, seeded()))

@@ -70,6 +70,20 @@ def test_spo_of_a_sharp_reward_is_its_rank_for_every_latent():
         torch.testing.assert_close(values.double(), torch.from_numpy(ranks), atol=2e-3, rtol=0)
 
 
+def test_spo_log_keeps_the_order_of_spo_and_spreads_the_top():
+    states = torch.linspace(-1, 1, 101)[:, None].repeat(1, 2)
+    rows = torch.zeros(101, dtype=torch.long)
+    rank, spread = (
+        fit_scaling(name, Linear(sharpness=1e6), LATENTS, states)(states, rows) for name in ("spo", "spo-log")
+    )
+    torch.testing.assert_close(spread, -(1 + 1 / 202 - rank).log())
+    assert spread.isfinite().all()
+    best_first, order = spread.sort(descending=True)
+    assert torch.equal(order, rank.argsort(descending=True))
+    steps = best_first[:-1] - best_first[1:]
+    assert steps[0] > 10 * steps[50]
+
+
 def test_spo_of_the_oracle_is_the_rank_of_the_utility_ties_included(line):
     oracle = make_learner("oracle", task=line.task)
     positions = torch.tensor([[-1.0, 0.0], [0.2, 0.0], [0.2, 1.0], [0.9, 0.0]])

@@ -130,8 +130,10 @@ def test_density_after_the_flow_integrates_to_one():
 
 def test_samples_have_the_moments_of_infer_and_are_not_a_diagonal_gaussian(fitted):
     users = gaussian_preferences(3, 16, np.random.default_rng(6))
-    seeded = generator()
-    samples = torch.stack([fitted.posterior_for_policy(users, seeded).mean for _ in range(4000)])  # (N, U, Z)
+    seeded, many = generator(), users.take_users(np.tile(np.arange(3), 500))
+    samples = torch.cat(
+        [fitted.posterior_for_policy(many, seeded).mean.view(500, 3, -1) for _ in range(8)]
+    )  # (N, U, Z)
     posterior = fitted.infer(users)
     std = (0.5 * posterior.log_var).exp()
     assert ((samples.mean(0) - posterior.mean).abs() < 0.1 * std + 0.02).all()
