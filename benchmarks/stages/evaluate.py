@@ -20,6 +20,8 @@ Act = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[Any]]
 """(B, S) observations and (B,) rows, the job that each belongs to, give (B, A) actions."""
 FINAL = 0
 """The `seed` of evaluations at the end of training: the same for all policies, which so start from the same places."""
+BY_ANSWERS = 1
+"""The `seed` of evaluations by numbers of answers."""
 
 
 @dataclass(frozen=True)

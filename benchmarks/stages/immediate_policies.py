@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
-from pluralbench.benchmarks.stages.evaluate import FINAL, Act, run_episodes
+from pluralbench.benchmarks.stages.evaluate import BY_ANSWERS, FINAL, Act, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
@@ -51,7 +51,7 @@ class ImmediatePolicy(PolicyStage):
         by_answers = []
         for num in NUM_ANSWERS if run.is_personal else ():
             fewer = self.acting(environment, run.known_by(num))
-            found = run_episodes(environment, fewer, run.goals, settings.curve_episodes, num, run.start_seeds)
+            found = run_episodes(environment, fewer, run.goals, settings.curve_episodes, BY_ANSWERS, run.start_seeds)
             by_answers.append((num, found.success_rates))
         seconds = time.perf_counter() - start
         return TrainedRun(run, outcome, act, [(0, outcome.success_rates)], [], by_answers, seconds)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from pluralbench.benchmarks.experiments.identity import digest
 from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import Experiment
-from pluralbench.benchmarks.stages.evaluate import FINAL, Act, Outcome, run_episodes
+from pluralbench.benchmarks.stages.evaluate import BY_ANSWERS, FINAL, Act, Outcome, run_episodes
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
@@ -82,12 +83,20 @@ class IQLPolicy(PolicyStage):
             resume=resume,
         )
         seconds = (time.perf_counter() - start) / len(stack)
-        by_answers: Curve = []
-        for num_answers in NUM_ANSWERS if any(run.is_personal for run in stack) else ():
-            act = acting_for(result.policy, rows, [run.known_by(num_answers) for run in stack], plan.device)
-            outcome = run_episodes(plan.environment, act, goals, settings.curve_episodes, num_answers, starts)
-            by_answers.append((num_answers, outcome.success_rates))
+        by_answers = self._by_answers(plan, result.policy, rows, stack)
         return [_trained(result, rows, stack, place, by_answers, seconds, plan.device) for place in range(len(stack))]
+
+    def _by_answers(self, plan: Plan, policy: Policy, rows: Sequence[int], stack: Sequence[Run]) -> Curve:
+        """Success (runs * U,) by every number of answers, all in one evaluation from the same starts."""
+        if not any(run.is_personal for run in stack):
+            return []
+        known = [run.known_by(num) for num in NUM_ANSWERS for run in stack]
+        goals = np.concatenate([run.goals for run in known])
+        starts = np.concatenate([run.start_seeds for run in known])
+        act = acting_for(policy, [*rows] * len(NUM_ANSWERS), known, plan.device)
+        episodes = plan.experiment.evaluation.curve_episodes
+        rates = run_episodes(plan.environment, act, goals, episodes, BY_ANSWERS, starts).success_rates
+        return list(zip(NUM_ANSWERS, rates.reshape(len(NUM_ANSWERS), -1), strict=True))
 
     def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
         return train(data, experiment.iql, seeds, **options)

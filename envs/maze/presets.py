@@ -33,6 +33,7 @@ PRESETS: dict[str, Settings] = {
             "expectile": 0.8,
             "temperature": 8.0,
         },
+        "evaluation": {"num_curve_points": 5},
     },
     "paper": {"num_transitions": 4_000_000},
 }
