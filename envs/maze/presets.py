@@ -26,7 +26,7 @@ PRESETS: dict[str, Settings] = {
         "relabel": {"hindsight": 0.5},
         # What makes IQL learn the maze in minutes instead of hours; docs/deviations.md lists each deviation.
         "iql": {
-            "num_updates": 8_000,
+            "num_updates": 5_000,
             "discount": 0.975,  # the utility is an optimal value already: looking further only adds noise
             "n_step": 20,
             "shaping": True,
