@@ -137,9 +137,9 @@ def relabel(
     latent_index: NDArray[np.int64],
     scaling: str,
     comparison_states: Tensor,
+    pair_classifier: PairClassifier | None = None,
     batch_size: int = 65_536,
     progress: Progress | None = None,
-    pair_classifier: PairClassifier | None = None,
 ) -> NDArray[np.float32]:
     """Reward of every transition under its trajectory's latent.
 
@@ -150,9 +150,9 @@ def relabel(
         latent_index: (N,), which latent each transition is seen under.
         scaling: one of `scaling.SCALINGS`.
         comparison_states: (C, S), from `draw_comparison_states`; one draw serves all groups and all methods alike.
+        pair_classifier: for `spo-pairs`.
         batch_size: transitions between two calls of `progress`; memory stays bounded whatever N is.
         progress: called with (transitions done, transitions in all).
-        pair_classifier: for `spo-pairs`.
 
     Returns:
         (N,) float32.

@@ -86,7 +86,7 @@ def suite_name(options: argparse.Namespace, population: str | None, sweep: str |
     own_data = "data-per-seed" if options.data_per_seed else None
     parts = [sweep, options.preset, population, options.policy, options.teacher, options.dataset, own_data]
     parts += sorted(options.set)
-    named = "-".join(re.sub(r"[^\w.=,+]+", "_", part).strip("_") for part in parts if part)
+    named = "-".join(re.sub(r"[^\w.=,+-]+", "_", part).strip("_") for part in parts if part)
     if len(named) <= _MAX_SUITE_NAME and not options.dataset:
         return named
     from pluralbench.benchmarks.experiments.identity import digest

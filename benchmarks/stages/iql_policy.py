@@ -168,7 +168,10 @@ def _file_name(stack: Sequence[Run]) -> str:
 def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
     """The dataset once, with rewards and latents of every run beside it."""
     dataset, shaping = prepared.dataset, prepared.plan.experiment.iql.shaping
-    before, after = zip(*(run.relabelled(prepared) for run in stack), strict=True)
+    rewards = [run.relabelled(prepared) for run in stack]
+    before = (
+        [run.relabelled_starts(prepared, own) for run, own in zip(stack, rewards, strict=True)] if shaping else None
+    )
     latents = [run.fitted.latents.cpu().numpy().astype(np.float32) for run in stack]
     most = max(len(rows) for rows in latents)
     return ReplayData.from_arrays(
@@ -177,10 +180,10 @@ def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
         dataset.next_observations,
         dataset.terminals,
         dataset.timeouts,
-        rewards=np.stack(after),
+        rewards=np.stack(rewards),
         latents=np.stack([np.resize(rows, (most, rows.shape[1])) for rows in latents]),  # (E, M, Z), padding is unused
         latent_index=np.stack([run.fitted.latent_index for run in stack]),
-        rewards_before=np.stack(before) if shaping else None,
+        rewards_before=None if before is None else np.stack(before),
         device=prepared.plan.device,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,16 +92,25 @@ class Run:
         """The run with its users known by their first `num_answers` answers."""
         return replace(self, num_answers=num_answers)
 
-    def relabelled(self, prepared: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Rewards before and after every transition under its trajectory's latent: (N,), or (K, N) for K groups."""
+    def relabelled(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Rewards (N,) of every transition under its trajectory's latent, or (K, N) where groups are served."""
+        rows = [relabel(prepared.dataset, reward, *self._seen()) for reward in self.rewards.values()]
+        return np.stack(rows) if self.serves_groups else rows[0]
+
+    def relabelled_starts(self, prepared: Prepared, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `relabelled`, which gave `rewards`, of the state in which every transition starts."""
+        given = rewards if self.serves_groups else rewards[None]
+        rows = [
+            relabel_starts(prepared.dataset, own, reward, *self._seen())
+            for own, reward in zip(given, self.rewards.values(), strict=True)
+        ]
+        return np.stack(rows) if self.serves_groups else rows[0]
+
+    def _seen(self) -> tuple[Any, ...]:
+        """What a reward is relabelled with: latents, which transition sees which, scaling, states, classifier."""
         fitted, scaling = self.fitted, self.method.scaling
-        seen = (fitted.latents, fitted.latent_index, scaling, fitted.comparison_states)
         classifier = fitted.classifier_for(scaling)
-        before, after = [], []
-        for reward in self.rewards.values():
-            after.append(relabel(prepared.dataset, reward, *seen, pair_classifier=classifier))
-            before.append(relabel_starts(prepared.dataset, after[-1], reward, *seen, classifier))
-        return (np.stack(before), np.stack(after)) if self.serves_groups else (before[0], after[0])
+        return fitted.latents, fitted.latent_index, scaling, fitted.comparison_states, classifier
 
 
 @dataclass(frozen=True)

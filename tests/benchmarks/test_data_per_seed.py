@@ -97,4 +97,4 @@ def test_they_go_into_a_folder_of_their_own():
     add_experiment(parser)
     options = parser.parse_args(["--preset", "smoke", "--data-per-seed", "--seed-list", "7", "8"])
     assert changes_of(options) == {"seeds": (7, 8), "data_per_seed": True}
-    assert suite_name(options, None) == "smoke-data_per_seed"
+    assert suite_name(options, None) == "smoke-data-per-seed"

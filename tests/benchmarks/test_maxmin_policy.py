@@ -99,7 +99,7 @@ def test_the_pointwise_minimum_is_the_least_of_the_rewards_of_the_groups(drawn):
 
     def rewards(text):
         method = Method.parse(text)
-        return Run(method, fitted, 8, serves_groups=method.policy == "maxmin").relabelled(prepared)[1]
+        return Run(method, fitted, 8, serves_groups=method.policy == "maxmin").relabelled(prepared)
 
     groups = rewards("maxmin@maxmin")
     assert groups.shape == (2, len(prepared.dataset))
