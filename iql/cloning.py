@@ -6,18 +6,14 @@ actor's average are those of `IQLSettings`; rewards are not looked at.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from pluralbench.iql import losses
 from pluralbench.iql.data import ReplayData
 from pluralbench.iql.networks import Stack, Workspace, initial_parameters, num_parameters
-from pluralbench.iql.offline_learner import Batch, OfflineLearner, Rate
+from pluralbench.iql.offline_learner import ADAM, Batch, OfflineLearner, Rate
 from pluralbench.iql.settings import IQLSettings
-
-_ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
 
 
 class CloningLearner(OfflineLearner):
@@ -74,7 +70,7 @@ class CloningLearner(OfflineLearner):
             self._gradient[:, None, -self.action_size :] = by_log_stds * (self._raw_log_stds == log_stds)
         self._stack.backward(self._inputs, by_outputs.mT.contiguous(), self._work, self._stack_gradient)
         moved = [self._parameters], [self._gradient], [self._first], [self._second]
-        torch._fused_adam_(*moved, [], [self._steps], lr=actor_rate, maximize=False, **_ADAM)
+        torch._fused_adam_(*moved, [], [self._steps], lr=actor_rate, maximize=False, **ADAM)
         if self.settings.actor_average:
             self._average.lerp_(self._parameters, self.settings.actor_average)
 

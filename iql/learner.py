@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +10,8 @@ from torch import Tensor
 from pluralbench.iql import losses
 from pluralbench.iql.data import ReplayData
 from pluralbench.iql.networks import Stack, Workspace, initial_parameters, num_parameters
-from pluralbench.iql.offline_learner import Batch, OfflineLearner, Rate
+from pluralbench.iql.offline_learner import ADAM, Batch, OfflineLearner, Rate
 from pluralbench.iql.settings import IQLSettings
-
-_ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
 
 
 class Learner(OfflineLearner):
@@ -209,4 +206,4 @@ class Learner(OfflineLearner):
     def _adam(self, rows: list[Tensor], rate: Rate) -> None:
         """Adam on some rows of the buffer, in one kernel."""
         parameters, gradients, first, second = ([part] for part in rows)
-        torch._fused_adam_(parameters, gradients, first, second, [], [self._steps], lr=rate, maximize=False, **_ADAM)
+        torch._fused_adam_(parameters, gradients, first, second, [], [self._steps], lr=rate, maximize=False, **ADAM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from pluralbench.iql.data import ReplayData, fold_rewards
 from pluralbench.iql.settings import IQLError, IQLSettings
 
 Rate = float | Tensor
+ADAM: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
+"""Arguments of the fused kernel; the step size is its own."""
 
 
 class Batch(NamedTuple):
