@@ -45,7 +45,8 @@ def settings_from(kind: type[S], values: Mapping[str, Any], where: str = "") -> 
         message = first["msg"].removeprefix("Value error, ")
         given = first["input"]
         shown = "" if isinstance(given, Mapping) or dataclasses.is_dataclass(given) else f", got {given!r}"
-        raise SettingsError(f"{name}: {message}{'' if first['type'] == 'value_error' else shown}") from error
+        place = f"{name}: " if name else ""
+        raise SettingsError(f"{place}{message}{'' if first['type'] == 'value_error' else shown}") from error
 
 
 def _checked(kind: Any, values: Any, where: str) -> Any:

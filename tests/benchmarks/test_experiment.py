@@ -120,7 +120,10 @@ def test_changes_reach_nested_settings_and_keep_the_rest():
         ({"relabel": {"latents": "posteriror"}}, "did you mean 'posterior'"),
         ({"relabel": {"comparison_states": "wnated"}}, "did you mean 'wanted'"),
         ({"relabel": {"hindsight": 1.5}}, "hindsight is a share from 0 to 1"),
-        ({"data_per_seed": True, "dataset": "mine.hdf5"}, "leave dataset empty"),
+        (
+            {"data_per_seed": True, "dataset": "mine.hdf5"},
+            "^data_per_seed collects a dataset for each seed; leave dataset empty",
+        ),
     ],
 )
 def test_impossible_changes_name_what_is_wrong(changes, message):
