@@ -38,8 +38,11 @@ PRESETS: dict[str, Settings] = {
     "paper": {"num_transitions": 4_000_000},
 }
 
-# Ten goals share what two had to themselves: a tenth of the users and of the trajectories is about each of them.
+# Ten goals share what two had to themselves: a tenth of the users and of the trajectories is about each of them. One
+# question in 2,250 is about (7, 1) and the cell before it. Where one user in eleven wants to be there, 5,000 users give
+# three answers to it, and the learned reward may be as high one cell too early; 100,000 give 65.
 VARIANTS: dict[str, dict[str, Settings]] = {
+    "two-goals-1-10": {"quick": {"preferences": {"num_users": 100_000}}},
     "ten-goals": {
         "quick": {
             "preferences": {"num_users": 20_000},
