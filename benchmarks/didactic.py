@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
+from pluralbench.benchmarks.experiments.settings import MOST_COMPARISONS, ExperimentError
 from pluralbench.benchmarks.figures.didactic import draw_didactic
 from pluralbench.benchmarks.provenance import provenance
 from pluralbench.files import write_json
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
+from pluralbench.ranges import LARGEST, MOST, MOST_LAYERS, WIDEST_LAYER, check_number, check_whole
 from pluralbench.reward_learning import didactic
 from pluralbench.reward_learning.learners import make_learner
 from pluralbench.reward_learning.reward_model import RewardModel
@@ -49,6 +51,14 @@ class DidacticSettings:
     learning_rate: float = 3e-3  # of Adam
     num_updates: int = 600  # gradient steps of each learner
     vpl_updates: int = 2000  # of `vpl`, which has an encoder to learn as well
+
+    def __post_init__(self) -> None:
+        counts = ("num_users", "num_new_users", "num_further", "num_updates", "vpl_updates")
+        check_whole(ExperimentError, self, 1, MOST, *counts)
+        check_whole(ExperimentError, self, 1, MOST_COMPARISONS, "num_comparisons")
+        check_whole(ExperimentError, self, 1, WIDEST_LAYER, "hidden_size")
+        check_whole(ExperimentError, self, 1, MOST_LAYERS, "num_layers")
+        check_number(ExperimentError, self, 0, LARGEST, "learning_rate", above=True)
 
     def learner(self, name: str) -> dict[str, Any]:
         """Settings of one learner."""

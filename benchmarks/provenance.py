@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pluralbench.lines import one_line
+
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "pybullet", "scipy", "h5py")
 
 
@@ -18,7 +20,7 @@ def provenance(device: str) -> dict[str, Any]:
     from pluralbench import __version__
 
     return {
-        "command": " ".join(["pluralbench", *sys.argv[1:]]),
+        "command": one_line(" ".join(["pluralbench", *sys.argv[1:]])),
         "commit": _git_commit(),
         "packages": {"pluralbench": __version__, **{name: _version(name) for name in PACKAGES}},
         "python": platform.python_version(),
@@ -34,13 +36,15 @@ def _git_commit() -> str | None:
         return None
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=source, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=source, capture_output=True, text=True, check=True, encoding="utf-8"
+        )
         return done.stdout.strip()
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, UnicodeDecodeError, subprocess.CalledProcessError):
         return None
 
 
@@ -54,7 +58,7 @@ def _version(package: str) -> str | None:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown processor"

@@ -19,10 +19,17 @@ from pluralbench.benchmarks import results
 from pluralbench.benchmarks.comparisons import ASK_NOBODY
 from pluralbench.benchmarks.experiments.identity import digest
 from pluralbench.benchmarks.experiments.methods import NO_LEARNER
-from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of, mean_success, read_suites, seed_means
+from pluralbench.benchmarks.figures.suite import (
+    SuiteResults,
+    learner_of,
+    mean_success,
+    read_suite,
+    read_suites,
+    seed_means,
+)
 from pluralbench.benchmarks.report import picture_names
 from pluralbench.errors import InputError
-from pluralbench.files import read_json, write_text
+from pluralbench.files import read_text, write_text
 
 REFERENCE_ROOT = Path(__file__).resolve().parents[1] / "results" / "reference"
 """In a checkout; an installed wheel has none."""
@@ -60,7 +67,11 @@ def compare_with_reference(suite_folder: Path, reference_root: Path | None = Non
                 errors.append(str(error))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     lines = [f"reference left out: {error}{more}" for error in errors[:1]]
-    for suite in read_suites(suite_folder):
+    for environment in results.environments_in(suite_folder):
+        try:
+            suite = read_suite(suite_folder, environment)
+        except InputError:
+            continue  # an experiment.json is damaged: said where the environment's own table would stand
         for reference in references:
             if reference.environment == suite.environment:
                 lines += _compare(suite, reference)
@@ -134,7 +145,7 @@ def _join_reports(source: Path, target: Path) -> None:
 
 def _sections(report: Path) -> list[str]:
     """What stands before the first environment, then each environment's section from `## ` on."""
-    parts = re.split(r"^(?=## )", report.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^(?=## )", read_text(report), flags=re.MULTILINE)
     return [part.strip("\n") for part in parts]
 
 
@@ -154,15 +165,16 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
         rates, expected = (each.table_rates(method) for each in (suite, reference))
         here, there = float(np.mean(seed_means(rates))), mean_success(expected)
         within = round(there.low, 2) <= round(here, 2) <= round(there.high, 2)  # as printed
+        interval = f"{there.estimate:.2f} [{there.low:.2f}, {there.high:.2f}]"
         lines.append(
-            f"{suite.environment}, {method}: {here:.2f} here, {there.estimate:.2f} [{there.low:.2f}, {there.high:.2f}] "
-            f"in the reference (commit {_commit(reference, method)}): {'within' if within else 'outside'} its interval"
+            f"{suite.environment}, {suite.title_of(method)}: {here:.2f} here, {interval} in the reference (commit "
+            f"{_commit(reference, method)}): {'within' if within else 'outside'} its interval"
         )
     return lines
 
 
 def _commit(reference: SuiteResults, method: str) -> str:
     """The commit that made a method's reference, short; from the first config that there is."""
-    for path in sorted((reference.folder / reference.environment / method).rglob("config.json")):
-        return str(read_json(path).get("commit"))[:7]
+    for config in reference.configs(method).values():
+        return str(config["commit"])[:7]
     return "unknown"

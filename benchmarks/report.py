@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -12,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pluralbench.benchmarks import aggregate
+from pluralbench.benchmarks import aggregate, results
 from pluralbench.benchmarks.comparisons import ASK_NOBODY, SIGNIFICANT, Comparison, compare_methods, unfit
 from pluralbench.benchmarks.figures import FIGURES
 from pluralbench.benchmarks.figures.diagnostics import diagnostics_table, markdown_table
 from pluralbench.benchmarks.figures.suite import (
+    NOT_WHOLE,
     SuiteResults,
     group_means,
     of_method,
@@ -26,7 +29,6 @@ from pluralbench.benchmarks.figures.suite import (
     success_intervals,
 )
 from pluralbench.benchmarks.reporter import FILE_WIDTH
-from pluralbench.files import read_json
 
 SHORTEST_NAME = 10
 """Letters that a group's name keeps in the terminal's table."""
@@ -50,6 +52,7 @@ class MethodRow:
     planned: float | None  # success of the best paths for the learned reward; None where nothing can be planned
     accuracy: float | None  # share of test users' further answers that the reward model predicts; None without a model
     held_out: float | None  # mean success rate of groups that taught nothing; None where there are none
+    is_whole: bool = True  # none of its runs is missing, not finished or damaged
 
 
 def method_rows(suite_folder: Path, environment: str) -> list[MethodRow]:
@@ -81,20 +84,21 @@ def _rows(suite: SuiteResults) -> list[MethodRow]:
                 planned,
                 _accuracy(suite, method),
                 float(np.mean(list(group_means(others).values()))) if others else None,
+                method not in suite.runs.not_whole,
             )
         )
     return rows
 
 
 def _accuracy(suite: SuiteResults, method: str) -> float | None:
-    models = [read_json(path).get("reward_model") or {} for path in suite.seed_files(method, "summary.json")]
+    models = [summary["reward_model"] or {} for summary in suite.summaries(method)]
     values = [float(model["accuracy"]) for model in models if model.get("accuracy") is not None]
     return float(np.mean(values)) if values else None
 
 
 def _blame(suite: SuiteResults, method: str, groups: Collection[str]) -> list[float | None]:
     """`reward_right`, `policy_right` and `planned_success`: means over seeds of the users of some groups."""
-    summaries = [read_json(path).get("users") or [] for path in suite.seed_files(method, "summary.json")]
+    summaries = [summary["users"] for summary in suite.summaries(method)]
     found: list[float | None] = []
     for name in ("reward_right", "policy_right", "planned_success"):
         by_seed = [[user.get(name) for user in users if user["group"] in groups] for users in summaries]
@@ -108,7 +112,7 @@ MEAN, INTERVAL, WORST_GROUP, GAP = "mean", "95 % interval", "worst group", "gap"
 REACHED, REWARD_RIGHT, POLICY_RIGHT, PLANNED = "reached", "reward right", "policy right", "planned"
 ACCURACY, HELD_OUT, IQM = "reward accuracy", "held-out groups", "IQM"
 COLUMNS: dict[str, Callable[[MethodRow], str]] = {
-    "method": lambda row: row.method,
+    "method": lambda row: row.method if row.is_whole else f"{row.method} {NOT_WHOLE}",
     MEAN: lambda row: f"{row.mean.estimate:.2f}",
     INTERVAL: lambda row: " to ".join(_ends(row.mean)),
     REACHED: lambda row: f"{row.reached:.2f}",
@@ -175,7 +179,7 @@ def _legend(columns: Collection[str]) -> str:
 
 def environments_of(suite_folder: Path) -> list[str]:
     """The environments that a suite's folder has results of."""
-    return [suite.environment for suite in read_suites(suite_folder)]
+    return results.environments_in(suite_folder)
 
 
 def terminal_table(suite_folder: Path, environment: str) -> Table:
@@ -207,17 +211,33 @@ def _table(environment: str, rows: list[MethodRow]) -> Table:
 
 
 def compare_lines(suite_folder: Path, environment: str) -> list[str]:
-    """What stands under the terminal's table: which methods beat which, and whether they may be compared at all.
+    """What stands under the terminal's table: runs that are missing or damaged, who beats whom, whether that counts.
 
-    Nothing where no pair is tested (`compare_methods`) and the oracle is fit or missing.
+    Nothing where all runs are whole, no pair is tested (`compare_methods`) and the oracle is fit or missing.
 
     Raises:
         ResultsError: the folder holds no results of the environment.
     """
     suite = read_suite(suite_folder, environment)
-    lines = [line] if (line := unfit(suite)) else []
+    lines = [f"{NOT_WHOLE} {line}" for line in suite.runs.lines]
+    lines += [line] if (line := unfit(suite)) else []
     if comparisons := compare_methods(suite):
         lines.append(f"who beats whom ({TEST}): {_beaten_in_words(suite, comparisons)}")
+    return lines
+
+
+def run_lines(suite_folder: Path) -> list[str]:
+    """A line for whatever runs are missing or damaged, of every environment that can be read at all.
+
+    Raises:
+        ResultsError: the folder holds no results, or success_rates.csv is damaged.
+    """
+    lines = []
+    for environment in environments_of(suite_folder):
+        try:
+            lines += [f"{environment}: {line}" for line in read_suite(suite_folder, environment).runs.lines]
+        except results.ResultsError as error:
+            lines.append(str(error))
     return lines
 
 
@@ -266,7 +286,8 @@ def markdown_report(suite_folder: Path) -> str:
         columns = _columns(_rows(suite))
         table = markdown_table(columns, zip(*columns.values(), strict=True))
         parts.append(f"## {suite.environment}\n\n{table}")
-        parts += [f"{part}\n" for part in (unfit(suite), _legend(columns), _who_beats_whom(suite)) if part]
+        not_whole = "\n".join(f"- {NOT_WHOLE} {_escaped(line)}" for line in suite.runs.lines)
+        parts += [f"{part}\n" for part in (not_whole, unfit(suite), _legend(columns), _who_beats_whom(suite)) if part]
         if table := diagnostics_table(suite):
             parts.append(f"What the reward models know of test users:\n\n{table}")
         parts += _made_by(suite)
@@ -280,17 +301,19 @@ def _made_by(suite: SuiteResults) -> list[str]:
     """What made the numbers, and the files that hold every setting."""
     runs, files = set(), []
     for method in suite.methods:
-        paths = suite.seed_files(method, "config.json")
+        configs = suite.configs(method)
+        paths = [results.seed_folder(suite.folder, suite.environment, method, seed) / "config.json" for seed in configs]
         files += [f"`{path.relative_to(suite.folder)}`" for path in paths[:1]]
-        runs |= {_run_in_words(path) for path in paths}
+        runs |= {_run_in_words(config) for config in configs.values()}
     return [f"Made by {'; '.join(sorted(runs))}. Every setting: {', '.join(files)}.\n"] if files else []
 
 
-def _run_in_words(path: Path) -> str:
-    config = read_json(path)
-    commit, changed, _ = str(config.get("commit")).partition("+changes")
-    packages = config.get("packages") or {}
-    return (
-        f"`{config.get('command')}`, commit {commit[:12]}{changed}, torch {packages.get('torch')}, "
-        f"{config.get('machine')}, {config.get('device')}"
-    )
+def _run_in_words(config: Mapping[str, Any]) -> str:
+    commit, changed, _ = str(config["commit"]).partition("+changes")
+    command, torch = " ".join(config["command"].split()), config["packages"].get("torch")
+    return f"`{command}`, commit {commit[:12]}{changed}, torch {torch}, {config['machine']}, {config['device']}"
+
+
+def _escaped(line: str) -> str:
+    """A line as Markdown shows it, stars and brackets and all."""
+    return re.sub(r"([\\`*\[\]<>|])", r"\\\1", line)

@@ -13,17 +13,19 @@ from pluralbench.envs.environments import Environment
 from pluralbench.envs.random_actions import collect_random
 from pluralbench.envs.transition_files import load_transitions, save_transitions
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.folders import expanded, make_writable
 from pluralbench.progress import Progress
 
 DATA_DIR_VARIABLE = "PLURALBENCH_DATA_DIR"
+DATA_ADVICE = f"name another folder for data with --data-dir or {DATA_DIR_VARIABLE}"
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
     """Where datasets are kept: `data_dir`, else $PLURALBENCH_DATA_DIR, else the user's cache folder."""
     chosen = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pluralbench"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "pluralbench"
 
 
 def cached_transitions_path(
@@ -67,8 +69,9 @@ def load_or_collect(
         progress: told (done, total) while data is collected.
 
     Raises:
-        DatasetError: fewer than one transition wanted, the folder cannot be written to, or the policy gave too little.
-            A damaged file in the cache is a warning: it is collected anew.
+        DatasetError: fewer than one transition wanted, or the policy gave too little. A damaged file in the cache is a
+            warning: it is collected anew.
+        FolderError: the folder cannot be written to.
     """
     if num_transitions < 1:
         raise DatasetError(f"the number of transitions must be at least 1, is {num_transitions}")
@@ -78,7 +81,7 @@ def load_or_collect(
             return _checked(load_transitions(path), environment, num_transitions, path)
         except DatasetError as error:
             warnings.warn(f"collecting the data anew, since the cached file cannot be used: {error}", stacklevel=2)
-    _check_writable(path.parent)
+    make_writable(path.parent, DATA_ADVICE)
     dataset = collect(environment, num_transitions, seed, progress)
     save_transitions(_checked(dataset, environment, num_transitions, path), path)
     return load_transitions(path)  # what every later run gets, the metadata's lists and numbers included
@@ -101,16 +104,3 @@ def _checked(dataset: TransitionDataset, environment: Environment, num: int, pat
             f"these are {len(dataset)} of {found}"
         )
     return dataset
-
-
-def _check_writable(folder: Path) -> None:
-    """Fails before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        reason = None if os.access(folder, os.W_OK) else "no permission"
-    except OSError as error:
-        reason = error.strerror
-    if reason:
-        raise DatasetError(
-            f"cannot write data to {folder} ({reason}); name another folder with --data-dir or {DATA_DIR_VARIABLE}"
-        )

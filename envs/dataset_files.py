@@ -1,19 +1,27 @@
-"""Where a named dataset lies: a file's path, or `d4rl:NAME` for a dataset of the installed package d4rl."""
+"""Where a named dataset lies, a file's path or `d4rl:NAME` for one of the package d4rl, and whether it fits a task."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pluralbench.envs.transitions import DatasetError
+import numpy as np
+from numpy.typing import NDArray
+
+from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.folders import expanded
 from pluralbench.registry import unknown_name
 
 _PREFIX = "d4rl:"
+_LEAST_SHARE = 0.99
+"""Of a dataset's observations and actions, that must be possible where it is used."""
+_ROUNDING = 1e-3
 
 
 def dataset_file(specification: str) -> Path:
     """The file of a dataset; d4rl fetches its own where it is not there. DatasetError for what there is not."""
     if not specification.startswith(_PREFIX):
-        path = Path(specification).expanduser()
+        path = expanded(specification)
         if not path.is_file():
             raise DatasetError(f"no file {specification} to take the dataset from")
         return path
@@ -29,3 +37,41 @@ def dataset_file(specification: str) -> Path:
     if name not in DATASET_URLS:
         raise DatasetError(unknown_name("dataset of d4rl", name, DATASET_URLS))
     return Path(download_dataset_from_url(DATASET_URLS[name]))
+
+
+def check_fits(dataset: TransitionDataset, task: MultiGoalTask) -> None:
+    """Refuses data that is of something else, although its arrays may have the right shapes.
+
+    Raises:
+        DatasetError: other sizes, actions that are none here, or observations that cannot be made here: those of
+            another library with another frame or other units.
+    """
+    sizes = dataset.observations.shape[1], dataset.actions.shape[1]
+    wanted = task.observation_size, task.action_size
+    if sizes != wanted:
+        raise DatasetError(f"holds observations and actions of sizes {sizes}; {task.name} has {wanted}")
+    actions = dataset.actions
+    if task.discrete_actions:
+        fits, words = ((actions == 0) | (actions == 1)).all(axis=1) & (actions.sum(axis=1) == 1), "rows with a single 1"
+    else:
+        fits, words = (np.abs(actions) <= 1 + _ROUNDING).all(axis=1), "numbers from -1 to 1"
+    if fits.mean() < _LEAST_SHARE:
+        raise DatasetError(
+            f"actions of {task.name} are {words}, {_share(~fits)} of these are not, {_example(actions, fits)}"
+        )
+    possible = task.possible(dataset.observations)
+    if possible.mean() < _LEAST_SHARE:
+        example = _example(dataset.observations, possible)
+        raise DatasetError(
+            f"{_share(~possible)} of its observations cannot be made in {task.name}, {example}: they seem to be of "
+            "another library, with another frame or other units"
+        )
+
+
+def _share(which: NDArray[np.bool_]) -> str:
+    return f"{100 * which.mean():.0f} %"
+
+
+def _example(rows: NDArray[np.float32], good: NDArray[np.bool_]) -> str:
+    row = rows[np.flatnonzero(~good)[0]]
+    return f"such as ({', '.join(f'{number:.3g}' for number in row)})"

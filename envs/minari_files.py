@@ -1,4 +1,7 @@
-"""Minari's datasets on this disk, written and read; nothing is downloaded. Needs the extra `minari`.
+"""Minari's datasets on this disk, written and read; nothing is downloaded. Writing needs the extra `minari`.
+
+Files are read here by the rules of `pluralbench.hdf5_files`, for Minari's own reader follows links to other files and
+builds whatever environment a file names.
 
 An exported folder is a whole Minari dataset: put it under $MINARI_DATASETS_PATH and
 `minari.load_dataset("maze-large-v0")` finds it, or open it where it is with `minari.MinariDataset(folder / "data")`.
@@ -10,18 +13,26 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.errors import DamagedFileError
+from pluralbench.files import json_values, read_json
+from pluralbench.hdf5_files import open_hdf5, plain_dataset, plain_group, read_numbers
+from pluralbench.integrity import check_declared, shown
 from pluralbench.progress import Progress
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+-v\d+")
 _METADATA_KEY = "pluralbench_metadata"
+_LARGEST_CHOICE = 1 << 40
+_FLOAT_BYTES = 4
 
 
 def export_minari(
@@ -55,7 +66,7 @@ def export_minari(
 
 
 def import_minari(folder: Path | str, progress: Progress | None = None) -> TransitionDataset:
-    """Reads a Minari dataset that lies on this disk.
+    """Reads a Minari dataset that lies on this disk, in Minari's HDF5 format.
 
     Of dictionary observations the entry `observation` is taken (the goal beside it is hidden here); discrete actions
     become one-hot. An episode that ends without a flag becomes a timeout, unless the data ends with it.
@@ -65,37 +76,32 @@ def import_minari(folder: Path | str, progress: Progress | None = None) -> Trans
         progress: told (episodes read, all of them).
 
     Raises:
-        DatasetError: Minari is missing, or the folder holds no Minari dataset, a damaged one, or one of other spaces.
+        DatasetError: the folder holds no Minari dataset, a damaged one, or one of other spaces.
     """
-    _require_minari()
-    from minari.dataset.minari_storage import MinariStorage
-
     folder = Path(folder).expanduser()
-    data = folder / "data" if (folder / "data").is_dir() else folder
     try:
-        metadata = MinariStorage.read_raw_metadata(data)
-        if not {"observation_space", "action_space"} <= metadata.keys():
-            # Minari would build the environment that the file names, and so run whatever code the file points at.
-            raise DatasetError(f"{folder}: the Minari dataset does not say what its spaces are, so it is not read")
-        storage = MinariStorage.read(data)
-        total = storage.total_episodes
-        parts = []
-        for episode in storage.get_episodes(range(total)):
-            parts.append(_columns(episode, storage))
-            if progress is not None:
-                progress(len(parts), total)
-    except DatasetError:
-        raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AssertionError, ImportError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        data = folder / "data" if (folder / "data").is_dir() else folder
+        metadata = read_json(data / "metadata.json")
+        spaces, total = _spaces(folder, metadata), metadata.get("total_episodes")
+        if type(total) is not int or metadata.get("data_format", "hdf5") != "hdf5":
+            raise DamagedFileError(f"{data / 'metadata.json'}: should name the number of episodes and the format hdf5")
+        kept = metadata.get(_METADATA_KEY, {"source": metadata.get("dataset_id", folder.name), "layout": "Minari"})
+        if not isinstance(kept, dict):
+            raise DamagedFileError(f"{data / 'metadata.json'}: {_METADATA_KEY} should be a JSON object")
+        with open_hdf5(data / "main_data.hdf5") as file:
+            parts = _episodes_read(file, spaces, total, progress)
+    except (DamagedFileError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DatasetError(f"{folder}: not a Minari dataset, or a damaged one ({reason})") from error
     if not parts:
         raise DatasetError(f"{folder}: the Minari dataset holds no episodes")
     for part in parts[:-1]:
         part["timeouts"][-1] |= not part["terminals"][-1]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    kept = metadata.get(_METADATA_KEY, {"source": metadata.get("dataset_id", folder.name), "layout": "Minari"})
-    return TransitionDataset(**columns, metadata=kept)
+    try:
+        return TransitionDataset(**columns, metadata=kept)
+    except DatasetError as error:
+        raise DatasetError(f"{folder}: {error}") from error
 
 
 def _require_minari() -> None:
@@ -151,22 +157,97 @@ def _episodes(dataset: TransitionDataset, progress: Progress | None) -> Iterator
             progress(number + 1, len(bounds))
 
 
-def _columns(episode: dict[str, Any], storage: Any) -> dict[str, NDArray[Any]]:
+@dataclass(frozen=True)
+class _Space:
+    """What is read of one of Minari's spaces: the array's name in an episode, the shape of a step, and choices."""
+
+    name: str
+    shape: tuple[int, ...]
+    num_choices: int | None = None
+    first_choice: int = 0
+
+
+def _spaces(folder: Path, metadata: dict[str, Any]) -> tuple[_Space, _Space]:
+    """Of observations and of actions."""
+    if not {"observation_space", "action_space"} <= metadata.keys():
+        raise DatasetError(f"{folder}: the Minari dataset does not say what its spaces are, so it is not read")
+    try:
+        seen, done = (json_values(metadata[key], finite=False) for key in ("observation_space", "action_space"))
+        if seen["type"] == "Dict":
+            return _space("observations/observation", seen["subspaces"]["observation"]), _space("actions", done)
+        return _space("observations", seen), _space("actions", done)
+    except (ValueError, TypeError, LookupError) as error:
+        reason = f"lacks {error}" if isinstance(error, LookupError) else shown(error, 200)
+        raise DamagedFileError(f"its spaces cannot be read: {reason}") from error
+
+
+def _space(name: str, space: dict[str, Any]) -> _Space:
+    kind = space["type"]
+    if kind == "Discrete":
+        choices, first = space["n"], space["start"]
+        if not (_is_count(choices) and type(first) is int and abs(first) < _LARGEST_CHOICE):
+            raise ValueError(f"{name} of {shown(choices, 40)} choices from {shown(first, 40)} on")
+        return _Space(name, (), choices, first)
+    if kind == "MultiBinary":
+        shape = space["n"] if isinstance(space["n"], list) else [space["n"]]
+    elif kind == "MultiDiscrete":
+        shape = np.shape(space["nvec"])
+    elif kind == "Box":
+        shape = space["shape"]
+    else:
+        raise ValueError(f"{name} of the type {shown(kind)}")
+    if not all(_is_count(size) for size in shape):
+        raise ValueError(f"{name} of the shape {shown(shape)}")
+    return _Space(name, tuple(shape))
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 < value < _LARGEST_CHOICE
+
+
+def _episodes_read(
+    file: h5py.File, spaces: tuple[_Space, _Space], total: int, progress: Progress | None
+) -> list[dict[str, NDArray[Any]]]:
+    """The columns of each of Minari's episodes."""
+    parts: list[dict[str, NDArray[Any]]] = []
+    num_bytes = 0
+    for number in range(total):
+        part = _columns(file, f"episode_{number}", *spaces)
+        num_bytes += sum(values.nbytes for values in part.values())
+        check_declared(file.filename, num_bytes)  # many episodes may be one and the same in the file
+        parts.append(part)
+        if progress is not None:
+            progress(number + 1, total)
+    return parts
+
+
+def _columns(file: h5py.File, episode: str, seen: _Space, done: _Space) -> dict[str, NDArray[Any]]:
     """The columns of one of Minari's episodes."""
-    observations, actions = episode["observations"], episode["actions"]
-    if isinstance(observations, dict):
-        observations = observations["observation"]
-    if isinstance(storage.action_space, gym.spaces.Discrete):
-        actions = np.eye(storage.action_space.n)[np.asarray(actions) - storage.action_space.start]
-    observations, actions = (np.asarray(values, dtype=np.float32) for values in (observations, actions))
-    steps = len(actions)
-    if steps == 0 or len(observations) != steps + 1:
-        raise DatasetError(f"episode {episode['id']} has {len(observations)} observations for {steps} actions")
+    choices, group = done.num_choices, plain_group(file, episode)
+    stored = {
+        name: plain_dataset(group, name) for name in (seen.name, done.name, "rewards", "terminations", "truncations")
+    }
+    steps = stored[done.name].shape[0] if stored[done.name].ndim else 0
+    shapes = {seen.name: (steps + 1, *seen.shape), done.name: (steps, *done.shape)}
+    if choices:
+        check_declared(file.filename, steps * choices * _FLOAT_BYTES)
+    for name, dataset in stored.items():
+        if steps == 0 or dataset.shape != shapes.get(name, (steps,)):
+            raise DamagedFileError(f"{episode} has {name} of the shape {dataset.shape} for {steps} steps")
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite then, which a dataset refuses
+        arrays = {name: read_numbers(dataset) for name, dataset in stored.items()}
+        observations, actions, rewards = (arrays[name].astype(np.float32) for name in (seen.name, done.name, "rewards"))
+    if choices:
+        chosen = arrays[done.name].astype(np.int64) - done.first_choice
+        if arrays[done.name].dtype.kind not in "iu" or not 0 <= chosen.min() <= chosen.max() < choices:
+            raise DamagedFileError(f"{episode} has actions that are none of {choices} choices")
+        actions = np.zeros((steps, choices), np.float32)
+        actions[np.arange(steps), chosen] = 1
     return {
         "observations": observations[:-1].reshape(steps, -1),
         "actions": actions.reshape(steps, -1),
         "next_observations": observations[1:].reshape(steps, -1),
-        "rewards": np.asarray(episode["rewards"], dtype=np.float32),
-        "terminals": np.asarray(episode["terminations"], dtype=np.bool_),
-        "timeouts": np.asarray(episode["truncations"], dtype=np.bool_).copy(),
+        "rewards": rewards,
+        "terminals": arrays["terminations"].astype(np.bool_),
+        "timeouts": arrays["truncations"].astype(np.bool_),
     }

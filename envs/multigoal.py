@@ -55,6 +55,13 @@ class MultiGoalTask:
         """How much observations (..., S) are worth to a user who wants goals (..., G): float32 in [0, 1]."""
         raise NotImplementedError(f"{type(self).__name__} does not say what observations are worth")
 
+    def possible(self, observations: FloatArray) -> BoolArray:
+        """Whether observations (..., S) can be made here at all, (...); by default all.
+
+        Data from elsewhere is known by it to have another frame or other units.
+        """
+        return np.ones(np.shape(observations)[:-1], dtype=np.bool_)
+
     def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
         """Whether things are in observations (..., S) as goals (..., G) want them; by default where the utility is 1.
 

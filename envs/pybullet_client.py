@@ -1,13 +1,41 @@
-"""PyBullet's functions on one headless world."""
+"""PyBullet, imported without a word, and its functions on one headless world."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import pybullet
-
 from pluralbench.errors import InputError
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing that is written meanwhile arrives, by way of Python or by C's own."""
+    c_library = ctypes.CDLL(None)
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(contextlib.redirect_stdout(nowhere))
+        stack.enter_context(contextlib.redirect_stderr(nowhere))
+        for stream in (1, 2):
+            with contextlib.suppress(OSError):  # a stream that is closed
+                kept = os.dup(stream)
+                stack.callback(os.close, kept)
+                stack.callback(os.dup2, kept, stream)
+                c_library.fflush(None)
+                os.dup2(nowhere.fileno(), stream)
+        stack.callback(c_library.fflush, None)  # what C keeps back would come out later
+        yield
+
+
+with _silence():  # it says when it was built, in every process
+    import pybullet
+
+__all__ = ["PyBulletClient", "pybullet"]
 
 
 class PyBulletClient:

@@ -34,21 +34,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.envs.transitions import Bool, DatasetError, Float32, TransitionDataset
-from pluralbench.files import DamagedFileError
+from pluralbench.errors import DamagedFileError
+from pluralbench.folders import expanded
 from pluralbench.hdf5_files import (
     CHECKSUM_ATTRIBUTE,
     FORMAT_ATTRIBUTE,
     check_format_and_checksum,
     create_checked_hdf5,
+    is_named,
     load_json,
     open_hdf5,
+    plain_dataset,
+    read_numbers,
     store_json,
 )
+from pluralbench.integrity import check_declared, shown
 
 FORMAT = "pluralbench transitions 1"
 _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
 _FOREIGN_OPTIONAL = ("next_observations", "timeouts", "infos/goal", "infos/qpos", "infos/qvel")
+_LARGEST_NUMBER = 4  # bytes of a number once it is read
 _MAX_MAZE_STEP = 0.1  # m; twice what the ball can move in a step: 5 m/s for 0.01 s
 
 
@@ -66,12 +72,15 @@ def load_transitions(path: Path | str) -> TransitionDataset:
     Raises:
         DatasetError: no HDF5, truncated, damaged, without the datasets named above, or of contradicting shapes.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         with open_hdf5(path) as file:
             if CHECKSUM_ATTRIBUTE in file.attrs or FORMAT_ATTRIBUTE in file.attrs:
                 check_format_and_checksum(file, FORMAT)
-                return TransitionDataset(**_read(file, _ARRAYS), metadata=load_json(file, "metadata"))
+                metadata = load_json(file, "metadata")
+                if not isinstance(metadata, dict):
+                    raise DamagedFileError(f"{path}: the metadata should be a JSON object")
+                return TransitionDataset(**_read(file, _ARRAYS), metadata=metadata)
             return _repaired(_read(file, _REQUIRED, _FOREIGN_OPTIONAL), path.name)
     except DamagedFileError as error:
         raise DatasetError(str(error)) from error
@@ -80,17 +89,22 @@ def load_transitions(path: Path | str) -> TransitionDataset:
 
 
 def _read(file: h5py.File, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
-    missing = [name for name in required if name not in file]
+    missing = [name for name in required if not is_named(file, name)]
     if missing:
-        found = ", ".join(list(file)[:8]) or "nothing"
+        found = ", ".join(shown(name) for name in list(file)[:8]) or "nothing"
         raise DamagedFileError(
             f"{file.filename}: no transitions in D4RL's layout; {', '.join(missing)} missing, has {found}"
         )
-    arrays = {}
-    for name in (*required, *(name for name in optional if name in file)):
-        values = file[name][...]
-        arrays[name] = values.astype(np.bool_ if name in ("terminals", "timeouts") else np.float32, copy=False)
-    return arrays
+    present = [name for name in optional if is_named(file, name)]
+    datasets = {name: plain_dataset(file, name) for name in (*required, *present)}
+    check_declared(file.filename, sum(dataset.size * _LARGEST_NUMBER for dataset in datasets.values()))
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite then, which a dataset refuses
+        return {
+            name: read_numbers(dataset).astype(
+                np.bool_ if name in ("terminals", "timeouts") else np.float32, copy=False
+            )
+            for name, dataset in datasets.items()
+        }
 
 
 def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:

@@ -44,6 +44,8 @@ class TransitionDataset:
         num = len(self.observations)
         if self.observations.ndim != 2 or self.actions.ndim != 2:
             raise DatasetError("observations and actions must be (N, S) and (N, A)")
+        if 0 in (self.observations.shape[1], self.actions.shape[1]):
+            raise DatasetError("observations and actions need at least one number")
         if num == 0:
             raise DatasetError("a dataset needs at least one transition")
         if self.next_observations.shape != self.observations.shape or len(self.actions) != num:

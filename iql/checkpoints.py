@@ -17,11 +17,14 @@ from typing import Any
 
 from torch import Tensor
 
+from pluralbench.errors import InputError
+from pluralbench.files import json_values
+from pluralbench.integrity import shown
 from pluralbench.iql.settings import IQLError
 from pluralbench.settings import differences
 from pluralbench.tensor_files import load_tensors, save_tensors
 
-FORMAT = "pluralbench-iql-checkpoint-2"
+FORMAT = "pluralbench-iql-checkpoint-3"
 MAX_KEPT = 2
 _PREFIX = "update_"
 _log = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ class Checkpoint:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Writes one checkpoint below `folder` and removes all but the last two; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"{_PREFIX}{checkpoint.step:09d}"
+    final = folder / folder_name(checkpoint.step)
     beside = folder / f".{final.name}.part"
     shutil.rmtree(beside, ignore_errors=True)
     words = {
@@ -67,10 +70,30 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     for path in reversed(_folders(folder)):
         try:
             tensors, words = load_tensors(path, "state", FORMAT)
-            return Checkpoint(words["step"], tensors, words["identity"], json.loads(words["history"]))
-        except (ValueError, KeyError, TypeError) as error:
+            return _checked(path, tensors, words)
+        except InputError as error:
             _log.warning("checkpoint %s is damaged (%s); trying the one before", path, error)
     return None
+
+
+def _checked(path: Path, tensors: dict[str, Tensor], words: dict[str, Any]) -> Checkpoint:
+    step, identity, text = (words.get(name) for name in ("step", "identity", "history"))
+    if type(step) is not int or step < 0 or path.name != folder_name(step):
+        raise IQLError(f"the step in state.json should be the folder's, is {shown(repr(step))}")
+    try:
+        history = json_values(text, finite=False) if isinstance(text, str) else None
+    except ValueError as error:
+        raise IQLError(f"the history in state.json is no JSON text ({error})") from error
+    if not isinstance(identity, dict) or not isinstance(history, dict):
+        raise IQLError("the identity and the history in state.json should be JSON objects")
+    if not all(isinstance(rows, list) for rows in history.values()):
+        raise IQLError("the history in state.json should hold lists of rows")
+    return Checkpoint(step, tensors, identity, history)
+
+
+def folder_name(step: int) -> str:
+    """What the folder of the checkpoint at this step is called."""
+    return f"{_PREFIX}{step:09d}"
 
 
 def check_identity(checkpoint: Checkpoint, identity: dict[str, Any], folder: Path) -> None:

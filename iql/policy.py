@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from pluralbench.errors import InputError
 from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
+from pluralbench.integrity import shown
 from pluralbench.iql.latent_codes import LatentCodes
 from pluralbench.iql.networks import Stack, num_parameters
-from pluralbench.iql.settings import IQLError
-from pluralbench.settings import as_json, settings_from
+from pluralbench.iql.settings import LOG_STD_BOUND, IQLError
+from pluralbench.settings import SettingsError, as_json, settings_from
 from pluralbench.tensor_files import load_tensors, save_tensors
 
-FORMAT = "pluralbench-iql-policy-3"
+FORMAT = "pluralbench-iql-policy-4"
+_TWO_NUMBERS = ([float, float], [int, int], [int, float], [float, int])
 
 
 @dataclass(eq=False, repr=False)
@@ -137,7 +140,10 @@ class Policy:
             TensorFileError: a file is missing, damaged or something else.
             IQLError: the two files do not fit each other.
         """
-        return cls._from_parts(*load_tensors(Path(folder), "policy", FORMAT), device)
+        try:
+            return cls._from_parts(*load_tensors(Path(folder), "policy", FORMAT), device)
+        except (IQLError, SettingsError) as error:
+            raise IQLError(f"{folder}: {error}") from error
 
     def _parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         description = {
@@ -157,33 +163,72 @@ class Policy:
     def _from_parts(
         cls, tensors: Mapping[str, Tensor], description: dict[str, Any], device: str | torch.device
     ) -> Policy:
+        words = _checked_words(description)
+        widths, latent_size = tuple(words["widths"]), words["latent_size"]
+        actors, mean, scale = (
+            _floats(tensors, name, ndim) for name, ndim in (("actors", 2), ("mean", 1), ("scale", 1))
+        )
+        if not len(actors) or actors.shape[1] != num_parameters(widths) + widths[-1]:
+            raise IQLError("policy.safetensors does not fit the layer widths in policy.json")
+        columns = settings_from(InputFeatures, words["features"], "features")
         try:
-            widths = tuple(description["widths"])
-            actors, mean, scale = (tensors[name].to(device) for name in ("actors", "mean", "scale"))
-            if actors.shape[1] != num_parameters(widths) + widths[-1]:
-                raise IQLError("policy.safetensors does not fit the layer widths in policy.json")
-            columns = settings_from(InputFeatures, description["features"], "features")
-            size = len(mean) - sum(len(first) for first, _ in columns.differences)
-            features = FeatureMap(columns, size).to(device)
+            features = FeatureMap(columns, len(mean) - sum(len(first) for first, _ in columns.differences))
             features.load_state_dict({"mean": mean, "scale": scale})
-            latent_size = description["latent_size"]
-            codes = _codes(tensors, len(actors), latent_size, device) if "centres" in tensors else None
-            bounds = tuple(description["log_std_bounds"])
-            size = latent_size if codes is None else codes.num_centres
-            if features.size + size + widths[-1] != widths[0]:
-                raise IQLError("the features in policy.json do not fit its layer widths")
-            return cls(actors, widths, features, latent_size, description["discrete"], bounds, codes)
-        except (KeyError, TypeError) as error:
-            raise IQLError(f"policy.json or policy.safetensors lacks {error}") from error
-        except RuntimeError as error:  # of load_state_dict
+        except (RuntimeError, InputError) as error:  # of load_state_dict, or of a column that there is not
             raise IQLError("policy.safetensors does not fit the features in policy.json") from error
+        codes = _codes(tensors, len(actors), latent_size, device) if "centres" in tensors else None
+        size = latent_size if codes is None else codes.num_centres
+        if features.size + size + widths[-1] != widths[0]:
+            raise IQLError("the features in policy.json do not fit its layer widths")
+        low, high = words["log_std_bounds"]
+        return cls(actors.to(device), widths, features.to(device), latent_size, words["discrete"], (low, high), codes)
 
 
 def _codes(tensors: Mapping[str, Tensor], num_runs: int, latent_size: int, device: str | torch.device) -> LatentCodes:
-    centres, precisions = tensors["centres"].to(device), tensors["precisions"].to(device)
-    if centres.ndim != 3 or centres.shape[::2] != (num_runs, latent_size) or precisions.shape != (num_runs, 1, 1):
+    centres, precisions = _floats(tensors, "centres", 3), _floats(tensors, "precisions", 3)
+    if centres.shape[::2] != (num_runs, latent_size) or precisions.shape != (num_runs, 1, 1):
         raise IQLError("policy.safetensors holds centres of latents that do not fit policy.json")
-    return LatentCodes(centres, precisions)
+    return LatentCodes(centres.to(device), precisions.to(device))
+
+
+def _floats(tensors: Mapping[str, Tensor], name: str, ndim: int) -> Tensor:
+    found = tensors.get(name)
+    if found is None or found.dtype != torch.float32 or found.ndim != ndim:
+        raise IQLError(f"policy.safetensors lacks {name}, {ndim}-dimensional and float32")
+    return found
+
+
+def _is_whole(value: object, low: int) -> bool:
+    return type(value) is int and value >= low
+
+
+_WORDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "widths": (
+        "two or more positive whole numbers",
+        lambda value: isinstance(value, list) and len(value) > 1 and all(_is_whole(width, 1) for width in value),
+    ),
+    "features": ("an object", lambda value: isinstance(value, dict)),
+    "latent_size": ("a whole number", lambda value: _is_whole(value, 0)),
+    "discrete": ("true or false", lambda value: isinstance(value, bool)),
+    "log_std_bounds": (
+        f"two numbers from {-LOG_STD_BOUND:g} to {LOG_STD_BOUND:g}, the lower one first",
+        lambda value: (
+            isinstance(value, list)
+            and list(map(type, value)) in _TWO_NUMBERS
+            and -LOG_STD_BOUND <= value[0] <= value[1] <= LOG_STD_BOUND
+        ),
+    ),
+}
+"""What each word of policy.json must be, and how to tell."""
+
+
+def _checked_words(description: dict[str, Any]) -> dict[str, Any]:
+    for name, (expected, is_right) in _WORDS.items():
+        if name not in description:
+            raise IQLError(f"policy.json lacks {name!r}")
+        if not is_right(description[name]):
+            raise IQLError(f"{name} in policy.json should be {expected}, is {shown(repr(description[name]))}")
+    return description
 
 
 class UserPolicy:
@@ -232,7 +277,13 @@ class UserPolicy:
         tensors, description = load_tensors(Path(folder), "user_policy", FORMAT)
         if "latent" not in tensors:
             raise IQLError(f"{folder}: user_policy.safetensors holds no latent")
-        return cls(Policy._from_parts(tensors, description, device), tensors["latent"])
+        try:
+            policy = Policy._from_parts(tensors, description, device)
+            if policy.num_runs != 1:
+                raise IQLError(f"user_policy.safetensors holds {policy.num_runs} actors, expected one")
+            return cls(policy, tensors["latent"])
+        except (IQLError, SettingsError) as error:
+            raise IQLError(f"{folder}: {error}") from error
 
 
 def _tensor(values: ArrayLike | Tensor, device: torch.device) -> Tensor:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from numbers import Integral
 from typing import Any, Literal, get_args
 
 from pluralbench.errors import InputError
 from pluralbench.features import InputFeatures
+from pluralbench.ranges import LARGEST, MOST, MOST_LAYERS, WIDEST_LAYER, check_number, check_whole, check_whole_number
 
 Schedule = Literal["constant", "cosine-actor", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Implementation = Literal["fast", "reference"]
+_FLOATS = (
+    "expectile", "temperature", "advantage_clip", "discount", "polyak", "learning_rate", "actor_average",
+    "action_clip", "latent_width",
+)  # fmt: skip
+LOG_STD_BOUND = 50.0
+"""Within which bounds of an actor's log standard deviation lie, on either side of 0."""
 
 
 class IQLError(InputError):
@@ -76,12 +82,13 @@ class IQLSettings:
 
     def __post_init__(self) -> None:
         _check_finite(self)
-        for name in ("num_updates", "batch_size", "n_step"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
-                raise IQLError(f"{name} must be at least 1, and whole, is {value}")
-        if not self.hidden_sizes or not all(isinstance(width, Integral) and width >= 1 for width in self.hidden_sizes):
-            raise IQLError(f"hidden_sizes must be one or more positive widths, is {self.hidden_sizes}")
+        check_whole(IQLError, self, 1, MOST, "num_updates", "batch_size", "n_step")
+        if not isinstance(self.hidden_sizes, tuple) or not 1 <= len(self.hidden_sizes) <= MOST_LAYERS:
+            raise IQLError(f"hidden_sizes must be one or more positive widths, at most {MOST_LAYERS}")
+        for width in self.hidden_sizes:
+            check_whole_number(IQLError, "each of hidden_sizes", width, 1, WIDEST_LAYER)
+        check_number(IQLError, self, float("-inf"), LARGEST, *_FLOATS)
+        check_number(IQLError, self, -LOG_STD_BOUND, LOG_STD_BOUND, "min_log_std", "max_log_std")
         if not 0 < self.expectile < 1:
             raise IQLError(f"expectile must lie between 0 and 1, is {self.expectile}")
         for name in ("discount", "polyak"):
@@ -98,8 +105,7 @@ class IQLSettings:
             raise IQLError(f"temperature must not be negative, is {self.temperature}")
         if self.min_log_std >= self.max_log_std:
             raise IQLError(f"min_log_std must be below max_log_std, got {self.min_log_std} and {self.max_log_std}")
-        if not isinstance(self.latent_centres, Integral) or self.latent_centres < 0:
-            raise IQLError(f"latent_centres must be at least 0, and whole, is {self.latent_centres}")
+        check_whole(IQLError, self, 0, WIDEST_LAYER, "latent_centres")
         if self.latent_width <= 0:
             raise IQLError(f"latent_width must be positive, is {self.latent_width}")
         if not 0 <= self.action_clip < 1:
@@ -132,6 +138,7 @@ class GroupWeightSettings:
 
     def __post_init__(self) -> None:
         _check_finite(self)
+        check_number(IQLError, self, float("-inf"), LARGEST, "rate", "min_weight")
         if self.rate < 0:
             raise IQLError(f"the group weights' rate must not be negative, is {self.rate}")
         if not 0 <= self.min_weight < 0.5:

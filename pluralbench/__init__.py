@@ -1,11 +1,12 @@
-"""Offline-RL robotics benchmarks for robots that serve many different people; importing it registers Gymnasium ids.
+"""Offline-RL robotics benchmarks for robots that serve many different people.
+
+Importing it registers the Gymnasium ids as soon as Gymnasium is imported too, before or after it.
 
 plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"methods": ("vpl+spo",)}))
 folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
 """
 
-from pluralbench.envs.gymnasium_ids import register
-from pluralbench.lazy import lazily
+from pluralbench.lazy import lazily, when_imported
 
 __version__ = "0.2.0"
 
@@ -24,4 +25,11 @@ __getattr__ = lazily(
 )
 """Public names, imported when they are first asked for, with where they are."""
 
-register()
+
+def _register_ids() -> None:
+    from pluralbench.envs.gymnasium_ids import register
+
+    register()
+
+
+when_imported("gymnasium", _register_ids)

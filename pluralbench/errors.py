@@ -7,3 +7,11 @@ class InputError(ValueError):
     Every error class of the suite that a user can put right derives from it; the command line prints the line and ends
     with exit code 2. Anything else is a defect of ours and shows its traceback.
     """
+
+
+class DamagedFileError(InputError):
+    """A file that cannot be read, or that is not of the expected kind; the message is one line and names it."""
+
+
+class MachineError(InputError):
+    """More than this machine gives, or something that it refuses: disk, memory, permissions, processes."""

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pluralbench.errors import InputError
 from pluralbench.features import InputFeatures
 
 
@@ -31,10 +30,7 @@ class FeatureMap(nn.Module):
 
     def __init__(self, features: InputFeatures, observation_size: int) -> None:
         super().__init__()
-        for column in features.columns:
-            if not 0 <= column < observation_size:
-                last = observation_size - 1
-                raise InputError(f"input features name column {column}; observations have columns 0 to {last}")
+        features.check_columns(observation_size)
         self.features = features
         self.observation_size = observation_size
         pairs = features.differences

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pluralbench.errors import InputError
+from pluralbench.lines import shown
+from pluralbench.ranges import LARGEST, WIDEST_LAYER, check_whole_number
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,20 @@ class InputFeatures:
     def __post_init__(self) -> None:
         if bool(self.sinusoid_columns) != bool(self.wavelengths):
             raise InputError("sinusoid_columns and wavelengths belong together: give both or neither")
-        if not all(0 < wavelength < float("inf") for wavelength in self.wavelengths):
-            raise InputError(f"wavelengths must be positive, are {self.wavelengths}")
+        if not all(0 < wavelength <= LARGEST for wavelength in self.wavelengths):
+            raise InputError(f"wavelengths must be positive and at most {LARGEST:g}, are {shown(self.wavelengths)}")
         for pair in self.differences:
             if len(pair) != 2 or len(pair[0]) != len(pair[1]) or not pair[0]:
-                raise InputError(f"a difference is two column groups of equal length, got {pair!r}")
+                raise InputError(f"a difference is two column groups of equal length, got {shown(pair)}")
+        for column in self.columns:
+            check_whole_number(InputError, "a column of the input features", column, 0, WIDEST_LAYER)
+
+    def check_columns(self, observation_size: int) -> None:
+        """Raises InputError for a column that observations of this size do not have."""
+        for column in self.columns:
+            if column >= observation_size:
+                last = observation_size - 1
+                raise InputError(f"input features name column {column}; observations have columns 0 to {last}")
 
     @property
     def columns(self) -> tuple[int, ...]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pluralbench.errors import InputError
+from pluralbench.folders import expanded
+from pluralbench.plugins import load_entry_point, own_names, run_file
 
 T = TypeVar("T")
 
@@ -34,12 +34,20 @@ class Registry(Generic[T]):
         kind: the word for one of them in messages: `population`.
         group: entry-point group that other packages use: `pluralbench.populations`.
         check: raises TypeError when a thing found in a file or a package is not of this kind.
+        offers: whether a thing in a file is most probably meant as one of this kind, where `check` lets more pass.
     """
 
-    def __init__(self, kind: str, group: str, check: Callable[[object], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        check: Callable[[object], None] | None = None,
+        offers: Callable[[object], bool] | None = None,
+    ) -> None:
         self.kind = kind
         self.group = group
         self._check = check
+        self._offers = offers or self._passes
         self._entries: dict[str, T] = {}
         self._places: dict[str, str] = {}
         self.descriptions: dict[str, str] = {}
@@ -74,6 +82,7 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: no such name, file or attribute, or a thing of another kind; the message is one line.
+            PluginError: the file or the package fails.
         """
         if specification in self._entries:
             return self._entries[specification]
@@ -84,7 +93,9 @@ class Registry(Generic[T]):
         if place := file_of(specification):
             return self._checked(self._from_file(place, specification.rpartition(":")[2]), specification)
         for point in entry_points(group=self.group, name=specification):
-            return self._checked(point.load(), specification)
+            return self._checked(load_entry_point(point), specification)
+        if specification.endswith(".py"):
+            raise UnknownNameError(self._which_name(specification))
         raise UnknownNameError(unknown_name(self.kind, specification, self.names()))
 
     def _checked(self, thing: object, specification: str) -> T:
@@ -98,34 +109,39 @@ class Registry(Generic[T]):
     def _from_file(self, path: Path, attribute: str) -> object:
         if not path.is_file():
             raise UnknownNameError(f"no file {path} to take the {self.kind} {attribute!r} from")
-        module = _run_file(path)
+        module = run_file(path)
         if not hasattr(module, attribute):
-            public = ", ".join(name for name in vars(module) if not name.startswith("_"))
-            raise UnknownNameError(f"{path} has no {attribute!r}; it has {public or 'nothing'}")
+            raise UnknownNameError(f"{path} has no {attribute!r}; {self._found_in(path)}")
         return getattr(module, attribute)
+
+    def _which_name(self, specification: str) -> str:
+        """What to say of a file that is named without the name in it."""
+        path = expanded(specification)
+        if not path.is_file():
+            return f"no file {specification}; a {self.kind} in a file is written FILE.py:NAME"
+        return f"{specification} is a file: write {specification}:NAME; {self._found_in(path)}"
+
+    def _found_in(self, path: Path) -> str:
+        """The names of this kind that a file has, all of its own names where it has none: after a semicolon."""
+        own = dict(own_names(run_file(path)))
+        fitting = [name for name, thing in own.items() if self._offers(thing)]
+        return (
+            f"it has {', '.join(fitting)}" if fitting else f"it has no {self.kind}, only {', '.join(own) or 'nothing'}"
+        )
+
+    def _passes(self, thing: object) -> bool:
+        """Whether a thing is of this kind."""
+        try:
+            self._checked(thing, "")
+        except UnknownNameError:
+            return False
+        return True
 
 
 def file_of(specification: str) -> Path | None:
     """The file that a specification `path/to/file.py:Name` takes its thing from; None for a name."""
     path, colon, _ = specification.rpartition(":")
-    return Path(path).expanduser() if colon and path.endswith(".py") else None
-
-
-def _run_file(path: Path) -> object:
-    """The module of a file, run once in a process, under a name of its own."""
-    name = f"pluralbench_plugin_{path.stem}_{abs(hash(path.resolve()))}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[name]
-            raise UnknownNameError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return sys.modules[name]
+    return expanded(path) if colon and path.endswith(".py") else None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

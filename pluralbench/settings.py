@@ -11,12 +11,17 @@ import json
 import math
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pluralbench.errors import InputError
+from pluralbench.lines import shown
 from pluralbench.registry import unknown_name
 
 S = TypeVar("S")
+
+LARGEST_SEED = 2**32 - 1
+"""The smallest seed is 0."""
 
 
 class SettingsError(InputError):
@@ -34,25 +39,35 @@ def settings_from(kind: type[S], values: Mapping[str, Any], where: str = "") -> 
     Raises:
         SettingsError: an unknown setting (the nearest is offered), or an impossible value; one line.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     values = _checked(kind, values, where)
     try:
-        return TypeAdapter(kind).validate_python(values)
+        hashable: Any = kind
+        found: S = _adapter(hashable).validate_python(values)
+        return found
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])])
         message = first["msg"].removeprefix("Value error, ")
         given = first["input"]
-        shown = "" if isinstance(given, Mapping) or dataclasses.is_dataclass(given) else f", got {given!r}"
+        got = "" if isinstance(given, Mapping) or dataclasses.is_dataclass(given) else f", got {shown(given)}"
         place = f"{name}: " if name else ""
-        raise SettingsError(f"{place}{message}{'' if first['type'] == 'value_error' else shown}") from error
+        raise SettingsError(f"{place}{message}{'' if first['type'] == 'value_error' else got}") from error
+
+
+@cache
+def _adapter(kind: type) -> Any:
+    """Pydantic's converter to a dataclass, which takes a while to make."""
+    from pydantic import TypeAdapter  # as it takes a while to import
+
+    return TypeAdapter(kind)
 
 
 def _checked(kind: Any, values: Any, where: str) -> Any:
     """The values with numbers that text stands for; SettingsError for an unknown key or a number that is none."""
     if not isinstance(values, Mapping):
-        raise SettingsError(f"{where or kind.__name__}: expected settings by name, got {values!r}")
+        raise SettingsError(f"{where or kind.__name__}: expected settings by name, got {shown(values)}")
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     checked: dict[str, Any] = {}
@@ -67,9 +82,9 @@ def _checked(kind: Any, values: Any, where: str) -> Any:
         if inner is int and isinstance(value, str):
             value = _whole_number(value)
         if inner in (int, float) and isinstance(value, bool):
-            raise SettingsError(f"{name} is a number, got {value!r}")
+            raise SettingsError(f"{name} is a number, got {shown(value)}")
         if inner is float and not _is_fine(value, fields[key].default):
-            raise SettingsError(f"{name} must be a finite number, is {value!r}")
+            raise SettingsError(f"{name} must be a finite number, is {shown(value)}")
         checked[key] = value
     return checked
 
@@ -88,6 +103,8 @@ def _is_fine(value: Any, default: Any) -> bool:
         number = float(value)
     except (TypeError, ValueError):
         return True  # for the converter to refuse
+    except OverflowError:
+        return False
     return math.isfinite(number) or (math.isinf(number) and number == default)
 
 
@@ -126,11 +143,13 @@ def from_assignments(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, given = text.partition("=")
         if not equals or not key:
-            raise SettingsError(f"a setting is given as KEY=VALUE, got {text!r}")
+            raise SettingsError(f"a setting is given as KEY=VALUE, got {shown(text)}")
         try:
             value = json.loads(given)
         except ValueError:
             value = given
+        except RecursionError as error:
+            raise SettingsError(f"{shown(key)}: the value is nested too deeply") from error
         *path, last = key.split(".")
         place = values
         for part in path:

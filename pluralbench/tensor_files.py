@@ -1,4 +1,7 @@
-"""Tensors and the words about them: `stem.safetensors` and, with its checksum, `stem.json`. Loading runs no code."""
+"""Tensors and the words about them: `stem.safetensors` and, with the checksums of both, `stem.json`.
+
+Loading runs no code.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pluralbench.errors import InputError
-from pluralbench.files import replace_file, write_text
+from pluralbench.errors import DamagedFileError
+from pluralbench.files import check_is_file, read_json, replace_file, write_text
+from pluralbench.integrity import check_checksum, check_format, shown, words_checksum
 
 
-class TensorFileError(InputError):
+class TensorFileError(DamagedFileError):
     """A pair of files that is missing, damaged, or of another format; the message names the file."""
 
 
@@ -35,6 +39,7 @@ def save_tensors(folder: Path, stem: str, tensors: Mapping[str, Tensor], words: 
     with replace_file(Path(folder) / f"{stem}.safetensors") as path:
         path.write_bytes(payload)
     described = {**words, "sha256": hashlib.sha256(payload).hexdigest()}
+    described["checksum"] = words_checksum(described)
     write_text(Path(folder) / f"{stem}.json", json.dumps(described, indent=2, allow_nan=False) + "\n")
 
 
@@ -46,18 +51,18 @@ def load_tensors(folder: Path, stem: str, file_format: str) -> tuple[dict[str, T
     """
     weights, description = Path(folder) / f"{stem}.safetensors", Path(folder) / f"{stem}.json"
     try:
-        words = json.loads(description.read_text(encoding="utf-8"))
+        words = read_json(description)
+        check_format(description, words.get("format"), file_format)
+        check_checksum(description, words.pop("checksum", None), words_checksum(words))
+        check_is_file(weights)
         payload = weights.read_bytes()
+        if hashlib.sha256(payload).hexdigest() != words.pop("sha256", None):
+            raise DamagedFileError(f"{weights}: damaged or of another pair, its checksum is not that in {description}")
     except OSError as error:
-        raise TensorFileError(f"{error.filename} cannot be read ({error.strerror}); expected {file_format}") from error
-    except ValueError as error:  # JSON and UTF-8
-        raise TensorFileError(f"{description} is no JSON text: {error}") from error
-    if not isinstance(words, dict) or words.get("format") != file_format:
-        found = words.get("format") if isinstance(words, dict) else type(words).__name__
-        raise TensorFileError(f"{description}: expected the format {file_format!r}, found {found!r}")
-    if hashlib.sha256(payload).hexdigest() != words.get("sha256"):
-        raise TensorFileError(f"{weights} is damaged or of another pair: its checksum is not the one in {description}")
+        raise TensorFileError(f"{weights}: cannot be read ({error.strerror})") from error
+    except DamagedFileError as error:
+        raise TensorFileError(str(error)) from error
     try:
         return safetensors.torch.load(payload), words
-    except SafetensorError as error:
-        raise TensorFileError(f"{weights} is no safetensors file: {error}") from error
+    except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise TensorFileError(f"{weights}: is no safetensors file ({shown(error, 200)})") from error

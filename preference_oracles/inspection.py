@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pluralbench.integrity import shown
 from pluralbench.preference_oracles.preferences import PreferenceDataset
+
+MOST_GROUPS = 200
+"""Rows of the table of groups; the others are counted."""
+MOST_NUMBERS = 20
+"""Of an observation."""
+LONGEST_TEXT = 2_000
+"""Letters of one line of the provenance."""
 
 
 def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
@@ -26,18 +36,25 @@ def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
         "",
         *_group_table(preferences),
         "",
-        *(f"{key:<24} {_text(value)}" for key, value in sorted(preferences.provenance.items())),
+        *(
+            f"{shown(key):<24} {shown(_text(value), LONGEST_TEXT)}"
+            for key, value in sorted(preferences.provenance.items())
+        ),
     ]
-    rows = np.unique(np.linspace(0, preferences.num_users - 1, num_examples).astype(np.int64))
-    for row in rows[: preferences.num_users]:
-        lines += ["", *_example(preferences, int(row))]
+    if preferences.num_users and preferences.num_comparisons:
+        for row in np.unique(np.linspace(0, preferences.num_users - 1, num_examples).astype(np.int64)):
+            lines += ["", *_example(preferences, int(row))]
     return "\n".join(lines)
 
 
-def group_statistics(preferences: PreferenceDataset) -> dict[str, dict[str, float]]:
+def group_statistics(preferences: PreferenceDataset, most: int | None = None) -> dict[str, dict[str, float]]:
     """Per group and for `all`: users, share of the rows, and the rates of skips, ties and first segments preferred.
 
     `skip` is a share of all queries, `tie` of those answered, `first` of those answered and not tied.
+
+    Args:
+        preferences: in memory, or loaded lazily.
+        most: of the first so many groups that have users; otherwise of all groups.
     """
     names, labels, mask = preferences.group_names, preferences.labels, preferences.mask
     per_row = {
@@ -48,9 +65,10 @@ def group_statistics(preferences: PreferenceDataset) -> dict[str, dict[str, floa
         "first": (mask & (labels == 1)).sum(1),
     }
     counts = {key: np.bincount(preferences.group_index, values, len(names)) for key, values in per_row.items()}
-    table = {}
-    for i, name in enumerate(names):
-        unique = name if names.count(name) == 1 else f"{name} #{i}"
+    chosen = range(len(names)) if most is None else np.flatnonzero(counts["users"])[:most].tolist()
+    table, times = {}, Counter(["all", *(names[i] for i in chosen)])
+    for i in chosen:
+        unique = names[i] if times[names[i]] == 1 else f"{names[i]} #{i}"
         table[unique] = {key: float(values[i]) for key, values in counts.items()}
     table["all"] = {key: float(values.sum()) for key, values in counts.items()}
     return {name: _rates(row, preferences.num_users) for name, row in table.items()}
@@ -68,13 +86,15 @@ def _rates(row: dict[str, float], num_users: int) -> dict[str, float]:
 
 
 def _group_table(preferences: PreferenceDataset) -> list[str]:
-    table = group_statistics(preferences)
-    width = max(len("group"), *(len(name) for name in table))
+    rows = [(shown(name), row) for name, row in group_statistics(preferences, MOST_GROUPS).items()]
+    left_out = len(np.unique(preferences.group_index)) - MOST_GROUPS
+    width = max(len("group"), *(len(name) for name, _ in rows))
     lines = [f"{'group':<{width}}  {'users':>8}  {'share':>6}  {'first':>6}  {'tie':>6}  {'skip':>6}"]
-    for name, row in table.items():
-        if row["users"] or name == "all":
-            rates = "  ".join(f"{row[key]:>6.3f}" for key in ("share", "first", "tie", "skip"))
-            lines.append(f"{name:<{width}}  {int(row['users']):>8}  {rates}")
+    for name, row in rows:
+        rates = "  ".join(f"{row[key]:>6.3f}" for key in ("share", "first", "tie", "skip"))
+        lines.append(f"{name:<{width}}  {int(row['users']):>8}  {rates}")
+    if left_out > 0:
+        lines.insert(-1, f"and {left_out} groups more")
     return lines
 
 
@@ -84,12 +104,17 @@ def _example(preferences: PreferenceDataset, row: int, column: int = 0) -> list[
         answer = "skipped"
     else:
         answer = {1.0: "prefers the first", 0.0: "prefers the second", 0.5: "finds both equal"}[label]
-    group = preferences.group_names[preferences.group_index[row]]
+    group = shown(preferences.group_names[preferences.group_index[row]])
     lines = [f"user {preferences.user_ids[row]} of group {group} {answer}:"]
     for name, segment in zip(("first ", "second"), preferences.segments[row, column], strict=True):
         ends = segment[:: max(len(segment) - 1, 1)]  # the first and the last step
-        lines.append(f"  {name}  " + " -> ".join("[" + " ".join(f"{x:.3g}" for x in state) + "]" for state in ends))
+        lines.append(f"  {name}  " + " -> ".join(_state(state) for state in ends))
     return lines
+
+
+def _state(state: NDArray[np.float32]) -> str:
+    more = " ..." if len(state) > MOST_NUMBERS else ""
+    return "[" + " ".join(f"{x:.3g}" for x in state[:MOST_NUMBERS]) + more + "]"
 
 
 def _text(value: Any) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.plugins import name_of
 from pluralbench.preference_oracles.preference_storage import COLUMNS, write_preferences
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.queries import (
@@ -29,7 +30,7 @@ from pluralbench.preference_oracles.queries import (
     segment_pool,
     segments_at,
 )
-from pluralbench.preference_oracles.teachers import Answers, Teacher
+from pluralbench.preference_oracles.teachers import Answers, Teacher, TeacherError
 from pluralbench.preference_oracles.thresholds import Thresholds, stack_thresholds
 from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
@@ -123,7 +124,22 @@ def answer_queries(
     those of `resolve_thresholds`.
     """
     utilities = task.utility(segments, goals[:, None, None, None, :])  # (U, K, 2, T)
-    return teacher.answer(utilities[:, :, 0], utilities[:, :, 1], generator, thresholds)
+    answers = teacher.answer(utilities[:, :, 0], utilities[:, :, 1], generator, thresholds)
+    return answers if type(teacher) is Teacher else _checked(teacher, answers, utilities.shape[:2])
+
+
+def _checked(teacher: Teacher, answers: object, shape: tuple[int, ...]) -> Answers:
+    """The answers of a teacher of the user's own; TeacherError where they are none."""
+    what = f"{name_of(type(teacher))}.answer gave"
+    if not isinstance(answers, Answers):
+        raise TeacherError(f"{what} a {type(answers).__name__}, not pluralbench.preference_oracles.teachers.Answers")
+    for name in ("labels", "mask", "flipped"):
+        found = np.shape(getattr(answers, name))
+        if found != shape:
+            raise TeacherError(f"{what} {name} of shape {found}, not one for each pair, {shape}")
+    if not np.isin(answers.labels, (0.0, 0.5, 1.0)).all():
+        raise TeacherError(f"{what} labels that are not 0, 0.5 or 1")
+    return answers
 
 
 def resolve_thresholds(

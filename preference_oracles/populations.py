@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.random import Generator
+
+from pluralbench.envs.multigoal import GoalError, MultiGoalTask
+from pluralbench.lines import is_one_line, shown
+from pluralbench.plugins import is_maker, made_by, name_of
 from pluralbench.preference_oracles.attribute_populations import ATTRIBUTES, AttributeGroup, leaning_groups, sorters
 from pluralbench.preference_oracles.goal_populations import (
     ContinuousGoalsPopulation,
     NamedGoals,
     WellKnownGoalsPopulation,
 )
-from pluralbench.preference_oracles.group_populations import GroupPopulation
+from pluralbench.preference_oracles.group_populations import GroupPopulation, unsuitable
 from pluralbench.preference_oracles.ranking_populations import RankingGroup, ordered_rankings, ranking_population
 from pluralbench.preference_oracles.teacher_populations import PopulationWithTeachers, mixed_teachers
-from pluralbench.preference_oracles.users import Population, PopulationError
+from pluralbench.preference_oracles.users import Population, PopulationError, Users
 from pluralbench.registry import Registry
 
 RATIOS = (6, 10)
@@ -29,7 +35,13 @@ def _check(thing: object) -> None:
         raise TypeError(f"expected a population, or a class or function that makes one, got a {type(thing).__name__}")
 
 
-populations: Registry[Any] = Registry("population", "pluralbench.populations", _check)
+def _offers(thing: object) -> bool:
+    if isinstance(thing, type):
+        return all(hasattr(thing, name) for name in ("train_users", "test_users"))
+    return isinstance(thing, Population) or is_maker(thing)
+
+
+populations: Registry[Any] = Registry("population", "pluralbench.populations", _check, _offers)
 
 
 def get_population(specification: str) -> Population:
@@ -40,18 +52,55 @@ def get_population(specification: str) -> Population:
     Raises:
         UnknownNameError: nothing goes by this name; the message offers the nearest.
         PopulationError: what goes by it is no population.
+        PluginError: it cannot be made without arguments.
     """
     thing = populations.get(specification)
     if not isinstance(thing, type) and isinstance(thing, Population):
         return thing
-    try:
-        made = thing()
-    except TypeError as error:
-        raise PopulationError(f"{specification} cannot be made without arguments: {error}") from error
+    made = made_by(thing, specification)
     if isinstance(made, type) or not isinstance(made, Population):
         missing = [n for n in ("name", "description", "train_users", "test_users") if not hasattr(made, n)]
         raise PopulationError(f"{specification} is no population: a {type(made).__name__} has no {', '.join(missing)}")
     return made
+
+
+def draw_train_users(population: Population, task: MultiGoalTask, num_users: int, generator: Generator) -> Users:
+    """The population's train users, once it is sure that they are what they should be.
+
+    Raises:
+        PopulationError: they are not, or the task cannot express them.
+    """
+    users = _checked(population, task, population.train_users(task, num_users, generator), "train_users")
+    if len(users) != num_users:
+        raise PopulationError(f"{name_of(type(population))}.train_users gave {len(users)} users, not {num_users}")
+    return users
+
+
+def draw_test_users(population: Population, task: MultiGoalTask, users_per_group: int, generator: Generator) -> Users:
+    """As `draw_train_users`, of the test users."""
+    return _checked(population, task, population.test_users(task, users_per_group, generator), "test_users")
+
+
+def _checked(population: Population, task: MultiGoalTask, users: object, method: str) -> Users:
+    what = f"{name_of(type(population))}.{method} gave"
+    if not isinstance(users, Users):
+        raise PopulationError(f"{what} a {type(users).__name__}, not pluralbench.preference_oracles.Users")
+    if not len(users):
+        raise PopulationError(f"{what} no users")
+    if users.goals.shape[1] != task.goal_size or not np.isfinite(users.goals).all():
+        found = f"goals of shape {users.goals.shape}" if np.isfinite(users.goals).all() else "goals that are no numbers"
+        raise PopulationError(f"{what} {found}; {task.name} has goals of {task.goal_size} numbers")
+    try:
+        task.goals(np.unique(users.goals, axis=0))
+    except GoalError as error:
+        raise unsuitable(population.name, task, error) from error
+    for kind, dtype in (("ids", users.ids.dtype), ("group_index", users.group_index.dtype)):
+        if dtype != np.int64:
+            raise PopulationError(f"{what} {kind} of type {dtype}, not int64")
+    for name in users.group_names:
+        if not isinstance(name, str) or not name.strip() or not is_one_line(name):
+            raise PopulationError(f"{what} a group called {shown(name)}; a name is one line of text")
+    return users
 
 
 def _register(*given: Population) -> None:

@@ -19,7 +19,6 @@ A trainer that knows no ties keeps the rows whose label is 1. Queries that were 
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.files import replace_file
-from pluralbench.preference_oracles.preference_storage import COLUMNS, FORMAT
+from pluralbench.array_files import load_arrays, save_arrays, texts_of
+from pluralbench.errors import DamagedFileError
+from pluralbench.files import json_values
+from pluralbench.preference_oracles.preference_storage import COLUMNS, check_words
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
 PAIRS_FORMAT = "pluralbench pairs 1"
+NPZ_FORMAT = "pluralbench preferences npz 2"
+_UNCHECKED = "pluralbench preferences 1"  # what the npz was before it had a checksum
 
 
 @dataclass(frozen=True)
@@ -67,50 +70,37 @@ def to_pairs(preferences: PreferenceDataset) -> Pairs:
 
 def export_pairs(preferences: PreferenceDataset, path: Path) -> None:
     """Writes the pairwise file."""
-    _write(path, PAIRS_FORMAT, vars(to_pairs(preferences)))
+    save_arrays(path, PAIRS_FORMAT, vars(to_pairs(preferences)))
 
 
 def export_npz(preferences: PreferenceDataset, path: Path) -> None:
-    """Writes a compressed npz from which `import_npz` gives the same dataset."""
-    columns = preferences.columns()
-    columns["group_names"] = np.array(preferences.group_names, dtype=np.str_)
-    columns["provenance"] = np.array(json.dumps(preferences.provenance, sort_keys=True))
-    _write(path, FORMAT, columns)
+    """Writes a compressed npz from which `import_npz` gives the same dataset.
+
+    Raises:
+        PreferenceError: names of groups that an array of texts cannot hold.
+    """
+    names = np.array(preferences.group_names, dtype=np.str_)
+    if tuple(names.tolist()) != preferences.group_names:
+        raise PreferenceError(f"{path}: an npz holds no names of groups that end in NUL")
+    provenance = np.array(json.dumps(preferences.provenance, sort_keys=True))
+    save_arrays(path, NPZ_FORMAT, {**preferences.columns(), "group_names": names, "provenance": provenance})
 
 
 def import_npz(path: Path) -> PreferenceDataset:
     """Reads what `export_npz` wrote; PreferenceError where it is damaged or something else."""
-    columns = _read(path, (*COLUMNS, "group_names", "provenance"))
-    group_names = tuple(str(name) for name in columns.pop("group_names"))
-    text = str(columns.pop("provenance"))
     try:
-        return PreferenceDataset(**columns, group_names=group_names, provenance=json.loads(text))
-    except json.JSONDecodeError as error:
-        raise PreferenceError(f"{path}: the provenance is no JSON text: {error}") from error
+        arrays = load_arrays(path, NPZ_FORMAT, unchecked_formats=(_UNCHECKED,))
+        missing = [name for name in (*COLUMNS, "group_names", "provenance") if name not in arrays]
+        if missing:
+            raise DamagedFileError(f"{path}: {', '.join(missing)} missing")
+        group_names = texts_of(path, "group_names", arrays["group_names"])
+        provenance = json_values("".join(texts_of(path, "provenance", arrays["provenance"])))
+        check_words(path, group_names, provenance)
+        columns: dict[str, Any] = {name: arrays[name] for name in COLUMNS}
+        return PreferenceDataset(**columns, group_names=tuple(group_names), provenance=provenance)
+    except DamagedFileError as error:
+        raise PreferenceError(str(error)) from error
     except PreferenceError as error:
         raise PreferenceError(f"{path}: {error}") from error
-
-
-def _write(path: Path, file_format: str, columns: dict[str, Any]) -> None:
-    with replace_file(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, format=np.array(file_format), **columns)
-
-
-def _read(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named arrays of a file of format `FORMAT`; a zip member's own CRC tells damage."""
-    if not Path(path).is_file():
-        raise PreferenceError(f"{path}: no such file")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise PreferenceError(f"{path}: expected an npz of format {FORMAT!r}, found a single array")
-        with loaded as file:
-            found = str(file["format"]) if "format" in file.files else None
-            if found != FORMAT:
-                raise PreferenceError(f"{path}: expected an npz of format {FORMAT!r}, found {found!r}")
-            return {name: file[name] for name in names}
-    except PreferenceError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise PreferenceError(f"{path}: damaged, or no npz of format {FORMAT!r} ({reason})") from error
+    except ValueError as error:
+        raise PreferenceError(f"{path}: the provenance is no JSON text ({error})") from error

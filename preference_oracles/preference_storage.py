@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.files import DamagedFileError
+from pluralbench.errors import DamagedFileError
+from pluralbench.integrity import check_format
 
 if TYPE_CHECKING:  # h5py is imported when a file is written or read, for it takes long
     import h5py
@@ -88,22 +89,40 @@ def read_preferences(
     Raises:
         DamagedFileError: no such file, of another kind, or damaged; the message says which.
     """
-    from pluralbench.hdf5_files import file_format_of, load_json, open_checked_hdf5, open_hdf5
+    from pluralbench.hdf5_files import (
+        file_format_of,
+        load_json,
+        open_checked_hdf5,
+        open_hdf5,
+        plain_dataset,
+        read_numbers,
+    )
 
     opened = open_checked_hdf5(path, FORMAT) if verify else open_hdf5(path)
     with opened as file:
-        if file_format_of(file) != FORMAT:
-            raise DamagedFileError(f"{path}: expected the format {FORMAT!r}, found {file_format_of(file)!r}")
+        check_format(path, file_format_of(file), FORMAT)
         columns: dict[str, NDArray[Any]] = {}
         for name, dtype in COLUMNS.items():
-            stored = file[name]
+            stored = plain_dataset(file, name)
             mapped = lazy and name == "segments"
-            columns[name] = _mapped(path, stored) if mapped else stored[()].astype(dtype, copy=False)
-        return columns, tuple(load_json(file, "group_names")), load_json(file, "provenance")
+            columns[name] = _mapped(path, stored) if mapped else read_numbers(stored).astype(dtype, copy=False)
+        group_names, provenance = load_json(file, "group_names"), load_json(file, "provenance")
+        check_words(path, group_names, provenance)
+        return columns, tuple(group_names), provenance
+
+
+def check_words(path: Path, group_names: Any, provenance: Any) -> None:
+    """Raises DamagedFileError unless these are a list of texts and a mapping."""
+    if not isinstance(group_names, list) or not all(isinstance(name, str) for name in group_names):
+        raise DamagedFileError(f"{path}: group_names should be a list of texts")
+    if not isinstance(provenance, dict):
+        raise DamagedFileError(f"{path}: the provenance should be a JSON object")
 
 
 def _mapped(path: Path, stored: h5py.Dataset) -> NDArray[Any]:
+    from pluralbench.hdf5_files import read_numbers
+
     offset = stored.id.get_offset()
     if offset is None:  # nothing stored in one piece: an empty dataset, or one that another program compressed
-        return stored[()]
+        return read_numbers(stored)
     return np.memmap(path, dtype=stored.dtype, mode="r", offset=offset, shape=stored.shape)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.errors import InputError
-from pluralbench.files import DamagedFileError
+from pluralbench.errors import DamagedFileError, InputError
 from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.preference_oracles.preference_storage import COLUMNS, read_preferences, write_preferences
 
@@ -127,3 +126,5 @@ class PreferenceDataset:
             return cls(**columns, group_names=group_names, provenance=provenance)
         except DamagedFileError as error:
             raise PreferenceError(str(error)) from error
+        except PreferenceError as error:
+            raise PreferenceError(f"{path}: {error}") from error

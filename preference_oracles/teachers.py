@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.errors import InputError
+from pluralbench.lines import shown
+from pluralbench.plugins import is_maker, made_by
 from pluralbench.preference_oracles.thresholds import (
     Float,
     PerUser,
@@ -32,7 +34,7 @@ from pluralbench.preference_oracles.thresholds import (
     quantile_thresholds,
     return_thresholds,
 )
-from pluralbench.registry import Registry, UnknownNameError, unknown_name
+from pluralbench.registry import Registry, UnknownNameError, file_of, unknown_name
 
 Utilities = NDArray[np.floating]
 """Along segments of T steps: (..., T)."""
@@ -83,9 +85,9 @@ class Teacher:
     discount: PerUser = 1.0
     """Gamma in (0, 1]; below 1 the end of a segment weighs more than its beginning (myopic)."""
     skip_fraction: PerUser = 0.0
-    """Sets d_skip, in [0, 1]; see `thresholds`."""
+    """Sets d_skip, in [0, 1); see `thresholds`."""
     equal_fraction: PerUser = 0.0
-    """Sets d_equal, in [0, 1]; see `thresholds`."""
+    """Sets d_equal, in [0, 1); see `thresholds`."""
     mistake_rate: PerUser = 0.0
     """Epsilon in [0, 1], the share of the answers 0 and 1 that are flipped."""
     threshold_rule: str = "auto"
@@ -96,12 +98,17 @@ class Teacher:
         if self.threshold_rule not in THRESHOLD_RULES:
             raise TeacherError(f"threshold_rule {self.threshold_rule!r} is none of {', '.join(THRESHOLD_RULES)}")
         lengths: set[int] = set()
-        for name, (low_open, high, words) in _RANGES.items():
-            value = np.asarray(getattr(self, name), dtype=np.float64)
+        for name, (low_open, high, high_open, words) in _RANGES.items():
+            given = getattr(self, name)
+            try:
+                value = np.asarray(given, dtype=np.float64)
+            except (TypeError, ValueError, OverflowError):
+                value = np.array(np.nan)
             if value.ndim > 1:
                 raise TeacherError(f"{name} must be one number or one per user, has shape {value.shape}")
-            if np.isnan(value).any() or (value < 0).any() or (low_open and (value == 0).any()) or (value > high).any():
-                raise TeacherError(f"a teacher's {name} must be {words}, is {getattr(self, name)!r}")
+            outside = np.isnan(value) | (value < 0) | (value > high)
+            if (outside | (low_open & (value == 0)) | (high_open & (value == high))).any():
+                raise TeacherError(f"a teacher's {name} must be {words}, is {shown(given)}")
             object.__setattr__(self, name, value if value.ndim else float(value))
             lengths.update(value.shape)
         if len(lengths) > 1:
@@ -240,14 +247,15 @@ class Teacher:
         return thresholds or Thresholds()
 
 
-_UNIT = (False, 1.0, "within [0, 1]")
-_RANGES: dict[str, tuple[bool, float, str]] = {
-    "rationality": (False, np.inf, "zero or more (inf: always rational)"),
-    "discount": (True, 1.0, "within (0, 1]"),
-    "skip_fraction": _UNIT,
-    "equal_fraction": _UNIT,
-    "mistake_rate": _UNIT,
+_NOT_ALL = (False, 1.0, True, "within [0, 1): who never decides teaches nothing")
+_RANGES: dict[str, tuple[bool, float, bool, str]] = {
+    "rationality": (False, np.inf, False, "zero or more (inf: always rational)"),
+    "discount": (True, 1.0, False, "within (0, 1]"),
+    "skip_fraction": _NOT_ALL,
+    "equal_fraction": _NOT_ALL,
+    "mistake_rate": (False, 1.0, False, "within [0, 1]"),
 }
+"""Whether 0 is left out, the greatest value, whether that is left out, and words for it."""
 NUMBERS = tuple(_RANGES)
 """The fields of a teacher that are numbers."""
 
@@ -282,12 +290,16 @@ def _draw(probability: Float, generator: np.random.Generator) -> NDArray[np.bool
 def _check(thing: object) -> None:
     if not isinstance(thing, Teacher) and not callable(thing):
         expected = "a pluralbench.preference_oracles.Teacher or a function that returns one"
-        raise TypeError(f"expected {expected}, got {thing!r}")
+        raise TypeError(f"expected {expected}, got {shown(thing)}")
+
+
+def _offers(thing: object) -> bool:
+    return isinstance(thing, Teacher) or (isinstance(thing, type) and issubclass(thing, Teacher)) or is_maker(thing)
 
 
 RATIONAL = Teacher()
 
-teachers: Registry[Any] = Registry("teacher", "pluralbench.teachers", _check)
+teachers: Registry[Any] = Registry("teacher", "pluralbench.teachers", _check, _offers)
 teachers.register("rational", RATIONAL)
 # B-Pref's settings: each irrationality by itself, then all together
 teachers.register("boltzmann", Teacher(rationality=1.0))
@@ -312,14 +324,12 @@ def get_teacher(specification: str) -> Teacher:
     Raises:
         UnknownNameError: nothing goes by this name, or there is no such field.
         TeacherError: something else does, or a value is none.
+        PluginError: it cannot be made without arguments.
     """
-    if "=" in specification:
+    if "=" in specification and file_of(specification) is None:
         return _described(specification)
     thing = teachers.get(specification)
-    try:
-        made = thing if isinstance(thing, Teacher) else thing()
-    except TypeError as error:
-        raise TeacherError(f"{specification} cannot be made without arguments: {error}") from error
+    made = thing if isinstance(thing, Teacher) else made_by(thing, specification)
     if not isinstance(made, Teacher):
         raise TeacherError(f"{specification} is no teacher: it returned a {type(made).__name__}")
     return made
@@ -331,8 +341,10 @@ def _described(specification: str) -> Teacher:
         name, _, text = part.strip().partition("=")
         if name not in NUMBERS:
             raise UnknownNameError(unknown_name("field of a teacher", name, NUMBERS))
+        if name in values:
+            raise TeacherError(f"a teacher's {name} is given twice")
         try:
             values[name] = float(text)
         except ValueError as error:
-            raise TeacherError(f"a teacher's {name} must be a number, is {text!r}") from error
+            raise TeacherError(f"a teacher's {name} must be a number, is {shown(text)}") from error
     return Teacher(**values)

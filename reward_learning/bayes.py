@@ -147,7 +147,10 @@ class Bayes(Oracle):
         """Takes the questions; refuses a file for a task with goals of another size."""
         super().restore(state)
         if "reference_pairs" in state:
-            self._reference_pairs = state["reference_pairs"].cpu().numpy()
+            pairs, size = state["reference_pairs"], self.task.observation_size
+            if pairs.ndim != 4 or pairs.shape[1] != 2 or pairs.shape[3] != size or pairs.dtype != torch.float32:
+                raise LearnerError(f"reference_pairs should be (R, 2, T, {size}) float32, is {tuple(pairs.shape)}")
+            self._reference_pairs = pairs.cpu().numpy()
 
 
 def _blocks(num: int, size: int) -> Iterator[NDArray[np.int64]]:

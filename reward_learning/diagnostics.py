@@ -18,6 +18,7 @@ from torch import Tensor
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.reward_learning.answering import CHUNK_REWARDS, answer_probabilities
+from pluralbench.reward_learning.checks import check_model
 from pluralbench.reward_learning.diagnostic_measures import (
     active_units,
     calibration,
@@ -66,7 +67,8 @@ def diagnose(
         cluster_recovery}. None stands for what does not apply.
 
     Raises:
-        LearnerError: context and targets are of different users, or there are too few answers.
+        LearnerError: context and targets are of different users, there are too few answers, or the model gives what
+            it should not.
     """
     if not np.array_equal(context.user_ids, targets.user_ids):
         raise LearnerError("context and targets must hold the same users in the same rows")
@@ -76,6 +78,8 @@ def diagnose(
     conflicting = _conflicting(targets, task)
     known = context.take_queries(slice(0, num_answers))
     posterior = model.infer(known)
+    seen = torch.from_numpy(np.array(targets.segments[:1, :1], dtype=np.float32)).flatten(0, -2)
+    check_model(model, posterior, seen.to(model.device), targets.num_users)
     probability = answer_probabilities(model, targets, posterior.mean)
     right = correctness(probability, targets.labels)
     accuracy_by_answers = {}

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import LARGEST, WIDEST_LAYER, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.preference_losses import (
     bradley_terry_nll,
@@ -56,7 +57,9 @@ class DPLSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.risk_quantile < 1:
+        check_number(LearnerError, self, 0, LARGEST, "output_scale", above=True)
+        check_number(LearnerError, self, 0, 1, "risk_quantile")
+        if self.risk_quantile == 1:
             raise LearnerError(
                 f"risk_quantile must lie in (0, 1), or be 0 for the expected reward; is {self.risk_quantile}"
             )
@@ -136,6 +139,10 @@ class MeanVarianceSettings(DPLSettings):
     variance_penalty: float = 0.0
     """Weight of the mean of sigma_1^2 + sigma_2^2 in the loss."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(LearnerError, self, 0, LARGEST, "variance_penalty")
+
 
 class DPLMeanVariance(DistributionalLearner):
     """Gaussian utilities, P = (mean, variance): the network gives (mean, o); sigma = softplus(o), above `MIN_STD`."""
@@ -201,7 +208,8 @@ class CategoricalSettings(DPLSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(2, self, "num_atoms")
+        check_whole(LearnerError, self, 2, WIDEST_LAYER, "num_atoms")
+        check_number(LearnerError, self, 0, LARGEST, "entropy_weight")
 
 
 class DPLCategorical(DistributionalLearner):

@@ -27,7 +27,8 @@ from torch import Tensor
 from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import LARGEST, MOST, MOST_LAYERS, WIDEST_LAYER, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import NetworkLearner
 from pluralbench.reward_learning.networks import NEGATIVE_SLOPE, RewardNetwork
 from pluralbench.reward_learning.preference_losses import preference_logits, user_nll
@@ -59,10 +60,11 @@ class IndividualSettings:
     """Decoupled (AdamW)."""
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, "hidden_size", "num_layers", "num_steps")
-        check_at_least(0, self, "weight_decay")
-        if self.learning_rate <= 0:
-            raise LearnerError(f"learning_rate must be positive, is {self.learning_rate}")
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "hidden_size")
+        check_whole(LearnerError, self, 1, MOST_LAYERS, "num_layers")
+        check_whole(LearnerError, self, 1, MOST, "num_steps")
+        check_number(LearnerError, self, 0, LARGEST, "weight_decay")
+        check_number(LearnerError, self, 0, LARGEST, "learning_rate", above=True)
 
 
 class Individual(NetworkLearner):
@@ -159,6 +161,11 @@ class Individual(NetworkLearner):
         rest = dict(state)
         fitted, fingerprints = rest.pop("fitted"), rest.pop("fingerprints")
         super().restore(rest)
+        num, size = len(fingerprints), sum(part.numel() for part in self.network.parameters())
+        if fingerprints.shape != (num, 32) or fingerprints.dtype != torch.uint8:
+            raise LearnerError("fingerprints should be (N, 32) bytes")
+        if fitted.dtype != torch.float32 or (num and fitted.shape != (num, size)):
+            raise LearnerError(f"fitted should be ({num}, {size}) float32, is {tuple(fitted.shape)} {fitted.dtype}")
         self._fitted = fitted.to(self.device)
         self._numbers = {key.tobytes(): number for number, key in enumerate(fingerprints.cpu().numpy())}
 

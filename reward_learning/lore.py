@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import LARGEST, MOST, WIDEST_LAYER, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss, user_nll
@@ -114,9 +115,9 @@ class LoReSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, self, "num_bases", "num_steps")
-        if self.prior_std <= 0:
-            raise LearnerError(f"prior_std must be positive, is {self.prior_std}")
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "num_bases")
+        check_whole(LearnerError, self, 1, MOST, "num_steps")
+        check_number(LearnerError, self, 0, LARGEST, "prior_std", above=True)
 
 
 class LoReNetwork(nn.Module):

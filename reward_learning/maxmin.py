@@ -29,7 +29,8 @@ from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import MOST, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.hard_em import (
     Clustering,
     HardEM,
@@ -44,6 +45,7 @@ from pluralbench.reward_learning.reward_model import History, RewardFunction, br
 from pluralbench.reward_learning.training import Batch, PreferenceBatches, context_and_targets, split_users, train
 
 CHUNK_USERS = 512
+MOST_GROUPS = 1_000
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ class MaxMinSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, self, "max_groups", "num_iterations", "num_restarts", "step_updates", "clustering_users")
-        if self.num_groups < 0:
-            raise LearnerError(f"num_groups must be at least 1, or 0 to choose it; is {self.num_groups}")
+        check_whole(LearnerError, self, 1, MOST, "num_iterations", "num_restarts", "step_updates", "clustering_users")
+        check_whole(LearnerError, self, 1, MOST_GROUPS, "max_groups")
+        check_whole(LearnerError, self, 0, MOST_GROUPS, "num_groups")
 
 
 class MaxMinNetwork(nn.Module):

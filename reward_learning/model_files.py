@@ -8,6 +8,7 @@ folder/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from torch import Tensor
 
 from pluralbench.tensor_files import TensorFileError, load_tensors, save_tensors
 
-FORMAT = "pluralbench-reward-model-2"
+FORMAT = "pluralbench-reward-model-3"
 STEM = "model"
+LARGEST_SIZE = 1_000_000_000
+"""Of any whole number beside the settings."""
 
 
 class ModelFileError(TensorFileError):
@@ -52,10 +55,21 @@ def read_model_file(folder: Path) -> tuple[ModelDescription, dict[str, Tensor]]:
         tensors, words = load_tensors(Path(folder), STEM, FORMAT)
     except TensorFileError as error:
         raise ModelFileError(str(error)) from error
-    kinds = {"learner": str, "version": int, "latent_size": int, "settings": dict, "sizes": dict}
-    wrong = [name for name, kind in kinds.items() if not isinstance(words.get(name), kind)]
-    if not wrong and not all(isinstance(size, int) for size in words["sizes"].values()):
-        wrong = ["sizes"]
+    wrong = [name for name, is_right in _RIGHT.items() if not is_right(words.get(name))]
     if wrong:
         raise ModelFileError(f"{Path(folder) / STEM}.json lacks or garbles {', '.join(wrong)}")
     return ModelDescription(**{field.name: words[field.name] for field in fields(ModelDescription)}), tensors
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SIZE
+
+
+_RIGHT: dict[str, Callable[[Any], bool]] = {
+    "learner": lambda value: isinstance(value, str),
+    "version": _is_count,
+    "latent_size": _is_count,
+    "settings": lambda value: isinstance(value, dict),
+    "sizes": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+}
+"""What each word must be."""

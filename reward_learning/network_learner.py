@@ -14,7 +14,9 @@ from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import MOST_LAYERS, WIDEST_LAYER, check_whole
+from pluralbench.reward_learning.bounded_build import build_to_fit
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.networks import RewardNetwork, initialise
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits
 from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
@@ -46,7 +48,8 @@ class LearnerSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, self, "hidden_size", "num_layers")
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "hidden_size")
+        check_whole(LearnerError, self, 1, MOST_LAYERS, "num_layers")
 
 
 def normalise_features(network: nn.Module, preferences: PreferenceDataset) -> None:
@@ -153,7 +156,7 @@ class NetworkLearner(RewardModel):
         return dict(self.network.state_dict())
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Builds the network and fills it."""
-        network = self.build()
+        """Builds the network, as large as the tensors and no larger, and fills it."""
+        network = build_to_fit(self.build, state)
         network.load_state_dict(state)
         self._network = network.to(self.device)

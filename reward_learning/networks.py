@@ -19,6 +19,8 @@ NEGATIVE_SLOPE = 0.2
 """Of every LeakyReLU, as in VPL's released code."""
 CONDITIONINGS = ("concat", "film")
 POOLINGS = ("mean", "attention")
+NUM_HEADS = 4
+"""Of the attention."""
 
 
 @torch.no_grad()
@@ -108,6 +110,14 @@ class RewardNetwork(nn.Module):
         return hidden * (1 + scale) + shift
 
 
+def check_pooling(pooling: str, hidden_size: int) -> None:
+    """Raises LearnerError for a pooling that there is not, or that such layers do not suit."""
+    if pooling not in POOLINGS:
+        raise LearnerError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
+    if pooling == "attention" and hidden_size % NUM_HEADS:
+        raise LearnerError(f"pooling=attention needs a hidden_size that {NUM_HEADS} divides, is {hidden_size}")
+
+
 class SetEncoder(nn.Module):
     """A user's answers, any number in any order, to the mean and log-variance of a diagonal Gaussian.
 
@@ -128,12 +138,11 @@ class SetEncoder(nn.Module):
 
     def __init__(self, features: FeatureMap, hidden_size: int, latent_size: int, pooling: str = "mean") -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise LearnerError(f"unknown pooling {pooling!r} (known: {', '.join(POOLINGS)})")
+        check_pooling(pooling, hidden_size)
         self.features = features
         self.step = nn.Linear(features.size, hidden_size)
         self.pair = mlp(2 * hidden_size + 1, hidden_size, 1, hidden_size).append(nn.LeakyReLU(NEGATIVE_SLOPE))
-        self.attention = SelfAttention(hidden_size, num_heads=4) if pooling == "attention" else None
+        self.attention = SelfAttention(hidden_size, NUM_HEADS) if pooling == "attention" else None
         self.head = mlp(hidden_size + 1, hidden_size, 1, 2 * latent_size)
 
     def forward(self, segments: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
+from pluralbench.ranges import check_number
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
 
@@ -28,8 +29,7 @@ class OracleSettings:
     prefers the better one always and makes `spo` the rank of the utility."""
 
     def __post_init__(self) -> None:
-        if not self.rationality > 0:
-            raise LearnerError(f"rationality must be positive, is {self.rationality}")
+        check_number(LearnerError, self, 0, float("inf"), "rationality", above=True)
 
 
 class Oracle(RewardModel):

@@ -18,6 +18,8 @@ from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
+from pluralbench.ranges import MOST_LAYERS, WIDEST_LAYER, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import normalise_features
 from pluralbench.reward_learning.networks import initialise, mlp
 from pluralbench.reward_learning.preference_losses import bradley_terry_loss
@@ -33,6 +35,11 @@ class PairClassifierSettings(TrainingSettings):
     """Units of every hidden layer."""
     num_layers: int = 3
     """Hidden layers."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "hidden_size")
+        check_whole(LearnerError, self, 1, MOST_LAYERS, "num_layers")
 
 
 class PairClassifier(nn.Module):

@@ -43,6 +43,7 @@ import torch
 from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
+from pluralbench.integrity import shown
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
@@ -201,9 +202,10 @@ class RewardModel(RewardFunction):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Takes over what `state` gave; `latent_size` and `sizes` are set already."""
+        own = {name for name, value in vars(self).items() if not (value is None or isinstance(value, Tensor))}
         for name, value in state.items():
-            if name in dir(type(self)):
-                raise LearnerError(f"a tensor {name!r} would replace the learner's own {name}")
+            if name in {*dir(type(self)), *own, "task"}:
+                raise LearnerError(f"a tensor {shown(name)!r} would replace the learner's own {name}")
             setattr(self, name, value.to(self.device))
 
     def save(self, folder: Path) -> None:
@@ -221,7 +223,7 @@ class RewardModel(RewardFunction):
         """
         found, tensors = read_model_file(folder)
         if found.learner != cls.name:
-            raise ModelFileError(f"{folder} holds a {found.learner!r} model, expected {cls.name!r}")
+            raise ModelFileError(f"{folder} holds a {shown(found.learner)!r} model, expected {cls.name!r}")
         if found.version != cls.version:
             raise ModelFileError(
                 f"{folder} holds version {found.version} of {cls.name!r}, this program has version {cls.version}: "
@@ -231,8 +233,10 @@ class RewardModel(RewardFunction):
             model = cls(found.settings, device, task)
             model.latent_size, model.sizes = found.latent_size, found.sizes
             model.restore(tensors)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            if model.latent_size != found.latent_size:
+                raise LearnerError(f"latent_size should be {model.latent_size}, is {found.latent_size}")
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{error} missing" if isinstance(error, KeyError) else shown(error, 200) or type(error).__name__
             raise ModelFileError(f"{folder} does not fit the learner {cls.name!r}: {reason}") from error
         return model
 

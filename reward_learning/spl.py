@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
-from pluralbench.reward_learning.errors import check_at_least
+from pluralbench.ranges import LARGEST, MOST, MOST_LAYERS, WIDEST_LAYER, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import CHUNK_USERS, LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import RewardNetwork, SetEncoder
+from pluralbench.reward_learning.networks import RewardNetwork, SetEncoder, check_pooling
 from pluralbench.reward_learning.preference_losses import cosine_cyclic_weight, preference_accuracy, user_nll
 from pluralbench.reward_learning.preferential_flow import PreferentialFlow
 from pluralbench.reward_learning.reward_model import Posterior
@@ -79,8 +80,11 @@ class SPLSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, self, "latent_size", "flow_hidden_size")
-        check_at_least(0, self, "kl_weight", "annealing_cycles", "free_nats", "guidance_weight", "num_flow_layers")
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "latent_size", "flow_hidden_size")
+        check_whole(LearnerError, self, 0, MOST_LAYERS, "num_flow_layers")
+        check_whole(LearnerError, self, 0, MOST, "annealing_cycles")
+        check_number(LearnerError, self, 0, LARGEST, "kl_weight", "free_nats", "guidance_weight")
+        check_pooling(self.pooling, self.hidden_size)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.reward_learning.errors import LearnerError, check_at_least
+from pluralbench.ranges import LARGEST, MOST, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.preference_losses import preference_accuracy, probability_nll
 from pluralbench.reward_learning.reward_model import History
 
@@ -51,13 +52,12 @@ class TrainingSettings:
     """How often the checkpoint is weighed, evenly over the training."""
 
     def __post_init__(self) -> None:
-        check_at_least(1, self, "num_updates", "batch_users", "num_validations")
-        if not 0 <= self.validation_fraction < 1:
+        check_whole(LearnerError, self, 1, MOST, "num_updates", "batch_users", "num_validations")
+        check_number(LearnerError, self, 0, 1, "validation_fraction")
+        if self.validation_fraction == 1:
             raise LearnerError(f"validation_fraction must lie in [0, 1), is {self.validation_fraction}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise LearnerError(f"{name} must be positive, is {getattr(self, name)}")
-        check_at_least(0, self, "weight_decay")
+        check_number(LearnerError, self, 0, LARGEST, "learning_rate", "max_grad_norm", above=True)
+        check_number(LearnerError, self, 0, LARGEST, "weight_decay")
 
 
 @dataclass(frozen=True)

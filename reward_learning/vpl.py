@@ -17,9 +17,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pluralbench.reward_learning.errors import check_at_least
+from pluralbench.ranges import LARGEST, MOST, WIDEST_LAYER, check_number, check_whole
+from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
-from pluralbench.reward_learning.networks import FlatEncoder, RewardNetwork, SetEncoder
+from pluralbench.reward_learning.networks import FlatEncoder, RewardNetwork, SetEncoder, check_pooling
 from pluralbench.reward_learning.preference_losses import (
     cosine_cyclic_weight,
     free_bits,
@@ -56,8 +57,10 @@ class VPLSettings(LearnerSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(1, self, "latent_size")
-        check_at_least(0, self, "kl_weight", "annealing_cycles", "free_bits")
+        check_whole(LearnerError, self, 1, WIDEST_LAYER, "latent_size")
+        check_whole(LearnerError, self, 0, MOST, "annealing_cycles")
+        check_number(LearnerError, self, 0, LARGEST, "kl_weight", "free_bits")
+        check_pooling(self.pooling, self.hidden_size)
 
 
 class VPLNetwork(nn.Module):

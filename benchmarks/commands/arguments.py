@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pluralbench.benchmarks.experiments.settings import MOST_SEEDS
 from pluralbench.errors import InputError
-from pluralbench.settings import from_assignments, merged
+from pluralbench.lines import shown
+from pluralbench.settings import LARGEST_SEED, from_assignments, merged
 
 _MAX_SUITE_NAME = 80
 
@@ -23,6 +25,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage."""
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def seed(text: str) -> int:
+    """A seed from the command line, for argparse.
+
+    Raises:
+        ArgumentTypeError: no whole number from 0 to 2^32 - 1.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {shown(text)}")
+    return int(text)
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +58,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="how many seeds: 0 to N - 1")
-    seeds.add_argument("--seed-list", type=int, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
+    seeds.add_argument("--seed-list", type=seed, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
     parser.add_argument("--data-per-seed", action="store_true", help="collect a dataset of its own for each seed")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
@@ -65,8 +78,8 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
     if options.teacher is not None:
         changes["preferences"] = {"teacher": options.teacher}
     if options.seeds is not None:
-        if options.seeds < 1:
-            raise UsageError(f"--seeds must be at least 1, is {options.seeds}")
+        if not 1 <= options.seeds <= MOST_SEEDS:
+            raise UsageError(f"--seeds must be at least 1 and at most {MOST_SEEDS}, is {options.seeds}")
         changes["seeds"] = tuple(range(options.seeds))
     if options.seed_list is not None:
         changes["seeds"] = tuple(options.seed_list)
@@ -92,17 +105,6 @@ def suite_name(options: argparse.Namespace, population: str | None, sweep: str |
     from pluralbench.benchmarks.experiments.identity import digest
 
     return f"{named[:_MAX_SUITE_NAME]}-{digest(parts)[:8]}"
-
-
-def check_folder_is_writable(folder: Path) -> None:
-    """Makes the folder; raises UsageError where that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
 
 
 def device_for(name: str) -> str:

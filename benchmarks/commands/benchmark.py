@@ -6,13 +6,16 @@ import argparse
 import time
 from pathlib import Path
 
-from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
+from pluralbench.benchmarks.commands.arguments import changes_of, device_for
+from pluralbench.benchmarks.commands.places import suite_folder
+from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import Plan, make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.figures import draw_all
 from pluralbench.benchmarks.reference import compare_with_reference
 from pluralbench.benchmarks.report import compare_lines, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
@@ -24,20 +27,26 @@ def run_benchmarks(options: argparse.Namespace) -> None:
     names = environments.names() if options.environment == "all" else [options.environment]
     changes, device = changes_of(options), device_for(options.device)
     plans = [make_plan(experiment_for(name, options.preset, changes), device) for name in names]
-    folders = [options.out / suite_name(options, changes.get("population") and plan.population.name) for plan in plans]
-    for folder in folders:
-        check_folder_is_writable(folder)
-    for plan, folder in zip(plans, folders, strict=True):
-        check_before_work(folder, plan)
-    for plan, folder in zip(plans, folders, strict=True):
+    folders = [suite_folder(options, changes.get("population") and plan.population.name) for plan in plans]
+    work = list(zip(folders, plans, strict=True))
+    check_room_for(work, options)
+    for folder, plan in work:
+        check_before_work(folder, plan, options.resume)
+    make_folders_for(work, options)
+    for folder, plan in work:
         run_and_show(plan, Session(folder, options.resume, options.data_dir, Reporter()))
 
 
 def run_and_show(plan: Plan, session: Session) -> Path:
     """Runs one experiment and shows its table, how it compares with the reference, and where its figures are."""
+    with folder_lock(session.folder, session.reporter.line):
+        return _run_and_show(plan, session)
+
+
+def _run_and_show(plan: Plan, session: Session) -> Path:
     reporter, start = session.reporter, time.perf_counter()
     folder = run_experiment(plan, session)
-    figures = draw_all(folder)
+    figures = draw_all(folder, reporter.line)
     reporter.console.print(terminal_table(folder, plan.environment.name))
     for line in [*compare_lines(folder, plan.environment.name), *compare_with_reference(folder)]:
         reporter.line(line)

@@ -8,22 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from pluralbench.benchmarks.commands.places import check_target, dataset_bytes
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.envs import DatasetError, TransitionDataset, environments, load_transitions, save_transitions
 from pluralbench.envs.collection import collect
 from pluralbench.envs.minari_files import export_minari, import_minari
-from pluralbench.files import DamagedFileError, replace_file
-from pluralbench.hdf5_files import open_hdf5
-from pluralbench.preference_oracles.inspection import describe
+from pluralbench.errors import DamagedFileError
+from pluralbench.files import replace_file
+from pluralbench.folders import check_room
+from pluralbench.hdf5_files import is_named, open_hdf5
+from pluralbench.integrity import shown
+from pluralbench.preference_oracles.inspection import LONGEST_TEXT, describe
 from pluralbench.preference_oracles.preference_files import export_npz, export_pairs, import_npz
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
+from pluralbench.ranges import MOST, check_whole_number
+
+MOST_COLUMNS = 100
+"""Of observations, whose ranges `inspect` shows."""
+
+_ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
 
 
 def generate(options: argparse.Namespace) -> None:
     """Runs an environment's behaviour policy and writes its dataset in D4RL's HDF5 layout."""
-    if options.transitions < 1:
-        raise DatasetError(f"--transitions must be at least 1, is {options.transitions}")
+    check_whole_number(DatasetError, "--transitions", options.transitions, 1, MOST)
     found = environments.get(options.environment)
+    check_target(options.path, dataset_bytes(found.make_task(), options.transitions))
     with Reporter().stage(f"{found.name}: {options.transitions} transitions") as progress:
         dataset = collect(found, options.transitions, options.seed, progress)
     save_transitions(dataset, options.path)
@@ -43,6 +53,8 @@ def inspect(options: argparse.Namespace) -> None:
 def convert(options: argparse.Namespace) -> None:
     """Rewrites preferences between HDF5 and npz or as pairs, and transitions between HDF5, npz and Minari."""
     source, target = options.source, options.target
+    if target.suffix:
+        check_target(target)
     if source.suffix == ".npz":
         preferences = import_npz(source)
     elif _is_preferences(source):
@@ -61,15 +73,13 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
+    check_room(target.parent, sum(getattr(dataset, name).nbytes for name in _ARRAYS), "choose another place")
     if target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
     elif not target.suffix:
         export_minari(dataset, target)
     elif target.suffix == ".npz":
-        arrays: dict[str, Any] = {
-            name: getattr(dataset, name)
-            for name in ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
-        }
+        arrays: dict[str, Any] = {name: getattr(dataset, name) for name in _ARRAYS}
         with replace_file(target) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
     else:
@@ -88,7 +98,7 @@ def _is_preferences(path: Path) -> bool:
         return False
     try:
         with open_hdf5(path) as file:
-            return "segments" in file
+            return is_named(file, "segments")
     except DamagedFileError as error:
         raise DatasetError(str(error)) from error
 
@@ -96,14 +106,16 @@ def _is_preferences(path: Path) -> bool:
 def _describe_transitions(dataset: TransitionDataset) -> str:
     bounds = dataset.episode_bounds
     lengths = bounds[:, 1] - bounds[:, 0]
-    low, high = dataset.observations.min(0), dataset.observations.max(0)
+    low, high = (extreme[:MOST_COLUMNS] for extreme in (dataset.observations.min(0), dataset.observations.max(0)))
+    left_out = dataset.observations.shape[1] - len(low)
+    more = f"; and {left_out} more" if left_out else ""
     lines = [
         f"transitions   {len(dataset)}",
         f"episodes      {len(bounds)}, {lengths.min()} to {lengths.max()} steps, mean {lengths.mean():.1f}",
         f"terminals     {int(dataset.terminals.sum())}, timeouts {int(dataset.timeouts.sum())}",
         f"rewards       mean {dataset.rewards.mean():.4f}, {dataset.rewards.min():g} to {dataset.rewards.max():g}",
         f"actions       {dataset.actions.shape[1]} numbers, {dataset.actions.min():.3f} to {dataset.actions.max():.3f}",
-        "observations  " + "; ".join(f"{a:.3f} to {b:.3f}" for a, b in zip(low, high, strict=True)),
+        "observations  " + "; ".join(f"{a:.3f} to {b:.3f}" for a, b in zip(low, high, strict=True)) + more,
     ]
-    lines += [f"{key:<13} {value}" for key, value in dataset.metadata.items()]
+    lines += [f"{shown(key):<13} {shown(value, LONGEST_TEXT)}" for key, value in dataset.metadata.items()]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ import torch
 from rich.table import Table
 
 from pluralbench.benchmarks.commands.arguments import device_for
+from pluralbench.benchmarks.commands.places import check_result_folder
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.provenance import provenance
@@ -216,6 +217,7 @@ def run_speed(options: argparse.Namespace) -> None:
     for name in only or ():
         if name not in rows:
             raise ExperimentError(unknown_name("row", name, list(rows)))
+    check_result_folder(folder)
     reporter = Reporter()
     speeds: list[Speed] = []
     for name in only or rows:

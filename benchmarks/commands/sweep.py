@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from pluralbench.benchmarks.commands.arguments import changes_of, check_folder_is_writable, device_for, suite_name
+from pluralbench.benchmarks.commands.arguments import changes_of, device_for
+from pluralbench.benchmarks.commands.places import suite_folder
+from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
@@ -26,11 +28,13 @@ def run_sweep(options: argparse.Namespace) -> None:
     }
     some_plan = next(iter(plans.values()))
     name, population = some_plan.environment.name, some_plan.population.name if "population" in changes else None
-    folder = options.out / suite_name(options, population, options.sweep)
-    check_folder_is_writable(folder)
+    folder = suite_folder(options, population, options.sweep)
     folders = {label: folder / label.replace(":", "-") for label in plans}
-    for label, plan in plans.items():
-        check_before_work(folders[label], plan)
+    work = [(folders[label], plan) for label, plan in plans.items()]
+    check_room_for(work, options)
+    for own, plan in work:
+        check_before_work(own, plan, options.resume)
+    make_folders_for(work, options)
     session = Session(folder, options.resume, options.data_dir, Reporter())
     for label, plan in plans.items():
         session.reporter.line(f"{sweep.x_label}: {label}")

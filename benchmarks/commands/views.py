@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from pluralbench.benchmarks import didactic
-from pluralbench.benchmarks.commands.arguments import check_folder_is_writable, device_for
+from pluralbench.benchmarks.commands.arguments import device_for
+from pluralbench.benchmarks.commands.places import check_result_folder
 from pluralbench.benchmarks.figures import draw_all
 from pluralbench.benchmarks.reference import keep_as_reference
-from pluralbench.benchmarks.report import compare_lines, environments_of, markdown_report, terminal_table
+from pluralbench.benchmarks.report import compare_lines, environments_of, markdown_report, run_lines, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.files import write_text
 
 
 def plot(options: argparse.Namespace) -> None:
     """Draws every figure of a suite's folder again."""
-    for figure in draw_all(options.folder):
+    _check_own_folder(options.folder)
+    reporter = Reporter()
+    for figure in draw_all(options.folder, reporter.line):
         print(figure)
+    for line in run_lines(options.folder):
+        reporter.line(line)
 
 
 def report(options: argparse.Namespace) -> None:
     """Writes report.md and prints the tables; with `--as-reference` copies what results/reference/ keeps."""
     folder, reporter = options.folder, Reporter()
+    _check_own_folder(folder)
     write_text(folder / "report.md", markdown_report(folder))
     for environment in environments_of(folder):
         reporter.console.print(terminal_table(folder, environment))
@@ -35,7 +42,13 @@ def report(options: argparse.Namespace) -> None:
 def run_didactic(options: argparse.Namespace) -> None:
     """Runs the didactic experiment."""
     device, folder, reporter = device_for(options.device), options.out / "didactic", Reporter()
-    check_folder_is_writable(folder)
+    check_result_folder(folder)
     with reporter.stage("didactic experiment") as progress:
         didactic.run_didactic(folder, options.seed, device, progress)
     reporter.line(f"results and figure in {folder}")
+
+
+def _check_own_folder(folder: Path) -> None:
+    """Raises FolderError where figures or a report could not be written beside the results that they show."""
+    if folder.is_dir():  # another one is for the reader to refuse
+        check_result_folder(folder)

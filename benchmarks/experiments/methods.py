@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.lines import shown
 from pluralbench.registry import Registry, UnknownNameError, file_of, unknown_name
 from pluralbench.reward_learning.learners import learners
 from pluralbench.reward_learning.scalings import SCALINGS
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
     from pluralbench.envs import Environment
     from pluralbench.reward_learning.reward_model import RewardModel
 
-policies: Registry[Any] = Registry("policy", "pluralbench.policies")
+
+def _check(thing: object) -> None:
+    wanted = ("name", "check", "train", "serves_groups", "spans_latents", "asks_nobody")
+    missing = [name for name in wanted if not hasattr(thing, name)]
+    if not isinstance(thing, type) or missing:
+        lacks = f"; it lacks {', '.join(missing)}" if isinstance(thing, type) else ""
+        raise TypeError(f"expected a subclass of pluralbench.benchmarks.stages.policies.PolicyStage{lacks}")
+
+
+policies: Registry[Any] = Registry("policy", "pluralbench.policies", _check)
 """Subclasses of `stages.policies.PolicyStage`."""
 for _name, _place, _what in (
     ("iql", "iql_policy:IQLPolicy", "implicit Q-learning of observation and latent on the relabelled dataset"),
@@ -32,6 +42,7 @@ for _name, _place, _what in (
 ):  # fmt: skip
     policies.register_lazily(_name, f"pluralbench.benchmarks.stages.{_place}", _what)
 
+_UNNAMED = re.compile(r"(?P<file>[^:]*\.py)(?:$|[+@])")
 _PATTERN = re.compile(r"(?P<learner>(?:.*?\.py:)??[^+@/]+)(?:\+(?P<scaling>[^+@/:]+))?(?:@(?P<policy>.+))?")
 
 NO_LEARNER = "no-reward"
@@ -93,9 +104,11 @@ class Method:
         """
         if _stands_alone(text):
             return cls(NO_LEARNER, "none", text, text)
+        if unnamed := _UNNAMED.match(text):
+            learners.get(unnamed["file"])  # which says what the file has
         found = _PATTERN.fullmatch(text)
         if found is None:
-            raise ExperimentError(f"a method is written learner[+scaling][@policy], got {text!r}")
+            raise ExperimentError(f"a method is written learner[+scaling][@policy], got {shown(text)}")
         learner, scaling = found["learner"], found["scaling"] or "none"
         if scaling not in SCALINGS:
             raise ExperimentError(unknown_name("scaling", scaling, sorted(SCALINGS)))

@@ -12,13 +12,18 @@ from pluralbench.benchmarks.experiments.methods import Method, policies
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.envs import Environment, MultiGoalTask, environments
 from pluralbench.envs.dataset_files import dataset_file
+from pluralbench.features import InputFeatures
 from pluralbench.iql.training import fastest_precision
-from pluralbench.preference_oracles.populations import get_population
+from pluralbench.lines import is_one_line, shown
+from pluralbench.preference_oracles.populations import draw_test_users, draw_train_users, get_population
 from pluralbench.preference_oracles.teacher_populations import with_teacher
 from pluralbench.preference_oracles.users import Population
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.learners import learners
 from pluralbench.settings import SettingsError, as_json, merged, settings_from
+
+LONGEST_NAME = 200
+"""Bytes of a name that folders and files of results are called by; most systems allow 255, endings included."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +68,45 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         raise ExperimentError(f"a method is named twice: {' '.join(names)}")
     for method in methods:
         policies.get(method.policy).check(experiment, environment, method)
+    for kind, name in (("environment", environment.name), *(("method", method.name) for method in methods)):
+        _check_file_name(kind, name)
+    experiment.iql.features.check_columns(task.observation_size)
     if experiment.dataset:
         dataset_file(experiment.dataset)
     population = get_population(experiment.population)
     if experiment.preferences.teacher is not None:
         population = with_teacher(population, experiment.preferences.teacher)
-    population.train_users(task, 2, np.random.default_rng(0))
-    population.test_users(task, 1, np.random.default_rng(0))
+    draw_train_users(population, task, 2, np.random.default_rng(0))
+    draw_test_users(population, task, 1, np.random.default_rng(0))
     iql = experiment.iql
     if iql.precision == "auto":
         iql = replace(iql, precision=fastest_precision(device, iql.implementation))
     used = tuple(dict.fromkeys(method.learner for method in methods))
+    _check_settings_of_others(experiment, used)
+    learner_settings = {learner: _learner_settings(experiment, learner) for learner in used}
+    for settings in learner_settings.values():
+        getattr(settings, "features", InputFeatures()).check_columns(task.observation_size)
     return Plan(
         replace(experiment, iql=iql),
         environment,
         task,
         population,
         methods,
-        {learner: _learner_settings(experiment, learner) for learner in _checked_learners(experiment, used)},
+        learner_settings,
         device,
     )
 
 
-def _checked_learners(experiment: Experiment, used: tuple[str, ...]) -> tuple[str, ...]:
-    """The learners `used`; SettingsError for settings of a learner that there is not, or that none has."""
+def _check_file_name(kind: str, name: str) -> None:
+    """Raises ExperimentError for a name that no folder of results can have."""
+    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name or not is_one_line(name):
+        raise ExperimentError(f"the {kind}'s name {shown(name)} cannot be a folder's: no slashes, no dot in front")
+    if len(name.encode()) > LONGEST_NAME:
+        raise ExperimentError(f"the {kind}'s name {shown(name)} is too long: at most {LONGEST_NAME} bytes")
+
+
+def _check_settings_of_others(experiment: Experiment, used: tuple[str, ...]) -> None:
+    """SettingsError for settings of a learner that there is not, or that none has, whether or not it is `used`."""
     known = tuple(dict.fromkeys([*learners.names(), *(learners.get(learner).name for learner in used)]))
     for name, values in experiment.learner_settings.items():
         if name == "*":
@@ -99,8 +119,7 @@ def _checked_learners(experiment: Experiment, used: tuple[str, ...]) -> tuple[st
             every = [f"learner_settings.{learner}" for learner in known]
             raise SettingsError(unknown_name("learner with settings", f"learner_settings.{name}", every))
         elif name in learners.names():
-            _learner_settings(experiment, name)  # checked although it may not be used here
-    return used
+            _learner_settings(experiment, name)
 
 
 def _learner_settings(experiment: Experiment, learner: str) -> Any:

@@ -8,9 +8,10 @@ from pluralbench.benchmarks.experiments.methods import ALL_METHODS, REFERENCE_RO
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.envs import environments
 from pluralbench.envs.environments import Settings
+from pluralbench.lines import shown
 from pluralbench.preference_oracles.populations import get_population
 from pluralbench.registry import unknown_name
-from pluralbench.settings import as_json, merged, settings_from
+from pluralbench.settings import SettingsError, as_json, merged, settings_from
 
 _METHODS = (*REFERENCE_ROWS, "btl", "vpl", "vpl+spo")
 
@@ -75,7 +76,7 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
 
     Raises:
         UnknownNameError: no such environment or population.
-        ExperimentError: no such preset.
+        ExperimentError: no such preset, or settings of another environment.
         SettingsError: an unknown setting, or an impossible value; all are checked together.
     """
     if preset not in NEUTRAL:
@@ -89,15 +90,30 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
         "iql": {"features": as_json(found.features), "discrete_actions": task.discrete_actions},
     }
     base = merged(NEUTRAL[preset], own, found.presets.get(preset, {}))
-    chosen = merged(base, *changes)
+    chosen = _checked(merged(base, *changes), environment)
     if chosen["population"] != base["population"]:
-        name = get_population(str(chosen["population"])).name
+        name = get_population(chosen["population"]).name
         base = merged(base, found.variants.get(name, {}).get(preset, {}))
-        chosen = merged(base, *changes)
-    if tuple(chosen["methods"]) == ("all",):
+        chosen = _checked(merged(base, *changes), environment)
+    if chosen["methods"] == ("all",):
         chosen["methods"] = ALL_METHODS
-    if tuple(chosen["methods"]) in (ALL_METHODS, tuple(base["methods"])):
+    if chosen["methods"] in (ALL_METHODS, tuple(base["methods"])):
         chosen["methods"] = possible_methods(
             chosen["methods"], found, chosen["policy"], has_dataset=bool(chosen.get("dataset"))
         )
     return settings_from(Experiment, chosen)
+
+
+def _checked(chosen: dict[str, Any], environment: str) -> dict[str, Any]:
+    """The settings that are looked at before all are checked together: names are texts, methods several."""
+    for name in ("population", "policy", "environment"):
+        if not isinstance(chosen[name], str):
+            raise SettingsError(f"{name} is a name, got {shown(chosen[name])}")
+    if chosen["environment"] != environment:
+        raise ExperimentError(f"the environment is {environment} already; name {chosen['environment']} in its place")
+    methods = chosen["methods"]
+    if isinstance(methods, str):
+        methods = (methods,)
+    if not isinstance(methods, list | tuple) or not all(isinstance(method, str) for method in methods):
+        raise SettingsError(f"methods are names, got {shown(methods)}")
+    return {**chosen, "methods": tuple(methods)}

@@ -8,9 +8,12 @@ from typing import Any
 
 from pluralbench.errors import InputError
 from pluralbench.iql.settings import GroupWeightSettings, IQLSettings
+from pluralbench.lines import shown
 from pluralbench.preference_oracles.queries import STRATEGIES
+from pluralbench.ranges import MOST, check_number, check_whole, check_whole_number
 from pluralbench.registry import unknown_name
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
+from pluralbench.settings import LARGEST_SEED
 
 
 class ExperimentError(InputError):
@@ -18,12 +21,10 @@ class ExperimentError(InputError):
 
 
 COMPARISON_STATES = ("data", "wanted")
-
-
-def _at_least(minimum: int, values: Mapping[str, Any], *names: str) -> None:
-    for name in names or values:
-        if values[name] < minimum:
-            raise ExperimentError(f"{name} must be at least {minimum}, is {values[name]}")
+MOST_SEEDS = 10_000
+MOST_COMPARISONS = 100_000
+"""Of each user."""
+LONGEST_SEGMENT = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,11 @@ class PreferenceSettings:
     """Share of the data's episodes about which only test users are asked."""
 
     def __post_init__(self) -> None:
-        _at_least(2, vars(self), "num_users")
-        _at_least(1, vars(self), "num_comparisons", "segment_length", "diagnostic_users_per_group")
+        check_whole(ExperimentError, self, 2, MOST, "num_users")
+        check_whole(ExperimentError, self, 1, MOST_COMPARISONS, "num_comparisons")
+        check_whole(ExperimentError, self, 1, LONGEST_SEGMENT, "segment_length")
+        check_whole(ExperimentError, self, 1, MOST, "diagnostic_users_per_group")
+        check_number(ExperimentError, self, 0, 1, "held_out_episodes")
         if not 0 < self.held_out_episodes < 1:
             raise ExperimentError(f"held_out_episodes must lie between 0 and 1, is {self.held_out_episodes}")
         if self.strategy not in STRATEGIES:
@@ -73,13 +77,13 @@ class RelabelSettings:
     """Which: drawn evenly from the `data`, as in the paper, or half of them by what is `wanted`."""
 
     def __post_init__(self) -> None:
-        _at_least(1, vars(self), "num_answers", "num_latents", "num_comparison_states")
+        check_whole(ExperimentError, self, 1, MOST_COMPARISONS, "num_answers")
+        check_whole(ExperimentError, self, 1, MOST, "num_latents", "num_comparison_states")
+        check_number(ExperimentError, self, 0, 1, "hindsight")
         if self.comparison_states not in COMPARISON_STATES:
             raise ExperimentError(
                 unknown_name("choice of comparison states", self.comparison_states, COMPARISON_STATES)
             )
-        if not 0 <= self.hindsight <= 1:
-            raise ExperimentError(f"hindsight is a share from 0 to 1, is {self.hindsight}")
         if self.latents not in LATENT_DRAWS:
             raise ExperimentError(unknown_name("way of drawing latents", self.latents, LATENT_DRAWS))
 
@@ -100,7 +104,8 @@ class EvaluationSettings:
     """Episodes for each user at every evaluation but the last."""
 
     def __post_init__(self) -> None:
-        _at_least(1, vars(self))
+        check_whole(ExperimentError, self, 1, MOST_COMPARISONS, "num_answers")
+        check_whole(ExperimentError, self, 1, MOST, "users_per_group", "episodes", "num_curve_points", "curve_episodes")
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,17 @@ class Experiment:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     def __post_init__(self) -> None:
-        _at_least(1, vars(self), "num_transitions")
-        _at_least(0, {"data_seed": self.data_seed, **{f"seed {seed}": seed for seed in self.seeds}})
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ExperimentError(f"seeds must be at least 1, each another one; are {list(self.seeds)}")
+        check_whole(ExperimentError, self, 1, MOST, "num_transitions")
+        check_whole(ExperimentError, self, 0, LARGEST_SEED, "data_seed")
+        if not 1 <= len(self.seeds) <= MOST_SEEDS or len(set(self.seeds)) != len(self.seeds):
+            raise ExperimentError(
+                f"seeds must be at least 1, at most {MOST_SEEDS}, each another one; are {shown(self.seeds)}"
+            )
+        for seed in self.seeds:
+            check_whole_number(ExperimentError, "a seed", seed, 0, LARGEST_SEED)
         if self.data_per_seed and self.dataset:
             raise ExperimentError("data_per_seed collects a dataset for each seed; leave dataset empty")
         if not self.methods:
             raise ExperimentError("no method given; `list` shows the learners, scalings and policies")
+        if len(set(self.methods)) != len(self.methods):
+            raise ExperimentError(f"a method is named twice: {' '.join(self.methods)}")

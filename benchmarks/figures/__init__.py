@@ -18,7 +18,9 @@ from pluralbench.benchmarks.figures.latents import latents_figure
 from pluralbench.benchmarks.figures.reward_maps import reward_maps_figure
 from pluralbench.benchmarks.figures.style import save, style
 from pluralbench.benchmarks.figures.success import success_figure
-from pluralbench.benchmarks.figures.suite import SuiteResults, read_suites
+from pluralbench.benchmarks.figures.suite import SuiteResults, read_suite
+from pluralbench.benchmarks.results import environments_in
+from pluralbench.errors import InputError
 
 FIGURES: dict[str, Callable[[SuiteResults], Figure | None]] = {
     "success": success_figure,
@@ -31,17 +33,31 @@ FIGURES: dict[str, Callable[[SuiteResults], Figure | None]] = {
 """By the name in the file's: `<environment>-<name>.png`."""
 
 
-def draw_all(suite_folder: Path) -> list[Path]:
+def draw_all(suite_folder: Path, tell: Callable[[str], None] = print) -> list[Path]:
     """Draws every figure for which the folder has the numbers, as PNG and PDF; returns the PNG files.
 
+    Args:
+        suite_folder: of the suite.
+        tell: told in one line of every figure that is left out because what it draws is damaged, or of an environment
+            all of whose figures are.
+
     Raises:
-        ResultsError: the folder holds no results.
+        ResultsError: the folder holds no results, or success_rates.csv is damaged.
     """
     written = []
     with style():
-        for suite in read_suites(suite_folder):
+        for environment in environments_in(suite_folder):
+            try:
+                suite = read_suite(suite_folder, environment)
+            except InputError as error:
+                tell(f"figures of {environment} left out: {error}")
+                continue
             for name, draw in FIGURES.items():
-                figure = draw(suite)
+                try:
+                    figure = draw(suite)
+                except InputError as error:
+                    tell(f"figure {environment}-{name} left out: {error}")
+                    continue
                 if figure is not None:
-                    written.append(save(figure, suite_folder / f"{suite.environment}-{name}"))
+                    written.append(save(figure, suite_folder / f"{environment}-{name}"))
     return written

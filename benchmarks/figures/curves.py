@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pluralbench.benchmarks import results
 from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, success_axis
 from pluralbench.benchmarks.figures.suite import SuiteResults
 
@@ -26,16 +25,16 @@ def draw_curves(axes: Axes, suite: SuiteResults, stage: str) -> bool:
     """A line per method of the metric `mean` of `stage`; False where no method has at least two points."""
     drawn = False
     for method in suite.methods:
-        by_seed = []
-        for path in suite.seed_files(method, "metrics.csv"):
-            rows = results.read_metrics(path)
-            by_seed.append({step: value for where, step, name, value in rows if (where, name) == (stage, "mean")})
+        by_seed = [
+            {step: value for where, step, name, value in rows if (where, name) == (stage, "mean")}
+            for rows in suite.metrics(method)
+        ]
         steps = sorted(set.intersection(*(set(curve) for curve in by_seed))) if by_seed else []
         if len(steps) < 2:
             continue
         values = np.array([[curve[step] for step in steps] for curve in by_seed])
         style = line_style(suite.place_of(method))
-        axes.plot(steps, values.mean(0), label=method, marker="o", markersize=3, **style)
+        axes.plot(steps, values.mean(0), label=suite.title_of(method), marker="o", markersize=3, **style)
         axes.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
         drawn = True
     success_axis(axes)

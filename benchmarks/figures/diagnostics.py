@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style
 from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of
-from pluralbench.files import read_json
+from pluralbench.benchmarks.results import ResultsError
 
 MEASURES = (
     ("accuracy", ("accuracy",)),
@@ -28,11 +28,11 @@ MEASURES = (
 """Columns of the table: title, and where summary.json's `reward_model` has the number."""
 
 
-def learner_diagnostics(suite: SuiteResults) -> dict[str, list[dict[str, Any]]]:
+def learner_diagnostics(suite: SuiteResults) -> dict[str, list[Mapping[str, Any]]]:
     """The diagnostics of every learner, one per seed; methods that differ in scaling or policy alone share them."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for method in suite.methods:
-        seeds = [read_json(path).get("reward_model") for path in suite.seed_files(method, "summary.json")]
+        seeds = [summary["reward_model"] for summary in suite.summaries(method)]
         found[learner_of(method)] = found.get(learner_of(method)) or [seed for seed in seeds if seed]
     return {learner: seeds for learner, seeds in found.items() if seeds}
 
@@ -63,16 +63,23 @@ def diagnostics_figure(suite: SuiteResults) -> Figure | None:
     return figure
 
 
-def _accuracy_line(axes: Axes, seeds: Sequence[dict[str, Any]], position: int, learner: str) -> None:
-    sizes = [int(size) for size in seeds[0]["accuracy_by_answers"]]
-    values = [[seed["accuracy_by_answers"][str(size)] for seed in seeds] for size in sizes]
-    axes.plot(sizes, np.mean(values, axis=1), marker="o", markersize=3, label=learner, **line_style(position))
+def _accuracy_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], position: int, learner: str) -> None:
+    """Over the numbers of answers at which the accuracy of every seed is known."""
+    by_seed = [
+        {int(size): value for size, value in seed["accuracy_by_answers"].items() if value is not None} for seed in seeds
+    ]
+    sizes = sorted(set.intersection(*map(set, by_seed)))
+    means = [float(np.mean([own[size] for own in by_seed])) for size in sizes]
+    axes.plot(sizes, means, marker="o", markersize=3, label=learner, **line_style(position))
 
 
-def _reliability_line(axes: Axes, seeds: Sequence[dict[str, Any]], position: int, learner: str) -> None:
+def _reliability_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], position: int, learner: str) -> None:
     """Bins of all seeds together, each weighed by its answers."""
+    bins = [seed["calibration"]["bins"] for seed in seeds]
+    if len({len(own) for own in bins}) > 1:
+        raise ResultsError(f"the seeds of {learner} have {sorted({len(own) for own in bins})} bins of calibration")
     counts, confidence, accuracy = (
-        np.array([[bin_[key] or 0.0 for bin_ in seed["calibration"]["bins"]] for seed in seeds], dtype=np.float64)
+        np.array([[bin_[key] or 0.0 for bin_ in own] for own in bins], dtype=np.float64)
         for key in ("count", "confidence", "accuracy")
     )
     total = counts.sum(0)
@@ -80,7 +87,7 @@ def _reliability_line(axes: Axes, seeds: Sequence[dict[str, Any]], position: int
     x, y = ((counts * part).sum(0)[kept] / total[kept] for part in (confidence, accuracy))
     style = line_style(position)
     axes.plot(x, y, label=learner, **style)
-    axes.scatter(x, y, s=4 + 40 * total[kept] / total.sum(), color=style["color"])
+    axes.scatter(x, y, s=4 + 40 * total[kept] / max(total.sum(), 1), color=style["color"])
 
 
 def diagnostics_table(suite: SuiteResults) -> str:
@@ -98,7 +105,7 @@ def markdown_table(titles: Collection[str], rows: Iterable[Iterable[str]]) -> st
     return "\n".join([head, "|---" * len(titles) + "|", *body]) + "\n"
 
 
-def _mean(seeds: Sequence[dict[str, Any]], path: Sequence[str]) -> str:
+def _mean(seeds: Sequence[Mapping[str, Any]], path: Sequence[str]) -> str:
     values = []
     for seed in seeds:
         value: Any = seed

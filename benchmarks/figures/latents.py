@@ -1,9 +1,4 @@
-"""Where the learners see the test users, from `<environment>-latents.npz`.
-
-The file has for the name of each learner with latents, `<learner>/<part>`, all of one seed:
-
-    means   (U, Z) posterior means of test users      groups  (U,) names of their groups
-"""
+"""Where the learners see the test users, from `<environment>-latents.npz` (`results.figure_arrays`)."""
 
 from __future__ import annotations
 
@@ -11,14 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pluralbench.benchmarks import results
 from pluralbench.benchmarks.figures.style import PALETTE, TITLE_SIZE, legend_beside
 from pluralbench.benchmarks.figures.suite import SuiteResults
+from pluralbench.benchmarks.results.figure_arrays import latents_path, load_latents
 
 
 def latents_figure(suite: SuiteResults) -> Figure | None:
     """Posterior means of test users on their two principal axes, coloured by group."""
-    stored = results.load_arrays(suite.folder / f"{suite.environment}-latents.npz")
+    stored = load_latents(latents_path(suite.folder, suite.environment))
     latents = {name: row for name, row in stored.items() if _tells_users_apart(row["means"], row["groups"])}
     if not latents:
         return None

@@ -1,11 +1,6 @@
 """Learned rewards over places beside the true utility, from `<environment>-reward-maps.npz`.
 
-The file has for the name of each reward, `<name>/<part>`, all of one seed:
-
-    learned  (U, H, W) scaled reward of each place for a user of each group, NaN where no state is
-    true     (U, H, W) true utility
-    users    (U,) names of the users' goals; ("each user",) where H are the users themselves, all in one table
-    rows     (H,) names of rows, or none      columns  (W,) names of columns, or none
+What the file holds is said in `results.figure_arrays`.
 """
 
 from __future__ import annotations
@@ -19,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pluralbench.benchmarks import results
 from pluralbench.benchmarks.figures.style import TITLE_SIZE
 from pluralbench.benchmarks.figures.suite import SuiteResults
+from pluralbench.benchmarks.results.figure_arrays import load_reward_maps, reward_maps_path
 
 MAX_USERS = 5
 SCALE = "dark low, bright high, each panel on its own scale"
@@ -31,7 +26,7 @@ ALL_IN_ONE = "each user"
 
 def reward_maps_figure(suite: SuiteResults) -> Figure | None:
     """Reward of each place, one panel per method and user, the true utility first."""
-    maps = results.load_arrays(suite.folder / f"{suite.environment}-reward-maps.npz")
+    maps = load_reward_maps(reward_maps_path(suite.folder, suite.environment))
     if not maps:
         return None
     first = next(iter(maps.values()))

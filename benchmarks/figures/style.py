@@ -25,6 +25,7 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": 130,
     "pdf.fonttype": 42,  # fonts that journals accept
+    "text.parse_math": False,  # a group may be called $x
 }
 
 

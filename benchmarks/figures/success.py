@@ -35,10 +35,9 @@ def success_figure(suite: SuiteResults) -> Figure:
     num_references = sum(map(is_reference_row, suite.methods))
     if 0 < num_references < len(suite.methods):
         axes.axvline(num_references - 0.5, color="#9AA3AB", linewidth=0.8, linestyle=":")
-    few = len(suite.methods) < 6
+    few, titles = len(suite.methods) < 6, [suite.title_of(method) for method in suite.methods]
     axes.set_xticks(
-        range(len(suite.methods)), suite.methods, rotation=0 if few else 30, ha="center" if few else "right",
-        rotation_mode="anchor",
+        range(len(titles)), titles, rotation=0 if few else 30, ha="center" if few else "right", rotation_mode="anchor",
     )  # fmt: skip
     success_axis(axes, "success rate for the user's own goal")
     axes.set_title(_title(suite), loc="left", fontsize=TITLE_SIZE)

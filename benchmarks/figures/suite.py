@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from pluralbench.benchmarks import aggregate, results
 from pluralbench.benchmarks.aggregate import Interval, SeedUsers, SuccessIntervals
 from pluralbench.benchmarks.experiments.methods import REFERENCE_ROWS
 from pluralbench.benchmarks.results import SuccessRate
+from pluralbench.benchmarks.results.metrics import Row
+from pluralbench.benchmarks.results.runs import Runs, judged, read_runs
+
+NOT_WHOLE = "*"
+"""Stands behind the name of a method of which a run is missing, not finished or damaged."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class SuiteResults:
     rates: tuple[SuccessRate, ...]  # final success of every method, seed and test user
     methods: tuple[str, ...]  # reference rows first, then in the order of the experiment, those of other runs last
     seeds: tuple[int, ...]  # all that any method was run with
+    runs: Runs = field(default_factory=Runs, compare=False)  # their other files, and which of them are not whole
 
     @property
     def taught(self) -> tuple[SuccessRate, ...]:
@@ -43,39 +50,47 @@ class SuiteResults:
         """The rates of one method that enter its row: of `taught`; all of them where it has none there."""
         return of_method(self.taught, method) or of_method(self.rates, method)
 
-    def seed_files(self, method: str, name: str) -> list[Path]:
-        """A file of every seed of one method that has it."""
-        folders = [results.seed_folder(self.folder, self.environment, method, seed) for seed in self.seeds]
-        return [folder / name for folder in folders if (folder / name).exists()]
+    def title_of(self, method: str) -> str:
+        """A method's name in tables and figures: marked with `NOT_WHOLE` where not all of its runs are whole."""
+        return f"{method} {NOT_WHOLE}" if method in self.runs.not_whole else method
+
+    def summaries(self, method: str) -> list[Mapping[str, Any]]:
+        """The sound summary.json of a method's seeds."""
+        return [files.summary for files in self.runs.of_method(method) if files.summary is not None]
+
+    def metrics(self, method: str) -> list[Sequence[Row]]:
+        """The sound metrics.csv of a method's seeds."""
+        return [files.metrics for files in self.runs.of_method(method) if files.metrics is not None]
+
+    def configs(self, method: str) -> dict[int, Mapping[str, Any]]:
+        """The sound config.json of a method, by seed."""
+        own = {seed: files for (name, seed), files in sorted(self.runs.files.items()) if name == method}
+        return {seed: files.config for seed, files in own.items() if files.config is not None}
 
 
 def read_suites(folder: Path) -> list[SuiteResults]:
     """The results of each environment in a suite's folder.
 
     Raises:
-        ResultsError: there are none.
+        ResultsError: there are none, or the table or an experiment.json is damaged.
     """
-    found = results.read_success_rates(folder)
-    suites = []
-    for environment in dict.fromkeys(rate.environment for rate in found):
-        rates = tuple(rate for rate in found if rate.environment == environment)
-        run = {rate.method for rate in rates}
-        named = [method for method in results.read_record(folder, environment).get("methods", []) if method in run]
-        methods = tuple(sorted(dict.fromkeys([*named, *sorted(run)]), key=_reference_row))
-        suites.append(SuiteResults(folder, environment, rates, methods, tuple(sorted({rate.seed for rate in rates}))))
-    return suites
+    return [read_suite(folder, environment) for environment in results.environments_in(folder)]
 
 
 def read_suite(folder: Path, environment: str) -> SuiteResults:
-    """The results of one environment.
+    """The results of one environment; damaged runs are in them as such (`SuiteResults.runs`).
 
     Raises:
-        ResultsError: there are none of it.
+        ResultsError: there are none of it, or the table or its experiment.json is damaged.
     """
-    for suite in read_suites(folder):
-        if suite.environment == environment:
-            return suite
-    raise results.ResultsError(f"{folder} holds no results of {environment}")
+    record = results.read_record(folder, environment)
+    files = read_runs(folder, environment, record)
+    rates = tuple(results.read_success_rates(folder, environment))
+    run = {rate.method for rate in rates}
+    named = [method for method in record.get("methods", []) if method in run]
+    methods = tuple(sorted(dict.fromkeys([*named, *sorted(run)]), key=_reference_row))
+    runs = judged(folder, environment, record, files, rates)
+    return SuiteResults(folder, environment, rates, methods, tuple(sorted({rate.seed for rate in rates})), runs)
 
 
 def learner_of(method: str) -> str:

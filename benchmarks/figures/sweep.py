@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, save, style, success_axis
 from pluralbench.benchmarks.figures.suite import (
+    NOT_WHOLE,
     SuiteResults,
     group_means,
     is_reference_row,
@@ -38,19 +39,22 @@ def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: 
     suites = list(points.values())
     methods = dict.fromkeys(method for suite in suites for method in suite.methods)
     for position, method in enumerate(sorted(methods, key=is_reference_row)):  # learners have the plainest lines
-        _draw_method(axes, [of_method(suite.rates, method) for suite in suites], method, position, worst_group)
+        rates = [of_method(suite.rates, method) for suite in suites]
+        title = next((title for suite in suites if (title := suite.title_of(method)) != method), method)
+        _draw_method(axes, rates, title, position, worst_group)
     axes.set_xticks(range(len(points)), list(points))
     axes.set_xlabel(x_label)
     success_axis(axes)
     notes = [suites[0].environment, *(["dotted: worst group"] if worst_group else [])]
     notes += ["diamonds: held-out groups"] if any(suite.held_out for suite in suites) else []
+    notes += [f"{NOT_WHOLE} runs are missing or damaged"] if any(suite.runs.faults for suite in suites) else []
     axes.set_title("; ".join(notes), loc="left", fontsize=TITLE_SIZE)
     legend_beside(axes)
     return figure
 
 
 def _draw_method(
-    axes: Axes, points: Sequence[Sequence[SuccessRate]], method: str, position: int, worst_group: bool
+    axes: Axes, points: Sequence[Sequence[SuccessRate]], title: str, position: int, worst_group: bool
 ) -> None:
     """One method's lines over the points, each a list of its rates; held-out groups are never the worst one."""
     look = line_style(position)
@@ -62,7 +66,7 @@ def _draw_method(
     taught, others = by_place(held_out=False), by_place(held_out=True)
     means = [seed_means(rates) for rates in taught.values()]
     places = list(taught)
-    axes.plot(places, [np.mean(seeds) for seeds in means], marker="o", markersize=4, label=method, **look)
+    axes.plot(places, [np.mean(seeds) for seeds in means], marker="o", markersize=4, label=title, **look)
     low, high = [min(seeds) for seeds in means], [max(seeds) for seeds in means]
     axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
     if worst_group:

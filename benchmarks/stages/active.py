@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.provenance import provenance
+from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.evaluate import FINAL, run_episodes
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.immediate_policies import greedy_policy
@@ -50,7 +51,7 @@ class Point:
     way: str  # one of `WAYS`
     questions: int  # how many were asked
     seed: int  # of users, answers and reward model
-    accuracy: float  # share of further answers of theirs that the model predicts
+    accuracy: float  # share of further answers of theirs that the model predicts; NaN where all of them are ties
     success_rates: tuple[float, ...]  # of the greedy policy, for each user
 
 
@@ -59,9 +60,15 @@ def run_active(plan: Plan, session: Session) -> list[Point]:
 
     Raises:
         ExperimentError: the folder holds another experiment.
+        FolderInUseError: another process works there.
     """
+    with folder_lock(session.folder, session.reporter.line):
+        return _run(plan, session)
+
+
+def _run(plan: Plan, session: Session) -> list[Point]:
     environment, method = plan.environment, plan.methods[0]
-    check_before_work(session.folder, plan)
+    check_before_work(session.folder, plan, session.resume)
     drawn, identity = begin(plan, session)
     points: list[Point] = []
     for prepared, draws in drawn:
@@ -96,7 +103,8 @@ def _points(prepared: Prepared, fitted: FittedLearner, method: Method) -> list[P
         act = greedy_policy(plan.environment, Run(method, fitted, questions), means)
         outcome = run_episodes(plan.environment, act, draws.test_users.goals, EPISODES, FINAL, draws.start_seeds)
         rates = tuple(map(float, outcome.success_rates))
-        points.append(Point(way, questions, draws.seed, float(right[decided].mean()), rates))
+        accuracy = float(right[decided].mean()) if decided.any() else float("nan")
+        points.append(Point(way, questions, draws.seed, accuracy, rates))
     return points
 
 

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pluralbench.benchmarks.experiments.identity import Identity, digest
+from pluralbench.benchmarks.results.records import TRAINING, read_training
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, generator_for
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.files import DamagedFileError, read_json, write_json
+from pluralbench.errors import InputError
+from pluralbench.files import write_json
 from pluralbench.progress import Progress
+from pluralbench.reward_learning.checks import checked_fit
 from pluralbench.reward_learning.diagnostics import CONTEXT_SIZES, diagnose
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
 from pluralbench.reward_learning.learners import learners, load_model, make_learner
@@ -30,7 +33,6 @@ from pluralbench.reward_learning.relabelling import (
     with_hindsight,
 )
 from pluralbench.reward_learning.reward_model import RewardModel
-from pluralbench.tensor_files import TensorFileError
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ def fit_learner(
         [identity["environment"], identity["learners"][name], data, draws.seed, draws.train.fingerprint]
     )
     with reporter.stage(f"seed {draws.seed}: reward model {name}") as progress:
-        kept = _read(prepared, folder, learner, depends_on) if session.resume else None
+        kept = None
+        if session.resume:
+            try:
+                kept = _read(prepared, folder, learner, depends_on)
+            except InputError as error:
+                reporter.line(f"seed {draws.seed}: reward model {name} is damaged ({error}): fitted again")
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
         model.meet(draws.everybody)
         num_answers = plan.experiment.evaluation.num_answers
@@ -80,6 +87,8 @@ def fit_learner(
         diagnostics = {} if model.asks_nobody else diagnose(model, *known)
     if diagnostics.get("accuracy") is not None:
         reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
+    elif diagnostics:
+        reporter.line("  accuracy unknown: all further answers of test users are ties or skipped")
     seen = _latents(prepared, draws, model)
     return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen)
 
@@ -105,23 +114,26 @@ def _fit(
     prepared: Prepared, draws: SeedDraws, learner: str, depends_on: str, folder: Path, progress: Progress
 ) -> tuple[RewardModel, dict[str, Any]]:
     plan = prepared.plan
-    record = folder / "training.json"  # written last: where it is, the model is whole
+    record = folder / TRAINING  # written last: where it is, the model is whole
     record.unlink(missing_ok=True)
     start = time.perf_counter()
     model = make_learner(learner, plan.settings_of(learner), device=plan.device, task=plan.task)
     model.meet(draws.everybody)
-    rows = model.fit(draws.train, seed=draws.seed, progress=progress)
+    rows = checked_fit(model, draws.train, draws.seed, progress)
     model.save(folder)
     write_json(record, {"digest": depends_on, "rows": rows, "seconds": time.perf_counter() - start})
-    return model, read_json(record)
+    return model, read_training(record)
 
 
 def _read(prepared: Prepared, folder: Path, learner: str, depends_on: str) -> tuple[RewardModel, dict[str, Any]] | None:
-    """A kept model with its record; None where there is none, a damaged one, or one fitted on something else."""
-    try:
-        record = read_json(folder / "training.json")
-        if record.get("digest") != depends_on:
-            return None
-        return load_model(folder, prepared.plan.device, prepared.plan.task, learner=learner), record
-    except (DamagedFileError, TensorFileError):
+    """A kept model with its record; None where there is none, or one fitted on something else.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not (folder / TRAINING).exists():
         return None
+    record = read_training(folder / TRAINING)
+    if record["digest"] != depends_on:
+        return None
+    return load_model(folder, prepared.plan.device, prepared.plan.task, learner=learner), record

@@ -48,7 +48,8 @@ class IQLPolicy(PolicyStage):
             with session.reporter.stage(title) as progress:
                 trained = self._train_stack(prepared, own, folder / _file_name(own), session.resume, progress)
             for one in trained:
-                ledger.finish(one)
+                if any(one.run is run for run in pending):  # those that are finished stay as they are
+                    ledger.finish(one)
 
     def _train_stack(
         self, prepared: Prepared, stack: Sequence[Run], checkpoints: Path, resume: bool, progress: Any

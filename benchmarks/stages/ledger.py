@@ -11,15 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.benchmarks import results
-from pluralbench.benchmarks.experiments.identity import Identity, run_digest
+from pluralbench.benchmarks.experiments.identity import Identity, clashes, run_digest
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.provenance import provenance
+from pluralbench.benchmarks.results.metrics import FILE as METRICS
+from pluralbench.benchmarks.results.records import CONFIG, SUMMARY
+from pluralbench.benchmarks.results.runs import POLICY, read_run
 from pluralbench.benchmarks.stages.blame import blame
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.rollouts import record_rollouts
 from pluralbench.benchmarks.stages.runs import Run, TrainedRun
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.files import DamagedFileError, read_json, write_json
+from pluralbench.errors import InputError
+from pluralbench.files import write_json
+from pluralbench.iql import Policy
 from pluralbench.settings import as_json
 
 
@@ -33,28 +38,37 @@ class Ledger:
     first_seed: int  # of the folder; of it pictures are made
 
     def is_finished(self, run: Run) -> bool:
-        """Whether a run of exactly this kind is there already and the session goes on from what is there."""
+        """Whether a run of exactly this kind is there whole, and the session goes on from what is there.
+
+        What is damaged in it is told of in one line.
+        """
         if not self.session.resume:
             return False
-        try:
-            return bool(read_json(self._folder(run) / "summary.json").get("digest") == self._digest(run))
-        except DamagedFileError:
-            return False
+        folder = self._folder(run)
+        files = read_run(folder)
+        damage = [*files.damage, *_damage_of_policy(folder / POLICY)] if files.begun else []
+        if files.config is not None and clashes(files.config["identity"], self.identity):
+            damage.append(f"{folder / CONFIG}: is of another experiment")
+        if files.summary is not None and files.summary["digest"] != self._digest(run):
+            damage.append(f"{folder / SUMMARY}: is of another experiment")
+        for reason in damage:
+            self.session.reporter.line(f"{run.method.name} seed {run.seed} is damaged ({reason}): run again")
+        return files.summary is not None and not damage
 
     def finish(self, trained: TrainedRun) -> None:
         """Writes config.json, metrics.csv, the rows of success_rates.csv, the policy, and summary.json last."""
         run, folder = trained.run, self._folder(trained.run)
-        (folder / "summary.json").unlink(missing_ok=True)
-        write_json(folder / "config.json", self._config(run))
-        results.write_metrics(folder / "metrics.csv", _metrics(trained))
+        (folder / SUMMARY).unlink(missing_ok=True)
+        write_json(folder / CONFIG, self._config(run))
+        results.write_metrics(folder / METRICS, _metrics(trained))
         rates = self._success_rates(trained)
         results.merge_success_rates(self.session.folder, rates)
         if trained.save is not None:
-            trained.save(folder / "policy")
+            trained.save(folder / POLICY)
         if self._is_shown(run):
             with self.session.reporter.stage("pictures of rollouts"):
                 record_rollouts(self.prepared.plan, trained, self.session.folder)
-        write_json(folder / "summary.json", {"digest": self._digest(run), **self._summary(trained, rates)})
+        write_json(folder / SUMMARY, {"digest": self._digest(run), **self._summary(trained, rates)})
         for message in dict.fromkeys(message for _, message in trained.outcome.errors):
             self.session.reporter.line(
                 f"  {run.method.name} seed {run.seed}: an episode raised and counts as a failure: {message}"
@@ -128,6 +142,17 @@ class Ledger:
             "reward_model": run.fitted.diagnostics,
             "seconds": {"reward_model": run.fitted.seconds, "policy": trained.seconds},
         }
+
+
+def _damage_of_policy(folder: Path) -> list[str]:
+    """What is wrong with a policy as `iql.Policy` writes it; nothing where there is none, or one of another kind."""
+    if not any((folder / f"policy.{ending}").exists() for ending in ("json", "safetensors")):
+        return []
+    try:
+        Policy.load(folder)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _known(values: NDArray[np.float64]) -> float | None:

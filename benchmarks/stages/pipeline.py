@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,17 @@ from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.results.figure_arrays import (
+    Named,
+    fitting_maps,
+    latents_path,
+    load_latents,
+    load_reward_maps,
+    reward_maps_path,
+    save_latents,
+    save_reward_maps,
+)
+from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
@@ -24,8 +35,15 @@ def run_experiment(plan: Plan, session: Session) -> Path:
 
     Raises:
         ExperimentError: the session's folder holds another experiment; before any work.
+        FolderInUseError: another process works there; before any work.
     """
-    check_before_work(session.folder, plan)
+    with folder_lock(session.folder, session.reporter.line):
+        _run(plan, session)
+    return session.folder
+
+
+def _run(plan: Plan, session: Session) -> None:
+    check_before_work(session.folder, plan, session.resume)
     session.reporter.line(
         f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
         f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
@@ -34,12 +52,11 @@ def run_experiment(plan: Plan, session: Session) -> Path:
     first_seed = min(results.read_record(session.folder, plan.environment.name)["seeds"])
     for prepared, draws in drawn:
         runs = _runs(prepared, draws, identity, session)
-        _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session.folder)
+        _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session)
         ledger = Ledger(prepared, identity, session, first_seed)
         for policy in dict.fromkeys(method.policy for method in plan.methods):
             own = [run for run in runs if run.method.policy == policy]
             policies.get(policy)().train(prepared, own, session, ledger)
-    return session.folder
 
 
 def _runs(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, session: Session) -> list[Run]:
@@ -55,7 +72,7 @@ def _runs(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, se
     return runs
 
 
-def _write_pictures(prepared: Prepared, runs: Sequence[Run], folder: Path) -> None:
+def _write_pictures(prepared: Prepared, runs: Sequence[Run], session: Session) -> None:
     """What the figures of one seed's reward models draw; joins what is there of other methods.
 
     There is no reward to draw of who asks nobody, and a latent that numbers a user's network tells nothing.
@@ -72,7 +89,18 @@ def _write_pictures(prepared: Prepared, runs: Sequence[Run], folder: Path) -> No
         grid = environment.state_grid()
         for run in rewarded:
             maps.update(reward_maps(prepared, run, grid))
-    for name, arrays in (("latents", latents), ("reward-maps", maps)):
-        path = folder / f"{environment.name}-{name}.npz"
-        if arrays:
-            results.save_arrays(path, {**results.load_arrays(path), **arrays})
+    if latents:
+        path = latents_path(session.folder, environment.name)
+        save_latents(path, {**_kept(load_latents, path, session), **latents})
+    if maps:
+        path = reward_maps_path(session.folder, environment.name)
+        save_reward_maps(path, {**fitting_maps(_kept(load_reward_maps, path, session), maps), **maps})
+
+
+def _kept(load: Callable[[Path], Named], path: Path, session: Session) -> Named:
+    """What is there of other methods; nothing, and a line, where it is damaged."""
+    try:
+        return load(path)
+    except results.ResultsError as error:
+        session.reporter.line(f"{error}: made again")
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from pluralbench.benchmarks.experiments.identity import Identity, dataset_fingerprint, planned_identity
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.results.names import ResultsError, check_text
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.envs import TransitionDataset
+from pluralbench.envs import DatasetError, TransitionDataset
 from pluralbench.envs.collection import load_or_collect
-from pluralbench.envs.dataset_files import dataset_file
+from pluralbench.envs.dataset_files import check_fits, dataset_file
 from pluralbench.envs.transition_files import load_transitions
 from pluralbench.preference_oracles.fingerprints import users_fingerprint
 from pluralbench.preference_oracles.labelling import collect_preferences
+from pluralbench.preference_oracles.populations import draw_test_users, draw_train_users
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.users import Users, joined_users
 
@@ -103,12 +105,10 @@ def prepare(plan: Plan, session: Session, data_seed: int) -> Prepared:
     if experiment.dataset:
         path = dataset_file(experiment.dataset)
         dataset = load_transitions(path)
-        sizes = dataset.observations.shape[1], dataset.actions.shape[1]
-        wanted = plan.task.observation_size, plan.task.action_size
-        if sizes != wanted:
-            raise ExperimentError(
-                f"{path} holds observations and actions of sizes {sizes}; {plan.task.name} has {wanted}"
-            )
+        try:
+            check_fits(dataset, plan.task)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from error
     else:
         with session.reporter.stage(f"{plan.environment.name}: data of the behaviour policy") as progress:
             dataset = load_or_collect(
@@ -126,9 +126,10 @@ def draw_users(plan: Plan, seed: int) -> tuple[Users, Users]:
     """One seed's train and test users."""
     experiment = plan.experiment
     per_group = max(experiment.preferences.diagnostic_users_per_group, experiment.evaluation.users_per_group)
-    train = plan.population.train_users(plan.task, experiment.preferences.num_users, generator_for(seed, "train users"))
+    num_users = experiment.preferences.num_users
+    train = draw_train_users(plan.population, plan.task, num_users, generator_for(seed, "train users"))
     generator = generator_for(seed, "held-out users")  # the stream's name, older than the word "test users"
-    return train, plan.population.test_users(plan.task, per_group, generator)
+    return train, draw_test_users(plan.population, plan.task, per_group, generator)
 
 
 def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:
@@ -155,13 +156,19 @@ def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:
         )
 
     train_users, test_users = draw_users(plan, seed)
+    train = answers(train_users, settings.num_comparisons, prepared.train_episodes, "train answers")
+    if not (train.mask & (train.labels != 0.5)).any():
+        raise ExperimentError(
+            f"seed {seed}: all {train.labels.size} answers of the train users are ties or skipped, so that there is "
+            "nothing to learn: are all segments of the data worth the same to everybody?"
+        )
     num_context = max(evaluation.num_answers, MIN_CONTEXT)
     groups = np.unique(test_users.group_index)
     acting = [np.flatnonzero(test_users.group_index == group)[: evaluation.users_per_group] for group in groups]
     return SeedDraws(
         seed,
         train_users,
-        answers(train_users, settings.num_comparisons, prepared.train_episodes, "train answers"),
+        train,
         test_users,
         answers(test_users, num_context + TARGET_PAIRS, prepared.held_out_episodes, "held-out answers"),
         np.concatenate(acting),
@@ -170,8 +177,32 @@ def draw_seed(prepared: Prepared, seed: int) -> SeedDraws:
 
 def identity_before_work(plan: Plan) -> Identity:
     """The experiment's identity as far as it is known before any data is touched: settings, learners and users."""
-    users = {seed: [users_fingerprint(users) for users in draw_users(plan, seed)] for seed in plan.experiment.seeds}
-    return {**planned_identity(plan), "users": {str(seed): value for seed, value in users.items()}}
+    drawn = {seed: draw_users(plan, seed) for seed in plan.experiment.seeds}
+    _check_test_users(plan, {seed: test_users for seed, (_, test_users) in drawn.items()})
+    fingerprints = {str(seed): [users_fingerprint(users) for users in both] for seed, both in drawn.items()}
+    return {**planned_identity(plan), "users": fingerprints}
+
+
+def _check_test_users(plan: Plan, test_users: Mapping[int, Users]) -> None:
+    """Refuses before any work what no table of results could hold.
+
+    Raises:
+        ExperimentError: names that are no text for one line, or seeds with other groups of users.
+    """
+    first, most = next(iter(test_users.values())), plan.experiment.evaluation.users_per_group
+    try:
+        for name in (plan.population.name, *first.group_names):
+            check_text(name, "a name of the population or one of its groups")
+    except ResultsError as error:
+        raise ExperimentError(str(error)) from error
+    expected = np.bincount(first.group_index, minlength=len(first.group_names)).clip(max=most)
+    for seed, users in test_users.items():
+        numbers = np.bincount(users.group_index, minlength=len(users.group_names)).clip(max=most)
+        if users.group_names != first.group_names or not np.array_equal(numbers, expected):
+            raise ExperimentError(
+                f"{plan.population.name}: seed {seed} has other groups of test users, or other numbers of them, than "
+                f"seed {next(iter(test_users))}; every seed must have as many of each"
+            )
 
 
 def identity_of(before: Identity, drawn: Sequence[tuple[Prepared, Sequence[SeedDraws]]]) -> Identity:

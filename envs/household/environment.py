@@ -18,7 +18,7 @@ from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, Pose, load
 from pluralbench.envs.household.flat import RECEPTACLES, Receptacle
 from pluralbench.envs.household.simulator import HouseholdSimulator, HouseholdState, SimulatorError, resting_place
 from pluralbench.envs.household.simulator_choice import make_simulator
-from pluralbench.envs.multigoal import FloatArray, MultiGoalTask
+from pluralbench.envs.multigoal import BoolArray, FloatArray, MultiGoalTask
 from pluralbench.errors import InputError
 
 AIM_NOISE = 0.02
@@ -40,6 +40,11 @@ class HouseholdTask(MultiGoalTask):
     receptacles: Mapping[str, Receptacle] = RECEPTACLES
     """Where the places are; those of the simulator's scene."""
     discrete_actions = True
+
+
+def one_at_most(flags: FloatArray) -> BoolArray:
+    """Whether at most one of some flags (..., K) is 1 and the others are 0, (...)."""
+    return np.asarray(((flags == 0.0) | (flags == 1.0)).all(axis=-1) & (flags.sum(axis=-1) <= 1.0))
 
 
 def free_spot(

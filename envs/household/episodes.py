@@ -20,7 +20,7 @@ Positions in the file are habitat's (y up): ours (x, y, z), z up, stands there a
 from __future__ import annotations
 
 import gzip
-import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS
-from pluralbench.errors import InputError
+from pluralbench.errors import DamagedFileError, InputError
+from pluralbench.files import check_is_file, json_values
 
 EMPTY_SCENE = "NONE"
 _SUFFIX = ".object_config.json"
+_SMALLEST_LIMIT = 1 << 24  # bytes that any packed file may unpack to
+_LARGEST_RATIO = 30  # how many times its size a larger one may; habitat-lab's are packed to a tenth
 _Y_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
 
@@ -168,6 +171,18 @@ def _from_json(value: Any, number: int) -> Episode:
     return episode
 
 
+def _content(path: Path) -> bytes:
+    """The text of the file, unpacked no further than an honest one could be."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    most = max(_SMALLEST_LIMIT, _LARGEST_RATIO * path.stat().st_size)
+    with gzip.open(path) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise EpisodeError(f"episodes {path}: unpacks to more than {most:.3g} bytes")
+    return content
+
+
 def load_episodes(path: str | Path) -> list[Episode]:
     """Reads a file of episodes.
 
@@ -176,11 +191,13 @@ def load_episodes(path: str | Path) -> list[Episode]:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
-        value = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
+        check_is_file(path)
+        value = json_values(_content(path))
+    except DamagedFileError as error:
+        raise EpisodeError(f"episodes {error}") from error
     except OSError as error:
         raise EpisodeError(f"episodes {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zlib.error) as error:
         raise EpisodeError(f"episodes {path}: no JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("episodes"), list) or not value["episodes"]:
         raise EpisodeError(f"episodes {path}: expected habitat-lab's JSON object with a list of 'episodes'")

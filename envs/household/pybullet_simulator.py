@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pybullet
 import pybullet_data
 from numpy.typing import NDArray
 
@@ -25,7 +24,7 @@ from pluralbench.envs.household.simulator import (
     HouseholdSimulator,
     HouseholdState,
 )
-from pluralbench.envs.pybullet_client import PyBulletClient
+from pluralbench.envs.pybullet_client import PyBulletClient, pybullet
 
 RENEW_AFTER = 4000
 """Bodies after which the client is renewed: PyBullet keeps about 5 kB of each body that was removed."""

@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import OBJECTS, REARRANGE_OBJECTS
-from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot, one_at_most
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Episode, upright
 from pluralbench.envs.household.flat import FLAT_SIZE, PLACES, START_PLACES
 from pluralbench.envs.household.simulator import HouseholdSimulator
-from pluralbench.envs.multigoal import FloatArray, GoalError
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.errors import InputError
 
 _RESTS_ON = slice(3, 8)
 _KIND = slice(8, 14)
+_OUTSIDE = 1.0  # m beyond the flat's walls where something may come to lie
 
 
 class RearrangeTask(HouseholdTask):
@@ -71,6 +72,14 @@ class RearrangeTask(HouseholdTask):
     def opposite(self, goals: FloatArray) -> FloatArray:
         """The reversed rankings: one minus the utility, but 0 for both where the object rests on none of the places."""
         return self.goals(goals)[..., ::-1].copy()
+
+    def possible(self, observations: FloatArray) -> BoolArray:
+        """Whether object and robot are in the flat, (...), the object is of one kind and rests on one place at most."""
+        observations = np.asarray(observations)
+        places = np.stack([observations[..., :2], observations[..., 14:]])
+        in_flat = ((places >= -_OUTSIDE) & (places <= np.array(FLAT_SIZE) + _OUTSIDE)).all(axis=(0, -1))
+        kind = observations[..., _KIND]
+        return np.asarray(in_flat & one_at_most(kind) & (kind.sum(-1) == 1) & one_at_most(observations[..., _RESTS_ON]))
 
     def utility_of_places(self, goals: FloatArray) -> NDArray[np.float32]:
         """What each of the five places is worth, (..., 5), in the order of `PLACES`."""

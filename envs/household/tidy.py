@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.household.catalogue import ATTRIBUTES, OBJECTS, attribute_table
-from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot
+from pluralbench.envs.household.environment import HouseholdEnv, HouseholdTask, free_spot, one_at_most
 from pluralbench.envs.household.episodes import Episode, Pose, upright
 from pluralbench.envs.household.flat import CONTAINERS, START_PLACES
 from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, check_goals
@@ -76,6 +76,12 @@ class TidyTask(HouseholdTask):
         """1 where objects of these attributes (..., 5) belong left, -1 where right, 0 where it does not matter."""
         score = (np.asarray(attributes, dtype=np.float64) * np.asarray(goals, dtype=np.float64)).sum(-1)
         return (np.sign(score) * (np.abs(score) > _TIE)).astype(np.int64)
+
+    def possible(self, observations: FloatArray) -> BoolArray:
+        """Whether attributes are signs or missing, (...), and the object placed lies in one container at most."""
+        observations = np.asarray(observations)
+        signs = np.concatenate([observations[..., _PLACED], observations[..., _PRESENTED]], axis=-1)
+        return np.asarray(np.isin(signs, (-1.0, 0.0, 1.0)).all(-1) & one_at_most(observations[..., _CONTAINER]))
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
         """1 in the right container, 0 in the wrong one and in none, 1/2 if it does not matter or nothing is placed."""

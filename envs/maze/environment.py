@@ -11,10 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from pluralbench.envs.maze.maps import MazeMap
 from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.rendering import draw_maze
-from pluralbench.envs.maze.task import STEPS_TO_STAY, MazeTask
+from pluralbench.envs.maze.task import STEPS_TO_STAY, VELOCITY_BOUND, MazeTask
 from pluralbench.errors import InputError
-
-VELOCITY_BOUND = 6.0  # m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24
 
 
 def observation_space(maze: MazeMap) -> gym.spaces.Box:

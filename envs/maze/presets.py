@@ -49,5 +49,5 @@ VARIANTS: dict[str, dict[str, Settings]] = {
             "learner_settings": {"*": {"num_updates": 5_000}},
             "iql": {"num_updates": 26_000},
         }
-    }
+    },
 }

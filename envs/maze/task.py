@@ -10,6 +10,7 @@ from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGo
 from pluralbench.envs.state_grid import StateGrid
 
 SUCCESS_RADIUS = 0.5  # m from the goal's point within which D4RL and the paper count success
+VELOCITY_BOUND = 6.0  # m/s: velocities are clipped to 5 before a step, and a step adds at most 0.24
 STEPS_TO_STAY = 50  # the last steps of an episode, during all of which the ball is at its goal if it succeeds
 GRID_POINTS = 6  # along each side of a cell in `MazeTask.state_grid`
 
@@ -105,6 +106,13 @@ class MazeTask(MultiGoalTask):
         goal_cell = self.map.cell_index(goals[..., :2])
         utility = self._utility[goal_cell, self.map.cell_index(observations[..., :2])]
         return np.where(goals[..., 2] < 0.0, np.float32(1.0) - utility, utility)
+
+    def possible(self, observations: FloatArray) -> BoolArray:
+        """Whether the ball is in a free cell, (...), and no faster than it can be."""
+        observations = np.asarray(observations)
+        slow = (np.abs(observations[..., 2:]) <= VELOCITY_BOUND).all(axis=-1)
+        with np.errstate(invalid="ignore"):  # positions that no whole number can name
+            return np.asarray(self.map.is_free(observations[..., :2]) & slow)
 
     def success(self, observations: FloatArray, goals: FloatArray) -> BoolArray:
         """Whether observations (..., 4) are at what goals (..., 3) ask for; leading axes broadcast."""

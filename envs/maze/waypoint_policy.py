@@ -16,6 +16,7 @@ from pluralbench.envs.maze.physics import MazePhysics
 from pluralbench.envs.maze.task import SUCCESS_RADIUS
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
 from pluralbench.progress import Progress
+from pluralbench.ranges import LARGEST, MOST, check_number, check_whole
 
 BEHAVIOUR_VERSION = 4
 """Raised whenever `collect` comes to give other bytes for the same seed."""
@@ -53,8 +54,12 @@ class WaypointSettings:
     """A navigation goal that has not been reached by then is given up."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.rare_cells_share <= 1.0:
-            raise DatasetError(f"maze: rare_cells_share is a share from 0 to 1, is {self.rare_cells_share}")
+        check_number(DatasetError, self, -LARGEST, LARGEST, "position_gain", "velocity_gain")
+        check_number(DatasetError, self, 0, LARGEST, "action_noise", "waypoint_jitter")
+        check_number(DatasetError, self, 0, LARGEST, "arrival_distance", "arrival_speed", above=True)
+        check_number(DatasetError, self, 0, 1, "rare_cells_share")
+        check_whole(DatasetError, self, 0, MOST, "max_rest")
+        check_whole(DatasetError, self, 1, MOST, "max_steps")
 
 
 D4RL_LIKE = WaypointSettings(rare_cells_share=0.0, max_rest=0)

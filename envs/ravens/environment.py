@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.ravens.table import Table
-from pluralbench.envs.ravens.task import SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
+from pluralbench.envs.ravens.task import BOUND, SUCCESS_RADIUS, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
 from pluralbench.errors import InputError
 from pluralbench.registry import unknown_name
 
@@ -20,7 +20,6 @@ BLOCK_STARTS = {
 """Corners (x, y) in metres of the rectangle in which the block starts; `anywhere` is what the arm surely reaches."""
 
 IMAGE_SIZE = (360, 480)  # height and width of `render()` in pixels
-_BOUND = 2.0  # metres; what leaves the table lies on the floor within it
 
 
 class RavensError(InputError):
@@ -29,8 +28,8 @@ class RavensError(InputError):
 
 def observation_space() -> gym.spaces.Space[NDArray[np.float32]]:
     """Positions within 2 m, and held between 0 and 1."""
-    low = np.array([-_BOUND] * 6 + [0.0], dtype=np.float32)
-    high = np.array([_BOUND] * 6 + [1.0], dtype=np.float32)
+    low = np.array([-BOUND] * 6 + [0.0], dtype=np.float32)
+    high = np.array([BOUND] * 6 + [1.0], dtype=np.float32)
     return gym.spaces.Box(low, high, dtype=np.float32)
 
 
@@ -201,7 +200,7 @@ class RavensManipulation(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def _observe(self) -> NDArray[np.float32]:
         state = self._table.state().astype(np.float32)
-        state[:6] = np.clip(state[:6], -_BOUND, _BOUND)
+        state[:6] = np.clip(state[:6], -BOUND, BOUND)
         return state
 
     def render(self) -> NDArray[np.uint8] | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pluralbench.envs.processes import mapped
 from pluralbench.envs.ravens.environment import (
     RavensError,
     RavensManipulation,
@@ -22,10 +19,10 @@ from pluralbench.envs.ravens.environment import (
     to_action,
 )
 from pluralbench.envs.ravens.task import BLOCK_SIZE, WORKSPACE_HIGH, WORKSPACE_LOW, RavensTask
-from pluralbench.envs.ravens.workers import IGNORE_INTERRUPTS
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
 from pluralbench.envs.vectors import usable_processors
 from pluralbench.progress import Progress
+from pluralbench.ranges import LARGEST, check_number
 
 BEHAVIOUR_VERSION = 1
 """Raised whenever `collect` comes to give other bytes for the same seed."""
@@ -53,9 +50,12 @@ class BehaviourSettings:
     """Metres, standard deviation of a step of aimless motion."""
 
     def __post_init__(self) -> None:
+        check_number(RavensError, self, 0, LARGEST, "noise", "clumsy_noise", "wander")
+        check_number(RavensError, self, 0, 1, "slip")
+        check_number(RavensError, self, 0, 1, "clumsy_share", "elsewhere_share", "aimless_share")
         shares = (self.clumsy_share, self.elsewhere_share, self.aimless_share)
-        if min(shares) < 0.0 or sum(shares) > 1.0:
-            raise RavensError(f"ravens: shares of episodes are at least 0 and at most 1 in sum, are {shares}")
+        if sum(shares) > 1.0:
+            raise RavensError(f"ravens: shares of episodes are at most 1 in sum, are {shares}")
 
 
 def pick_and_place(observations: NDArray[np.floating], places: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -162,11 +162,11 @@ def collect(
         block_start: `centre` or `anywhere`.
         arm: `panda` or `ur5`.
         settings: of the behaviour.
-        num_workers: processes; None for one per processor. 1 works in this process. More are started afresh by
-            `spawn`, so that a script which calls this needs the usual ``if __name__ == "__main__":``.
+        num_workers: processes; None for one per processor. 1 works in this process.
 
     Raises:
         DatasetError, GoalError, RavensError, ArmError: no transitions wanted, or unknown zones, block start or arm.
+        ProcessEndedError: a worker process was killed.
     """
     if num_transitions < 1:
         raise DatasetError(f"the number of transitions must be at least 1, is {num_transitions}")
@@ -177,7 +177,7 @@ def collect(
     run = partial(_run_chunk, zones, block_start, arm, settings, seed)
     total = len(episodes) * task.max_episode_steps
     parts: list[Columns] = []
-    for part in _mapped(run, chunks, min(num_workers or usable_processors(), len(chunks))):
+    for part in mapped(run, chunks, num_workers or usable_processors()):
         parts.append(part)
         if progress is not None:
             progress(sum(len(done["rewards"]) for done in parts), total)
@@ -201,15 +201,6 @@ def collect(
 
 
 Columns = dict[str, NDArray[Any]]
-
-
-def _mapped(run: Callable[[range], Columns], chunks: Sequence[range], num_workers: int) -> Iterator[Columns]:
-    """What `run` gives for each chunk, in their order."""
-    if num_workers <= 1:
-        yield from map(run, chunks)
-        return
-    with ProcessPoolExecutor(num_workers, get_context("spawn"), signal.signal, IGNORE_INTERRUPTS) as executor:
-        yield from executor.map(run, chunks)  # which, left early, cancels the rest
 
 
 def _run_chunk(

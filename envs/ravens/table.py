@@ -7,10 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pybullet
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.pybullet_client import PyBulletClient
+from pluralbench.envs.pybullet_client import PyBulletClient, pybullet
 from pluralbench.envs.ravens.arms import describe, find_arm
 from pluralbench.envs.ravens.task import BLOCK_SIZE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pluralbench.envs.multigoal import FloatArray, GoalError, MultiGoalTask, check_goals
+from pluralbench.envs.multigoal import BoolArray, FloatArray, GoalError, MultiGoalTask, check_goals
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.registry import unknown_name
 
@@ -20,6 +20,7 @@ BLOCK_SIZE = 0.05  # edge in m; resting, the block's centre is half of this abov
 SUCCESS_RADIUS = 0.05  # m in xy between the block and its zone's centre within which the block is in the zone
 SUCCESS_HEIGHT = 0.03  # m below which the block's centre is when it lies on the table (at 0.025) and not on the cup
 WORKSPACE_LOW, WORKSPACE_HIGH = np.array([0.25, -0.5, 0.0]), np.array([0.75, 0.5, 0.3])  # the cup's targets, m
+BOUND = 2.0  # m; what leaves the table lies on the floor within it
 GRID_SHAPE = (30, 60)  # points along x and y of the table in `RavensTask.state_grid`
 
 
@@ -70,6 +71,11 @@ class RavensTask(MultiGoalTask):
             zones = ", ".join(known)
             raise GoalError(f"ravens: no zone at ({x:g}, {y:g}) with {self.layout!r}; the zones are {zones}")
         return self.zones[offsets.argmin(axis=-1)]
+
+    def possible(self, observations: FloatArray) -> BoolArray:
+        """Whether cup and block are within the arm's surroundings, (...), and the block is held or not."""
+        places, held = np.asarray(observations)[..., :6], np.asarray(observations)[..., 6]
+        return np.asarray((np.abs(places) <= BOUND).all(axis=-1) & ((held == 0.0) | (held == 1.0)))
 
     def utility(self, observations: FloatArray, goals: FloatArray) -> NDArray[np.float32]:
         """The paper's dense utility over 100 of observations (..., 7) for goals (..., 2); leading axes broadcast."""

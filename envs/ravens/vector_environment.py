@@ -11,11 +11,12 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
+from pluralbench.envs.processes import ProcessEndedError
 from pluralbench.envs.ravens import environment as single
 from pluralbench.envs.ravens.arms import find_arm
 from pluralbench.envs.ravens.environment import RavensManipulation
 from pluralbench.envs.ravens.task import RavensTask
-from pluralbench.envs.ravens.workers import Outcome, ProcessWorker, Worker, WorkerDiedError, start_workers
+from pluralbench.envs.ravens.workers import Outcome, ProcessWorker, Worker, start_workers
 from pluralbench.envs.vectors import Infos, Rows, VectorEpisodes, usable_processors
 
 TERMS = ("placed", "held_in_zone", "carrying", "reaching")
@@ -27,8 +28,7 @@ class RavensManipulationVector(VectorEpisodes):
     See `VectorEpisodes` for options, infos and autoreset. `reset(options={"block": blocks})` takes (num_envs, 2 or 3),
     where the blocks start: x, y in metres and the turn in radians.
 
-    The tables are shared out among worker processes. These start afresh (`spawn`), so that a script which makes more
-    than one needs the usual ``if __name__ == "__main__":``.
+    The tables are shared out among worker processes (`pluralbench.envs.processes`).
 
     An episode in which something raises (a NaN action, PyBullet, a worker process that dies) ends there: truncated, no
     success, no reward, its last observation, and on that step `infos["error"]` (num_envs,) holds the message at its
@@ -138,7 +138,7 @@ class RavensManipulationVector(VectorEpisodes):
             share = self._shares[worker]
             try:
                 answer: dict[int, Outcome] = self._workers[worker].answer()
-            except WorkerDiedError as error:
+            except ProcessEndedError as error:
                 self._workers[worker].close()
                 self._workers[worker] = replacement = ProcessWorker(len(share), self._settings)
                 replacement.wait_until_ready()

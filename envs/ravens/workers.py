@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pluralbench.envs.processes import Process, ProcessEndedError
 from pluralbench.envs.ravens.environment import RavensManipulation
-
-_GUARD = "a script that uses several processes needs its code under `if __name__ == '__main__':`"
-
-IGNORE_INTERRUPTS = (signal.SIGINT, signal.SIG_IGN)
-"""For `signal.signal` in a worker: Ctrl-C is for the process that started it, which then ends it."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +25,6 @@ class Outcome:
     success: bool = False
     terms: dict[str, float] | None = None
     error: str | None = None
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process that ended without being told to."""
 
 
 class Tables:
@@ -88,43 +78,32 @@ class Tables:
 
 
 class ProcessWorker:
-    """`Tables` in a process of their own, started afresh so that it shares no threads and no state with this one."""
+    """`Tables` in a process of their own."""
 
     def __init__(self, count: int, settings: dict[str, Any]) -> None:
-        self._connection, theirs = get_context("spawn").Pipe()
-        self._process = get_context("spawn").Process(target=_serve, args=(theirs, count, settings), daemon=True)
-        self._process.start()
-        theirs.close()
+        self.process = Process(f"{__name__}:serve_tables")
+        self.process.ask((count, settings))
 
     def wait_until_ready(self) -> None:
-        """Returns when the tables stand; RuntimeError when the process ended instead."""
+        """Returns when the tables stand; ProcessEndedError when they cannot, or when the process ended instead."""
         try:
-            self.answer()
-        except WorkerDiedError as error:
-            raise RuntimeError(f"ravens: {error} while it started; {_GUARD}") from error
+            reason = self.answer()
+        except ProcessEndedError as error:
+            raise ProcessEndedError(f"ravens: {error} while it started; too many tables for this machine?") from error
+        if reason is not None:
+            raise ProcessEndedError(f"ravens: no table in a worker process: {reason}")
 
     def ask(self, command: str, *arguments: Any) -> None:
         """Sends a command and does not wait; a process that is gone is noticed by `answer`."""
-        with contextlib.suppress(OSError):
-            self._connection.send((command, *arguments))
+        self.process.ask((command, *arguments))
 
     def answer(self) -> Any:
-        """Waits for the answer to the last `ask`; raises WorkerDiedError when the process has ended."""
-        try:
-            return self._connection.recv()
-        except (EOFError, OSError) as error:
-            self._process.join()
-            raise WorkerDiedError(f"worker process ended with exit code {self._process.exitcode}") from error
+        """Waits for the answer to the last `ask`; raises ProcessEndedError when the process has ended."""
+        return self.process.answer()
 
     def close(self) -> None:
         """Ends the process and waits for it."""
-        self.ask("close")
-        self._connection.close()
-        self._process.join(timeout=5.0)
-        if self._process.is_alive():
-            self._process.terminate()
-            self._process.join()
-        self._process.close()
+        self.process.close()
 
 
 Worker = Tables | ProcessWorker
@@ -145,12 +124,17 @@ def start_workers(counts: Sequence[int], settings: dict[str, Any]) -> list[Worke
     return list(workers)
 
 
-def _serve(connection: Connection, count: int, settings: dict[str, Any]) -> None:
-    """A worker's life: answers commands until it is told to close, or its parent is gone."""
-    signal.signal(*IGNORE_INTERRUPTS)
-    tables = Tables(count, settings)
-    with contextlib.suppress(EOFError, OSError), contextlib.closing(tables):
-        connection.send("ready")
-        while (message := connection.recv())[0] != "close":
-            tables.ask(*message)
-            connection.send(tables.answer())
+def serve_tables(connection: Connection) -> None:
+    """A worker's life: answers commands until nobody is there to ask."""
+    with contextlib.suppress(EOFError, OSError):
+        count, settings = connection.recv()
+        try:
+            tables = Tables(count, settings)
+        except Exception as error:  # noqa: BLE001 (whatever it was: who waits for the tables is told)
+            connection.send(f"{type(error).__name__}: {error}")
+            return
+        with contextlib.closing(tables):
+            connection.send(None)
+            while True:
+                tables.ask(*connection.recv())
+                connection.send(tables.answer())

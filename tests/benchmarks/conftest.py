@@ -26,7 +26,7 @@ def no_rollouts():
 def no_pictures(monkeypatch):
     """Draws neither rollouts nor figures in one test."""
     monkeypatch.setattr(Ledger, "_is_shown", lambda *_: False)
-    monkeypatch.setattr(benchmark, "draw_all", lambda folder: [])
+    monkeypatch.setattr(benchmark, "draw_all", lambda *_: [])
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,12 @@ def test_who_beats_whom_by_hand(tmp_path):
 
 
 def test_only_users_whom_both_served_are_compared(tmp_path):
-    folder = write_users(tmp_path, {"vpl": [[5, 5, 0, 0], [5, 5]], "btl": [[5, 5]]})
+    folder = write_users(tmp_path, {"vpl": [[5, 5], [0, 0]], "btl": [[5, 5]]})
     (one,) = compare_methods(read_suite(folder, "maze"))
     assert (one.difference.estimate, one.p) == (0.0, 1.0)
     assert compare_lines(folder, "maze")[0].endswith(": no difference")
-    merge_success_rates(folder, [SuccessRate("maze", "points", "spl", 7, 0, "north", 5, 5, 5)])  # of a seed of its own
+    users = enumerate(["north", "south"])
+    merge_success_rates(folder, [SuccessRate("maze", "points", "spl", 7, *user, 5, 5, 5) for user in users])  # seed 7
     assert len(compare_methods(read_suite(folder, "maze"))) == 1
 
 

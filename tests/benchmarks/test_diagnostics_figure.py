@@ -1,26 +1,27 @@
 """Diagnostics of reward models, gathered from the files of a suite."""
 
 import pytest
+from result_folders import BINS, DIAGNOSTICS, write_record, write_run
 
 from pluralbench.benchmarks.figures.diagnostics import diagnostics_figure, diagnostics_table, learner_diagnostics
-from pluralbench.benchmarks.figures.suite import SuiteResults
-from pluralbench.files import write_json
+from pluralbench.benchmarks.figures.suite import SuiteResults, read_suite
+from pluralbench.benchmarks.results import SuccessRate, merge_success_rates
 
 METHODS = ("vpl", "vpl+spo", "maxmin+spo@maxmin", "btl")
 
 
 def diagnostics(accuracy, recovery=None):
-    bins = [{"low": 0.5, "high": 1.0, "count": 4, "confidence": 0.8, "accuracy": accuracy},
-            {"low": 1.0, "high": 1.5, "count": 0, "confidence": None, "accuracy": None}]  # fmt: skip
     return {
+        **DIAGNOSTICS,
         "accuracy": accuracy,
-        "accuracy_conflicting": None,
-        "nll": 0.5,
         "accuracy_by_answers": {"1": 0.6, "8": accuracy},
-        "calibration": {"ece": 0.1, "bins": bins},
-        "rank_correlation": {"mean": 0.9, "worst_group": 0.8},
-        "latents": {"kl": None, "active_units": 1, "probe": None, "cluster_recovery": recovery},
+        "calibration": {"ece": 0.1, "bins": [{**BINS[0], "accuracy": accuracy}, BINS[1]]},
+        "latents": {**DIAGNOSTICS["latents"], "cluster_recovery": recovery},
     }
+
+
+def rate(method, seed):
+    return SuccessRate("maze", "points", method, seed, 0, "g", 5, 5, 5)
 
 
 @pytest.fixture
@@ -28,8 +29,10 @@ def suite(tmp_path):
     for method, accuracies in {"vpl": (0.9, 0.7), "vpl+spo": (0.9, 0.7), "maxmin+spo@maxmin": (0.5,)}.items():
         for seed, accuracy in enumerate(accuracies):
             model = diagnostics(accuracy, 1.0 if method.startswith("maxmin") else None)
-            write_json(tmp_path / "maze" / method / f"seed_{seed}" / "summary.json", {"reward_model": model})
-    return SuiteResults(tmp_path, "maze", (), METHODS, (0, 1))
+            merge_success_rates(tmp_path, [rate(method, seed)])
+            write_run(tmp_path, [rate(method, seed)], reward_model=model)
+    write_record(tmp_path, METHODS, [0, 1])
+    return read_suite(tmp_path, "maze")
 
 
 @pytest.fixture

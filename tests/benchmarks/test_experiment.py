@@ -119,7 +119,7 @@ def test_changes_reach_nested_settings_and_keep_the_rest():
         ({"evaluation": {"episodes": 0}}, "episodes must be at least 1"),
         ({"relabel": {"latents": "posteriror"}}, "did you mean 'posterior'"),
         ({"relabel": {"comparison_states": "wnated"}}, "did you mean 'wanted'"),
-        ({"relabel": {"hindsight": 1.5}}, "hindsight is a share from 0 to 1"),
+        ({"relabel": {"hindsight": 1.5}}, "hindsight must be at most 1, is 1.5"),
         (
             {"data_per_seed": True, "dataset": "mine.hdf5"},
             "^data_per_seed collects a dataset for each seed; leave dataset empty",

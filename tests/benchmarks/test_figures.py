@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from result_folders import DIAGNOSTICS, write_record, write_run
 
 from pluralbench.benchmarks.figures import FIGURES, draw_all
 from pluralbench.benchmarks.figures.active import active_figure, draw_active
@@ -18,8 +19,8 @@ from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND
 from pluralbench.benchmarks.figures.success import success_figure
 from pluralbench.benchmarks.figures.suite import group_means, mean_success, of_method, read_suite, read_suites
 from pluralbench.benchmarks.figures.sweep import draw_sweep, sweep_figure
-from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates, save_arrays, write_metrics
-from pluralbench.files import write_json
+from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates
+from pluralbench.benchmarks.results.figure_arrays import save_latents, save_reward_maps
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "figures"
 MAY_IMPORT = (
@@ -27,21 +28,12 @@ MAY_IMPORT = (
     "pluralbench.benchmarks.results",
     "pluralbench.benchmarks.aggregate",
     "pluralbench.benchmarks.experiments.methods",  # the names of the reference rows
+    "pluralbench.errors",
     "pluralbench.files",
 )
 GROUPS = {"held-out x": True, "north": True, "south": False}
 """Names of groups and whether they taught; the first one's name is a trap."""
 METHODS = ("vpl+spo", "[x]", "btl")
-BINS = [{"low": 0.5, "high": 1.0, "count": 4, "confidence": 0.8, "accuracy": 0.9}]
-DIAGNOSTICS = {
-    "accuracy": 0.9,
-    "accuracy_conflicting": None,
-    "nll": 0.5,
-    "accuracy_by_answers": {"1": 0.6, "8": 0.9},
-    "calibration": {"ece": 0.1, "bins": BINS},
-    "rank_correlation": {"mean": 0.9, "worst_group": 0.8},
-    "latents": {"kl": None, "active_units": 1, "probe": None, "cluster_recovery": None},
-}
 
 
 def rates_of(method, seed, successes, episodes=10, environment="maze"):
@@ -63,7 +55,7 @@ def write_suite(folder, successes=(9, 5, 1), environment="maze"):
         ],
     )
     groups = [{"name": name, "taught": taught} for name, taught in GROUPS.items()]
-    write_json(folder / environment / "experiment.json", {"methods": METHODS, "seeds": [0, 1], "groups": groups})
+    write_record(folder, METHODS, [0, 1], groups, environment=environment)
     curve = [
         (stage, step, "mean", 0.1 * step)
         for stage, steps in {"success": (2, 4), "answers": (1, 8)}.items()
@@ -71,16 +63,15 @@ def write_suite(folder, successes=(9, 5, 1), environment="maze"):
     ]
     for method in METHODS:
         for seed in (0, 1):
-            own = folder / environment / method / f"seed_{seed}"
-            write_metrics(own / "metrics.csv", curve)
-            write_json(own / "summary.json", {"reward_model": DIAGNOSTICS})
+            rates = rates_of(method, seed, successes, environment=environment)
+            write_run(folder, rates, reward_model=DIAGNOSTICS, curve=curve)
     random = np.random.default_rng(0)
     picture = random.random((2, 4, 5), dtype=np.float32)
     picture[0, 0, 0] = np.nan
     maps = {"learned": picture, "true": picture, "users": ["a", "b"], "rows": [], "columns": []}
-    save_arrays(folder / f"{environment}-reward-maps.npz", dict.fromkeys(METHODS, maps))
+    save_reward_maps(folder / f"{environment}-reward-maps.npz", dict.fromkeys(METHODS, maps))
     latents = {"means": random.random((6, 3)), "groups": ["north", "south"] * 3}
-    save_arrays(folder / f"{environment}-latents.npz", {"vpl": latents})
+    save_latents(folder / f"{environment}-latents.npz", {"vpl": latents})
     return folder
 
 
@@ -178,9 +169,9 @@ def test_error_bars_are_the_intervals_of_the_table(tmp_path):
 
 def test_a_model_that_is_told_the_goals_has_no_latents_to_show(folder):
     told = {"means": np.array([[0.0], [1.0]] * 3), "groups": ["north", "south"] * 3}
-    save_arrays(folder / "maze-latents.npz", {"oracle": told})
+    save_latents(folder / "maze-latents.npz", {"oracle": told})
     assert latents_figure(read_suite(folder, "maze")) is None
-    save_arrays(folder / "maze-latents.npz", {"oracle": told, "lore": {**told, "means": np.arange(6.0)[:, None]}})
+    save_latents(folder / "maze-latents.npz", {"oracle": told, "lore": {**told, "means": np.arange(6.0)[:, None]}})
     figure = latents_figure(read_suite(folder, "maze"))
     assert [axes.get_title("left").partition(":")[0] for axes in figure.axes] == ["lore"]
 
@@ -189,7 +180,7 @@ def test_a_model_that_is_told_the_goals_has_no_latents_to_show(folder):
 def test_maps_with_named_places_show_the_names(folder, users):
     values = np.ones((len(users), 2, 3), dtype=np.float32)
     maps = {"learned": values, "true": values, "users": users, "rows": ["cup", "fork"], "columns": ["l", "m", "r"]}
-    save_arrays(folder / "maze-reward-maps.npz", {"vpl": maps})
+    save_reward_maps(folder / "maze-reward-maps.npz", {"vpl": maps})
     figure = FIGURES["reward-maps"](read_suite(folder, "maze"))
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cup", "fork"]
     assert [axes.get_title() for axes in figure.axes[:2]] == ["true utility", "vpl"]

@@ -3,12 +3,16 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined
+from pluralbench.benchmarks.experiments.plan import make_plan
+from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.benchmarks.report import method_rows
+from pluralbench.benchmarks.stages.prepare import identity_before_work
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -73,6 +77,39 @@ def test_an_edited_population_file_is_another_experiment_even_with_resume(run, t
     capsys.readouterr()
     assert run(*command, "--resume") == 2
     assert "users" in capsys.readouterr().err
+
+
+class Uneven:
+    """A population whose test users are other ones for every seed: fewer, or with a name that no table can hold."""
+
+    def __init__(self, population, change):
+        self.name, self.train_users, self._population, self._change = (
+            "uneven",
+            population.train_users,
+            population,
+            change,
+        )
+        self._seeds = 0
+
+    def test_users(self, task, users_per_group, generator):
+        self._seeds += 1
+        users = self._population.test_users(task, users_per_group, generator)
+        return self._change(users) if self._seeds > 1 else users
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda users: users.take(range(1, len(users))),
+        lambda users: replace(users, group_names=("a", "b")),
+    ],
+    ids=["fewer", "others"],
+)
+def test_seeds_with_other_groups_of_test_users_are_refused_before_any_work(change):
+    plan = make_plan(experiment_for("maze", "smoke", {"seeds": (4, 7), "evaluation": {"users_per_group": 8}}))
+    identity_before_work(plan)
+    with pytest.raises(ExperimentError, match="seed 7 has other groups of test users, or other numbers of them, than"):
+        identity_before_work(replace(plan, population=Uneven(plan.population, change)))
 
 
 def test_a_replaced_dataset_is_another_experiment(run, tmp_path, capsys):

@@ -48,7 +48,7 @@ OTHER_LEARNER = {**IDENTITY["learners"], "vpl": {"settings": {}, "version": 2}}
     ("identity", "methods"),
     [
         (changed(settings={**IDENTITY["settings"], "iql": IQL}), ["vpl", "btl"]),  # another precision
-        (changed(users={"0": "x"}, data="y"), ["vpl", "btl"]),
+        (changed(users={"0": "x"}, data={"0": "y"}), ["vpl", "btl"]),
         (changed(learners={**IDENTITY["learners"], "spl": {"version": 3}}), ["vpl", "btl"]),
         (changed(learners=OTHER_LEARNER), ["btl"]),
         (changed(learners={}), []),

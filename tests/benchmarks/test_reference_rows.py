@@ -16,6 +16,7 @@ from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results import read_success_rates, seed_folder
+from pluralbench.benchmarks.results.figure_arrays import latents_path, load_latents, load_reward_maps, reward_maps_path
 from pluralbench.benchmarks.stages import immediate_policies, iql_policy
 from pluralbench.benchmarks.stages.evaluate import FINAL
 from pluralbench.benchmarks.stages.fit import fit_learner
@@ -140,11 +141,9 @@ def test_what_is_planned_for_one_users_answers_succeeds_as_the_plan_says(maze):
 
 
 def test_pictures_are_of_rewards_and_latents_that_mean_something(either):
-    found = {}
-    for name in ("reward-maps", "latents"):
-        with np.load(either.folder / f"{either.plan.environment.name}-{name}.npz") as arrays:
-            found[name] = {entry.partition("/")[0] for entry in arrays.files}
-    assert found == {"reward-maps": {"individual", "bayes", "oracle", "btl"}, "latents": {"bayes", "oracle"}}
+    place = either.folder, either.plan.environment.name
+    assert load_reward_maps(reward_maps_path(*place)).keys() == {"individual", "bayes", "oracle", "btl"}
+    assert load_latents(latents_path(*place)).keys() == {"bayes", "oracle"}
 
 
 def test_cloning_is_trained_by_its_own_learner_once(either):

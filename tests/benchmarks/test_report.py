@@ -1,7 +1,7 @@
 """The tables that a person reads at the end."""
 
 import pytest
-from result_folders import ALWAYS, write_suite, write_users
+from result_folders import ALWAYS, DIAGNOSTICS, NEVER, write_run, write_suite, write_users
 from rich.console import Console
 
 from pluralbench.benchmarks.aggregate import Interval
@@ -13,8 +13,7 @@ from pluralbench.benchmarks.report import (
     method_rows,
     terminal_table,
 )
-from pluralbench.benchmarks.results import SuccessRate, merge_success_rates
-from pluralbench.files import write_json
+from pluralbench.benchmarks.results import SuccessRate, merge_success_rates, read_success_rates
 
 
 def printed(folder, width=100):
@@ -51,8 +50,8 @@ def test_a_mean_over_unequal_episodes_is_of_the_users_rates(tmp_path):
 
 
 def test_brackets_in_names_are_printed_as_they_are(tmp_path):
-    folder = write_suite(tmp_path, {"[x]": (1, 2, 3), "[bold]b[/bold]": (1, 2, 3), "[/]": (3, 2, 1)})
-    for name in ("[x]", "[bold]b[/bold]", "[/]", "maze: success rate of test users"):
+    folder = write_users(tmp_path, {"[x]": ALWAYS, "[bold]b": NEVER}, ["[/]", "[/x]"])
+    for name in ("[x]", "[bold]b", "[/]", "maze: success rate of test users"):
         assert name in printed(folder)
 
 
@@ -91,18 +90,17 @@ def test_reference_rows_come_first_and_in_their_order(tmp_path):
     assert [row.method for row in method_rows(folder, "maze")] == ["tour", "bayes", "oracle", "vpl", "btl"]
 
 
-USERS = [
-    {"group": "held-out x", "reward_right": True, "policy_right": 0.8, "planned_success": 1.0},
-    {"group": "a|b", "reward_right": False, "policy_right": None, "planned_success": 0.5},
-    {"group": "late", "reward_right": False, "policy_right": None, "planned_success": 0.0},  # it taught nothing
+BLAME = [
+    {"reward_right": True, "policy_right": 0.8, "planned_success": 1.0},
+    {"reward_right": False, "policy_right": None, "planned_success": 0.5},
+    {"reward_right": False, "policy_right": None, "planned_success": 0.0},  # of a group that taught nothing
 ]
 
 
 def test_blame_is_of_the_groups_that_taught(tmp_path):
-    folder = write_suite(tmp_path, {"vpl": (9, 5, 1), "tour": (9, 5, 1)})
-    write_json(folder / "maze/vpl/seed_0/summary.json", {"users": USERS})
     unknown = dict.fromkeys(("reward_right", "policy_right", "planned_success"))
-    write_json(folder / "maze/tour/seed_0/summary.json", {"users": [{"group": "a|b", **unknown}]})
+    folder = write_suite(tmp_path, {"vpl": (9, 5, 1), "tour": (9, 5, 1)}, blame=[unknown] * 3)
+    write_run(folder, [rate for rate in read_success_rates(folder) if rate.method == "vpl"], blame=BLAME)
     tour, vpl = method_rows(folder, "maze")
     assert (vpl.reward_right, vpl.policy_right, vpl.planned) == (0.5, 0.8, 0.75)
     assert (tour.reward_right, tour.policy_right, tour.planned) == (None, None, None)
@@ -116,9 +114,8 @@ def test_blame_is_of_the_groups_that_taught(tmp_path):
 
 def test_blame_is_the_mean_over_the_seeds_that_know(tmp_path):
     folder = write_users(tmp_path, {"vpl": [[5], [5], [0]]}, ["g"])
-    for seed, (right, rate) in enumerate([(True, 1.0), (True, 0.5), (False, None)]):
-        users = [{"group": "g", "reward_right": right, "policy_right": rate, "planned_success": None}]
-        write_json(folder / f"maze/vpl/seed_{seed}/summary.json", {"users": users})
+    for row, (right, rate) in zip(read_success_rates(folder), [(True, 1.0), (True, 0.5), (False, None)], strict=True):
+        write_run(folder, [row], blame=[{"reward_right": right, "policy_right": rate, "planned_success": None}])
     (row,) = method_rows(folder, "maze")
     assert (row.reward_right, row.policy_right, row.planned) == (pytest.approx(2 / 3), 0.75, None)
     assert "planned" not in markdown_report(folder)
@@ -126,8 +123,8 @@ def test_blame_is_the_mean_over_the_seeds_that_know(tmp_path):
 
 def test_the_widest_usual_table_has_120_columns_at_most(tmp_path):
     name = "maxmin+spo@maxmin"
-    folder = write_suite(tmp_path, {name: (9, 5, 1)}, reached={name: (10, 10, 10)})
-    write_json(folder / f"maze/{name}/seed_0/summary.json", {"users": USERS, "reward_model": {"accuracy": 0.987}})
+    model = {**DIAGNOSTICS, "accuracy": 0.987}
+    folder = write_suite(tmp_path, {name: (9, 5, 1)}, reached={name: (10, 10, 10)}, blame=BLAME, reward_model=model)
     lines = printed(folder, width=200)
     assert max(len(line.rstrip()) for line in lines.splitlines()) <= 120
     titles = "reached worst gap reward policy held-out"
@@ -136,9 +133,8 @@ def test_the_widest_usual_table_has_120_columns_at_most(tmp_path):
 
 
 def test_a_narrow_terminal_keeps_every_number(tmp_path):
-    folder = write_suite(tmp_path, {"maxmin+spo@maxmin": (9, 5, 1)})
-    users = [{"group": "a|b", "reward_right": True, "policy_right": 0.375, "planned_success": None}]
-    write_json(folder / "maze/maxmin+spo@maxmin/seed_0/summary.json", {"users": users})
+    blame = [{}, {"reward_right": True, "policy_right": 0.375, "planned_success": None}]
+    folder = write_suite(tmp_path, {"maxmin+spo@maxmin": (9, 5, 1)}, blame=blame)
     (row,) = method_rows(folder, "maze")
     lines = printed(folder, width=80)
     assert max(len(line) for line in lines.splitlines()) <= 80

@@ -9,6 +9,7 @@ from pluralbench.envs.collection import cached_transitions_path, data_folder, lo
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.transition_files import save_transitions
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.folders import FolderError
 
 
 class LineTask:
@@ -160,7 +161,7 @@ def test_impossible_wishes_fail_before_any_work(tmp_path):
     with pytest.raises(DatasetError, match="at least 1, is 0"):
         load_or_collect(_environment(walk), 0, 0, tmp_path)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatasetError, match=r"cannot write data to .*PLURALBENCH_DATA_DIR"):
+    with pytest.raises(FolderError, match=r"cannot write to .*PLURALBENCH_DATA_DIR"):
         load_or_collect(_environment(walk), 5, 0, tmp_path / "file")
     assert walk.runs == 0
 

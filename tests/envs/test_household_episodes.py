@@ -169,9 +169,18 @@ def test_what_is_no_json_is_refused(tmp_path):
     (tmp_path / "a.json").write_text("episodes: none")
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(b"{}")[:-6])
     (tmp_path / "c.json.gz").write_bytes(b"plain")
-    for name in ("a.json", "b.json.gz", "c.json.gz", "missing.json"):
-        with pytest.raises(EpisodeError, match=name):
+    (tmp_path / "d.json").write_text("[" * 100_000)
+    (tmp_path / "e.json.gz").write_bytes(gzip.compress(bytes(1 << 25)))
+    damaged = bytearray(gzip.compress(b'{"episodes": []}' * 99))
+    damaged[15] ^= 0xFF
+    (tmp_path / "f.json.gz").write_bytes(damaged)
+    (tmp_path / "g.json").mkdir()
+    for name in (
+        "a.json", "b.json.gz", "c.json.gz", "d.json", "e.json.gz", "f.json.gz", "g.json", "missing.json", "x" * 300,
+    ):  # fmt: skip
+        with pytest.raises(EpisodeError, match=name) as caught:
             load_episodes(tmp_path / name)
+        assert "\n" not in str(caught.value)
 
 
 def test_an_environment_goes_through_the_episodes_of_a_file(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
@@ -148,8 +149,166 @@ def test_a_dataset_cannot_make_us_run_code(dataset, tmp_path):
     assert "this" not in sys.modules
 
 
-def test_without_minari_the_error_says_what_to_install(dataset, tmp_path, monkeypatch):
+def _external_storage(group, folder):
+    group.create_dataset("observations", (6, 3), "f4", external=[(str(folder / "secret"), 0, h5py.h5f.UNLIMITED)])
+
+
+def _external_link(group, folder):
+    group["observations"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "observations")
+
+
+def _soft_link(group, folder):
+    group["observations"] = h5py.SoftLink("/episode_1/observations")
+
+
+def _virtual(group, folder):
+    layout = h5py.VirtualLayout((6, 3), "f4")
+    layout[:] = h5py.VirtualSource(str(folder / "secret.hdf5"), "observations", (6, 3))
+    group.create_virtual_dataset("observations", layout)
+
+
+def _sequences(group, folder):
+    group.create_dataset("observations", (6,), h5py.vlen_dtype(np.float32))
+
+
+def _declared(group, folder):
+    group.create_dataset("observations", (10**12, 3), "f4", chunks=(100, 3))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_external_storage, "lies in other files"),
+        (_external_link, "is a link to elsewhere"),
+        (_soft_link, "is a link to elsewhere"),
+        (_virtual, "lies in other files"),
+        (_sequences, "is not of numbers"),
+        (_declared, "declares"),
+    ],
+)
+def test_no_other_file_is_read_and_no_size_believed(spoil, message, dataset, tmp_path):
+    export_minari(dataset, tmp_path / "made-up-v0")
+    (tmp_path / "secret").write_bytes(b"nobody's business" * 20)
+    with h5py.File(tmp_path / "secret.hdf5", "w") as file:
+        file["observations"] = np.ones((6, 3), np.float32)
+    with h5py.File(tmp_path / "made-up-v0" / "data" / "main_data.hdf5", "a") as file:
+        del file["episode_0/observations"]
+        spoil(file["episode_0"], tmp_path)
+    with pytest.raises(DatasetError, match=f"made-up-v0: not a Minari dataset, or a damaged one .*{message}") as caught:
+        import_minari(tmp_path / "made-up-v0")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_to_an_episode_elsewhere_is_not_followed(dataset, tmp_path):
+    export_minari(dataset, tmp_path / "made-up-v0")
+    with h5py.File(tmp_path / "made-up-v0" / "data" / "main_data.hdf5", "a") as file:
+        file.move("episode_0", "elsewhere")
+        file["episode_0"] = h5py.SoftLink("/elsewhere")
+    with pytest.raises(DatasetError, match="episode_0 is a link to elsewhere"):
+        import_minari(tmp_path / "made-up-v0")
+
+
+def test_what_is_not_asked_for_is_not_read(dataset, tmp_path):
+    """Infos of texts, for example, which some datasets have; and Minari's reader would read these of another file."""
+    export_minari(dataset, tmp_path / "made-up-v0")
+    with h5py.File(tmp_path / "made-up-v0" / "data" / "main_data.hdf5", "a") as file:
+        file["episode_0/infos/texts"] = ["a", "b"]
+        file["episode_0/infos/other"] = h5py.ExternalLink("secret.hdf5", "x")
+    _assert_equal(import_minari(tmp_path / "made-up-v0"), dataset)
+
+
+def _edit(folder, **changes):
+    path = folder / "data" / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+BOX = {"type": "Box", "dtype": "float32", "low": [], "high": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"action_space": json.dumps({"type": "Discrete", "n": 9, "start": 0})}, "actions of the shape"),
+        ({"action_space": json.dumps({"type": "Discrete", "n": 0, "start": 0})}, "0 choices"),
+        ({"action_space": json.dumps({"type": "Discrete", "n": 10**400, "start": 0})}, "choices"),
+        ({"action_space": json.dumps({"type": "Discrete", "n": 3})}, "lacks 'start'"),
+        ({"action_space": json.dumps({"type": "Text"})}, "actions of the type Text"),
+        ({"action_space": json.dumps({"type": "Dict", "subspaces": {}})}, "actions of the type Dict"),
+        ({"action_space": json.dumps({**BOX, "shape": [3]})}, r"actions of the shape \(5, 2\) for 5 steps"),
+        ({"action_space": json.dumps({**BOX, "shape": [-1]})}, "actions of the shape"),
+        ({"action_space": "[" * 9_000}, "nested too deeply"),
+        ({"action_space": "{"}, "its spaces cannot be read"),
+        ({"action_space": 5}, "its spaces cannot be read"),
+        ({"observation_space": json.dumps({"type": "Dict", "subspaces": {"x": BOX}})}, "lacks 'observation'"),
+        ({"observation_space": json.dumps([1])}, "its spaces cannot be read"),
+        ({"total_episodes": 10**15}, "episode_3 missing"),
+        ({"total_episodes": "3"}, "should name the number of episodes"),
+        ({"data_format": "arrow"}, "and the format hdf5"),
+        ({"pluralbench_metadata": [1]}, "pluralbench_metadata should be a JSON object"),
+    ],
+)
+def test_impossible_words_are_named(changes, message, dataset, tmp_path):
+    export_minari(dataset, tmp_path / "made-up-v0")
+    _edit(tmp_path / "made-up-v0", **changes)
+    with pytest.raises(DatasetError, match=rf"made-up-v0: .*({message})") as caught:
+        import_minari(tmp_path / "made-up-v0")
+    assert "\n" not in str(caught.value)
+
+
+def _one_episode(folder, actions, space):
+    """A dataset of one number of observation, whose steps are these actions."""
+    (folder / "data").mkdir(parents=True)
+    spaces = {"observation_space": json.dumps({**BOX, "shape": [1]}), "action_space": json.dumps(space)}
+    (folder / "data" / "metadata.json").write_text(json.dumps({**spaces, "total_episodes": 1}))
+    with h5py.File(folder / "data" / "main_data.hdf5", "w") as file:
+        file["episode_0/observations"] = np.zeros((len(actions) + 1, 1))
+        file["episode_0/actions"] = actions
+        for name in ("rewards", "terminations", "truncations"):
+            file[f"episode_0/{name}"] = np.zeros(len(actions))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("choices", "actions", "message"),
+    [
+        (10**11, [0, 1], r"declares 8e\+11 bytes of content"),
+        (3, [0, 5], "actions that are none of 3 choices"),
+        (3, [0, 2], "actions that are none of 3 choices"),
+        (3, [-1, 0], "actions that are none of 3 choices"),
+        (3, [0.5, 1.0], "actions that are none of 3 choices"),
+    ],
+)
+def test_choices_are_those_that_there_are(choices, actions, message, tmp_path):
+    right = _one_episode(tmp_path / "a-v0", np.array([1, 3]), {"type": "Discrete", "n": 3, "start": 1})
+    assert import_minari(right).actions.tolist() == [[1, 0, 0], [0, 0, 1]]
+    space = {"type": "Discrete", "n": choices, "start": 1 if choices == 3 and actions == [0, 2] else 0}
+    with pytest.raises(DatasetError, match=message):
+        import_minari(_one_episode(tmp_path / "b-v0", np.array(actions), space))
+
+
+def test_one_large_episode_many_times_over_is_refused(tmp_path):
+    """A file of some kB whose episodes are all the same one."""
+    folder = tmp_path / "bomb-v0"
+    (folder / "data").mkdir(parents=True)
+    spaces = {name: json.dumps({**BOX, "shape": [1]}) for name in ("observation_space", "action_space")}
+    (folder / "data" / "metadata.json").write_text(json.dumps({**spaces, "total_episodes": 500}))
+    with h5py.File(folder / "data" / "main_data.hdf5", "w") as file:
+        episode = file.create_group("episode_0")
+        for name in ("observations", "actions", "rewards", "terminations", "truncations"):
+            steps = 100_000 + (name == "observations")
+            shape = (steps, 1) if name in ("observations", "actions") else (steps,)
+            episode.create_dataset(name, shape, "f4", chunks=True)
+        for number in range(1, 500):
+            file[f"episode_{number}"] = episode
+    with pytest.raises(DatasetError, match=r"declares 1.35e\+08 bytes of content"):
+        import_minari(folder)
+
+
+def test_without_minari_datasets_are_read_and_the_error_says_what_to_install_to_write_one(
+    dataset, tmp_path, monkeypatch
+):
+    export_minari(dataset, tmp_path / "a-v0")
     monkeypatch.setitem(sys.modules, "minari", None)
-    for action in (lambda: export_minari(dataset, tmp_path / "a-v0"), lambda: import_minari(tmp_path)):
-        with pytest.raises(DatasetError, match=r"pip install pluralbench\[minari\]"):
-            action()
+    _assert_equal(import_minari(tmp_path / "a-v0"), dataset)
+    with pytest.raises(DatasetError, match=r"pip install pluralbench\[minari\]"):
+        export_minari(dataset, tmp_path / "b-v0")

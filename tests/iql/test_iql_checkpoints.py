@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import torch
 from test_iql_learner import SETTINGS, make_data
 
 from pluralbench.iql import IQLError, IQLSettings, train
-from pluralbench.iql.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from pluralbench.iql.checkpoints import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from pluralbench.tensor_files import save_tensors
 
 KILLED_RUN = """
 import sys
@@ -74,7 +76,45 @@ def damage_missing(folder: Path) -> None:
     (folder / "state.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_words, damage_missing])
+def damage_step(folder: Path) -> None:
+    path = folder / "state.json"
+    path.write_text(path.read_text().replace('"step": 20', '"step": 21'))
+
+
+def damage_history(folder: Path) -> None:
+    path = folder / "state.json"
+    path.write_text(path.read_text().replace("[20]", "[10]"))
+
+
+def crafted(**changes: object) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        """With words that nobody would write, and their checksum."""
+        words = {"format": FORMAT, "step": 20, "identity": {}, "history": "{}", **changes}
+        save_tensors(folder, "state", {}, words)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_truncate,
+        damage_flip,
+        damage_words,
+        damage_missing,
+        damage_step,
+        damage_history,
+        crafted(step=21),
+        crafted(step=-1),
+        crafted(step="20"),
+        crafted(identity=[1]),
+        crafted(history={}),
+        crafted(history="[]"),
+        crafted(history='{"metrics": 5}'),
+        crafted(history="[" * 9_000),
+        crafted(format="pluralbench-iql-checkpoint-2"),
+    ],
+)
 def test_a_damaged_newest_one_is_passed_over(damage, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for step in (10, 20):
         save_checkpoint(tmp_path, checkpoint(step))

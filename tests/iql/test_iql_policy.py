@@ -9,9 +9,10 @@ import torch
 from pluralbench.errors import InputError
 from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
+from pluralbench.integrity import words_checksum
 from pluralbench.iql import IQLError, Policy, UserPolicy
 from pluralbench.iql.networks import num_parameters
-from pluralbench.tensor_files import TensorFileError
+from pluralbench.tensor_files import TensorFileError, save_tensors
 
 
 def make_policy(num_runs: int = 2, latent_size: int = 2, discrete: bool = False, observation_size: int = 3) -> Policy:
@@ -97,34 +98,99 @@ def test_save_and_load_give_the_same_numbers(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["policy.json", "policy.safetensors"]
 
 
+def edit(folder: Path, **changes: object) -> None:
+    """Changes words of policy.json as somebody would who knows its checksum; None takes one away."""
+    words = {**json.loads((folder / "policy.json").read_text()), **changes}
+    words = {name: value for name, value in words.items() if name != "checksum" and value is not None}
+    (folder / "policy.json").write_text(json.dumps({**words, "checksum": words_checksum(words)}))
+
+
 def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(TensorFileError, match=r"policy.json cannot be read"):
+    with pytest.raises(TensorFileError, match=r"policy.json: no such file"):
         Policy.load(tmp_path)
     make_policy().save(tmp_path)
     whole = (tmp_path / "policy.safetensors").read_bytes()
     (tmp_path / "policy.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TensorFileError, match=r"policy.safetensors is damaged"):
-        Policy.load(tmp_path)
-    (tmp_path / "policy.safetensors").write_bytes(whole)
-    description = json.loads((tmp_path / "policy.json").read_text())
-    for change, message in (
-        ({"widths": [3, 4, 2]}, "does not fit the layer widths"),
-        ({"features": {**description["features"], "wavelengths": [4.0, 2.0]}}, "features in policy.json do not fit"),
-        ({"features": {"colums": [1]}}, "features.colums"),
-    ):
-        (tmp_path / "policy.json").write_text(json.dumps({**description, **change}))
-        with pytest.raises(InputError, match=message):
-            Policy.load(tmp_path)
-    del description["widths"]
-    (tmp_path / "policy.json").write_text(json.dumps(description))
-    with pytest.raises(IQLError, match="lacks 'widths'"):
-        Policy.load(tmp_path)
-    (tmp_path / "policy.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(TensorFileError, match="expected the format 'pluralbench-iql-policy-3', found 'other'"):
+    with pytest.raises(TensorFileError, match=r"policy.safetensors: damaged"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text("policy")
     with pytest.raises(TensorFileError, match="no JSON"):
         Policy.load(tmp_path)
+
+
+FEATURES = {"sinusoid_columns": [0], "wavelengths": [4.0], "differences": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "other"}, "expected the format 'pluralbench-iql-policy-4', found 'other'"),
+        ({"format": "pluralbench-iql-policy-3"}, "written by an older version of this program: make it again"),
+        ({"widths": [3, 4, 2]}, "does not fit the layer widths"),
+        ({"widths": [10**9, 10**9, 2]}, "does not fit the layer widths"),
+        ({"widths": [7]}, "widths in policy.json should be two or more positive whole numbers"),
+        ({"widths": [7, 0, 2]}, "widths in policy.json should be"),
+        ({"widths": [7.0, 16, 16, 2]}, "widths in policy.json should be"),
+        ({"widths": "7"}, "widths in policy.json should be"),
+        ({"features": {**FEATURES, "wavelengths": [4.0, 2.0]}}, "features in policy.json do not fit"),
+        ({"features": {**FEATURES, "sinusoid_columns": [9]}}, "does not fit the features in policy.json"),
+        ({"features": {**FEATURES, "differences": [[[0, 1], [1, 2]]]}}, "does not fit the features in policy.json"),
+        ({"features": {"colums": [1]}}, "features.colums"),
+        ({"features": 5}, "features in policy.json should be an object"),
+        ({"latent_size": 1}, "do not fit its layer widths"),
+        ({"latent_size": -2}, "latent_size in policy.json should be a whole number"),
+        ({"latent_size": True}, "latent_size in policy.json should be a whole number"),
+        ({"discrete": 1}, "discrete in policy.json should be true or false"),
+        ({"log_std_bounds": [2.0, -5.0]}, "the lower one first"),
+        ({"log_std_bounds": [-5.0]}, "log_std_bounds in policy.json should be two numbers"),
+        ({"log_std_bounds": [-5.0, 10**400]}, "log_std_bounds in policy.json should be two numbers"),
+        ({"widths": None}, "policy.json lacks 'widths'"),
+        ({"discrete": None}, "policy.json lacks 'discrete'"),
+    ],
+)
+def test_impossible_words_are_named(changes: dict, message: str, tmp_path: Path) -> None:
+    make_policy().save(tmp_path)
+    edit(tmp_path, **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        Policy.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["widths", "features", "latent_size", "discrete", "log_std_bounds", "sha256"])
+def test_words_that_changed_unnoticed_are_noticed(name: str, tmp_path: Path) -> None:
+    make_policy().save(tmp_path)
+    words = json.loads((tmp_path / "policy.json").read_text())
+    words[name] = not words[name] if name == "discrete" else words[name] * 2 if name != "features" else {}
+    (tmp_path / "policy.json").write_text(json.dumps(words))
+    with pytest.raises(TensorFileError, match=r"policy.json: damaged"):
+        Policy.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("actors", torch.zeros(5)),
+        ("actors", torch.zeros(0, 562)),
+        ("actors", None),
+        ("mean", torch.zeros(())),
+        ("mean", torch.zeros(3, dtype=torch.int64)),
+        ("scale", torch.zeros(4)),
+        ("centres", torch.zeros(2, 3, 9)),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(name: str, tensor: torch.Tensor | None, tmp_path: Path) -> None:
+    tensors, words = make_policy()._parts()
+    tensors = {key: value for key, value in {**tensors, name: tensor}.items() if value is not None}
+    save_tensors(tmp_path, "policy", tensors, words)
+    with pytest.raises(IQLError, match=r"policy.safetensors"):
+        Policy.load(tmp_path)
+
+
+def test_a_users_policy_has_one_actor(tmp_path: Path) -> None:
+    tensors, words = make_policy(num_runs=2)._parts()
+    save_tensors(tmp_path, "user_policy", {**tensors, "latent": torch.zeros(2)}, words)
+    with pytest.raises(IQLError, match="holds 2 actors, expected one"):
+        UserPolicy.load(tmp_path)
 
 
 def test_wrong_shapes_are_named() -> None:

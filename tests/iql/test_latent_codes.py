@@ -68,7 +68,7 @@ def test_a_policy_with_codes_serves_neighbouring_goals_and_survives_a_file(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"latent_centres": -1}, "at least 0"), ({"latent_width": 0.0}, "positive")]
+    ("wrong", "message"), [({"latent_centres": -1}, "not be negative"), ({"latent_width": 0.0}, "positive")]
 )
 def test_impossible_settings_are_named(wrong, message):
     with pytest.raises(IQLError, match=message):

@@ -13,6 +13,7 @@ import pluralbench.envs  # noqa: F401 (registers the environments)
 from pluralbench.envs.environments import environments
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.envs.ravens.task import RavensTask
+from pluralbench.plugins import PluginError
 from pluralbench.preference_oracles import Group, GroupPopulation, PopulationError, Teacher, Users, with_teacher
 from pluralbench.preference_oracles.attribute_populations import AttributeGroup
 from pluralbench.preference_oracles.populations import get_population
@@ -263,7 +264,7 @@ def test_a_file_with_something_else_is_refused(tmp_path: Path) -> None:
         get_population(f"{path}:Incomplete")
     with pytest.raises(UnknownNameError, match="is no population: expected a population"):
         get_population(f"{path}:NUMBER")
-    with pytest.raises(PopulationError, match="cannot be made without arguments"):
+    with pytest.raises(PluginError, match="cannot be made without arguments"):
         get_population(f"{path}:with_arguments")
     with pytest.raises(UnknownNameError, match="has no 'Missing'; it has"):
         get_population(f"{path}:Missing")

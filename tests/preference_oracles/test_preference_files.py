@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
+from pluralbench.hdf5_files import content_checksum
+from pluralbench.preference_oracles.inspection import describe, group_statistics
 from pluralbench.preference_oracles.preference_files import export_npz, export_pairs, import_npz, to_pairs
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 
@@ -127,7 +131,18 @@ def test_npz_gives_back_what_was_exported(tmp_path: Path) -> None:
     export_npz(data, path)
     assert_same(import_npz(path), data)
     with np.load(path, allow_pickle=False) as file:
-        assert {*COLUMNS, "group_names", "provenance", "format"} == set(file.files)
+        assert {*COLUMNS, "group_names", "provenance", "format", "checksum"} == set(file.files)
+
+
+def save_unchecked(path: Path, data: PreferenceDataset, **changes: object) -> None:
+    """As npz files were written before they had a checksum."""
+    words = {"group_names": np.array(data.group_names), "provenance": json.dumps(data.provenance)}
+    np.savez_compressed(path, format="pluralbench preferences 1", **{**data.columns(), **words, **changes})
+
+
+def test_an_npz_from_before_the_checksum_is_read(tmp_path: Path) -> None:
+    save_unchecked(tmp_path / "old.npz", preferences())
+    assert_same(import_npz(tmp_path / "old.npz"), preferences())
 
 
 def test_other_npz_files_are_refused(tmp_path: Path) -> None:
@@ -135,7 +150,7 @@ def test_other_npz_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PreferenceError, match="no such file"):
         import_npz(path)
     np.savez(path, observations=np.zeros(3))
-    with pytest.raises(PreferenceError, match="expected an npz of format 'pluralbench preferences 1', found None"):
+    with pytest.raises(PreferenceError, match="expected the format 'pluralbench preferences npz 2', found None"):
         import_npz(path)
     export_pairs(preferences(), path)
     with pytest.raises(PreferenceError, match="found 'pluralbench pairs 1'"):
@@ -144,15 +159,11 @@ def test_other_npz_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PreferenceError, match="damaged, or no npz"):
         import_npz(path)
     np.savez(path, format=np.array([object()], dtype=object))
-    with pytest.raises(PreferenceError, match="damaged, or no npz"):
+    with pytest.raises(PreferenceError, match=r"format.npy is of the type object"):
         import_npz(path)
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "array.npy").rename(path)
-    with pytest.raises(PreferenceError, match="found a single array"):
-        import_npz(path)
-    columns = {name: getattr(preferences(), name) for name in COLUMNS}
-    np.savez(path, format="pluralbench preferences 1", group_names=["a", "b"], provenance="no {", **columns)
-    with pytest.raises(PreferenceError, match="the provenance is no JSON text"):
+    with pytest.raises(PreferenceError, match="damaged, or no npz"):
         import_npz(path)
     export_npz(preferences(), path)
     damaged = bytearray(path.read_bytes())
@@ -160,6 +171,25 @@ def test_other_npz_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(damaged)
     with pytest.raises(PreferenceError):
         import_npz(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"provenance": "no {"}, "the provenance is no JSON text"),
+        ({"provenance": "[" * 9_000}, r"the provenance is no JSON text \(nested too deeply\)"),
+        ({"provenance": '{"a": NaN}'}, "NaN is no JSON"),
+        ({"provenance": "[1]"}, "the provenance should be a JSON object"),
+        ({"provenance": np.zeros(3)}, "provenance is of the type float64, expected texts"),
+        ({"group_names": np.arange(2)}, "group_names is of the type int64, expected texts"),
+        ({"labels": np.zeros((6, 3), np.float32)}, r"labels must be float32 \(6, 4\)"),
+    ],
+)
+def test_impossible_content_of_an_npz_is_named(changes: dict, message: str, tmp_path: Path) -> None:
+    save_unchecked(tmp_path / "old.npz", preferences(), **changes)
+    with pytest.raises(PreferenceError, match=rf"old\.npz: .*{message}") as caught:
+        import_npz(tmp_path / "old.npz")
+    assert "\n" not in str(caught.value)
 
 
 def test_pairs_have_the_preferred_segment_first(tmp_path: Path) -> None:
@@ -203,3 +233,107 @@ def test_pairs_have_the_preferred_segment_first(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_are_refused(change: dict, message: str) -> None:
     with pytest.raises(PreferenceError, match=message):
         replace(preferences(), **change)
+
+
+def small(num_users: int, num_comparisons: int, **changes: object) -> PreferenceDataset:
+    """So many users and comparisons, all first segments preferred."""
+    return PreferenceDataset(
+        segments=np.zeros((num_users, num_comparisons, 2, 1, 2), np.float32),
+        labels=np.ones((num_users, num_comparisons), np.float32),
+        mask=np.ones((num_users, num_comparisons), bool),
+        user_ids=np.arange(num_users),
+        group_index=np.zeros(num_users, np.int64),
+        goals=np.zeros((num_users, 0)),
+        **{"group_names": ("a",), **changes},
+    )
+
+
+ODD = {
+    "no comparisons": small(3, 0),
+    "no users": small(0, 4),
+    "nobody and nothing": small(0, 0, group_names=()),
+    "a group named segments": small(2, 2, group_names=("segments",)),
+    "a group named all": small(2, 2, group_names=("all",)),
+    "groups of one name": small(2, 2, group_names=("a", "a")),
+    "lists": small(2, 2, provenance={"a": [], "b": [[1, 2], [3]], "c": {"d": [None]}, "e": [1, 2]}),
+    "other letters": small(2, 2, group_names=("a\nb\x1b[2J",), provenance={"x\ny": "z\n\x1b[2J"}),
+    "long observations": replace(small(2, 2), segments=np.zeros((2, 2, 2, 1, 3_000), np.float32)),
+    "many groups": small(300, 1, group_names=tuple(map(str, range(300))), provenance={"text": "x" * 10**5}),
+}
+ODD["many groups"] = replace(ODD["many groups"], group_index=np.arange(300))
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".npz"])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_datasets_come_back_and_are_described(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"odd{suffix}"
+    if suffix == ".npz":
+        export_npz(ODD[name], path)
+        found = import_npz(path)
+    else:
+        ODD[name].save(path)
+        found = PreferenceDataset.load(path, lazy=True)
+    assert_same(found, ODD[name])
+    lines = describe(found).split("\n")
+    assert all(line.isprintable() and len(line) < 3_000 for line in lines)
+    assert f"users         {found.num_users} rows" in lines[0]
+    assert any(line.split()[:1] == ["all"] for line in lines)
+
+
+def test_a_group_named_all_is_not_taken_for_the_sum() -> None:
+    table = group_statistics(ODD["a group named all"])
+    assert table["all"]["share"] == 1
+    assert table["all #0"]["users"] == 2
+
+
+def _group(file: h5py.File) -> None:
+    del file["segments"]
+    file.create_group("segments")
+
+
+def _link(file: h5py.File) -> None:
+    del file["segments"]
+    file["segments"] = h5py.ExternalLink("elsewhere.hdf5", "segments")
+
+
+def _replaced(name: str, value: object) -> Callable[[h5py.File], None]:
+    def spoil(file: h5py.File) -> None:
+        del file[name]
+        file[name] = value
+
+    return spoil
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_group, "segments is no dataset"),
+        (_link, "segments is a link to elsewhere"),
+        (_replaced("group_names", np.bytes_(b"[1, 2]")), "group_names should be a list of texts"),
+        (_replaced("group_names", np.bytes_(b'{"a": 1}')), "group_names should be a list of texts"),
+        (_replaced("provenance", np.bytes_(b"[1, 2]")), "the provenance should be a JSON object"),
+        (_replaced("labels", np.zeros((6, 3), np.float32)), r"labels must be float32 \(6, 4\)"),
+        (_replaced("segments", np.zeros((6, 4), np.float32)), r"segments must be \(U, K, 2, T, S\)"),
+    ],
+)
+def test_impossible_content_is_named(
+    spoil: Callable[[h5py.File], None], message: str, lazy: bool, verify: bool, tmp_path: Path
+) -> None:
+    """Of a file whose checksum is right, except where a part lies elsewhere."""
+    path = tmp_path / "odd.hdf5"
+    preferences().save(path)
+    with h5py.File(path, "a") as file:
+        spoil(file)
+        if spoil not in (_link, _group):
+            file.attrs["checksum"] = np.bytes_(content_checksum(file))
+    expected = "damaged, its content" if spoil is _group and verify else message
+    with pytest.raises(PreferenceError, match=rf"odd\.hdf5: {expected}") as caught:
+        PreferenceDataset.load(path, lazy=lazy, verify=verify)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_that_an_array_of_texts_would_cut_are_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(PreferenceError, match="end in NUL"):
+        export_npz(small(1, 1, group_names=("a\0",)), tmp_path / "a.npz")

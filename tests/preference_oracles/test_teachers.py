@@ -183,8 +183,11 @@ def test_thresholds_are_required_where_they_matter() -> None:
     [
         ({"mistake_rate": 1.2}, r"mistake_rate must be within \[0, 1\]"),
         ({"mistake_rate": -0.1}, r"mistake_rate must be within \[0, 1\]"),
-        ({"skip_fraction": np.nan}, r"skip_fraction must be within \[0, 1\]"),
-        ({"equal_fraction": np.array([0.1, 2.0])}, r"equal_fraction must be within \[0, 1\]"),
+        ({"skip_fraction": np.nan}, r"skip_fraction must be within \[0, 1\)"),
+        ({"skip_fraction": 1.0}, r"skip_fraction must be within \[0, 1\)"),
+        ({"mistake_rate": "often"}, "mistake_rate must be .*, is 'often'"),
+        ({"rationality": 10**400}, "rationality must be"),
+        ({"equal_fraction": np.array([0.1, 1.0])}, r"equal_fraction must be within \[0, 1\)"),
         ({"discount": 0.0}, r"discount must be within \(0, 1\]"),
         ({"rationality": -1.0}, "rationality must be zero or more"),
         ({"rationality": np.ones((2, 2))}, "one number or one per user"),
@@ -227,6 +230,8 @@ def test_a_teacher_can_be_described_by_its_fields() -> None:
     assert get_teacher("mistake_rate=0.25, rationality=5") == Teacher(mistake_rate=0.25, rationality=5.0)
     with pytest.raises(UnknownNameError, match="did you mean 'mistake_rate'"):
         get_teacher("mistake_rat=0.25")
+    with pytest.raises(TeacherError, match="mistake_rate is given twice"):
+        get_teacher("mistake_rate=0.25,mistake_rate=0.3")
     with pytest.raises(TeacherError, match="must be a number, is 'often'"):
         get_teacher("mistake_rate=often")
     with pytest.raises(TeacherError, match="mistake_rate must be"):

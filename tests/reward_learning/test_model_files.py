@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from pluralbench.integrity import words_checksum
 from pluralbench.registry import UnknownNameError
 from pluralbench.reward_learning.learners import load_model
 from pluralbench.reward_learning.model_files import ModelDescription, ModelFileError, read_model_file, save_model_file
@@ -12,6 +13,14 @@ TENSORS = {"weight": torch.arange(6.0).reshape(2, 3)}
 
 
 def edit(folder, **changes):
+    """Changes words of model.json as somebody would who knows its checksum."""
+    path = folder / "model.json"
+    words = {**json.loads(path.read_text()), **changes}
+    del words["checksum"]
+    path.write_text(json.dumps({**words, "checksum": words_checksum(words)}))
+
+
+def edit_blindly(folder, **changes):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
@@ -29,16 +38,28 @@ def test_what_is_saved_is_read_again(tmp_path):
     ("spoil", "message"),
     [
         (lambda folder: edit(folder, version=2), "holds version 2 of 'btl', this program has version 1"),
+        (lambda folder: edit(folder, version=True), "lacks or garbles version"),
+        (lambda folder: edit(folder, latent_size=-1), "lacks or garbles latent_size"),
+        (lambda folder: edit(folder, learner=["btl"]), "lacks or garbles learner"),
         (lambda folder: edit(folder, format="something"), "expected the format"),
+        (lambda folder: edit(folder, format="pluralbench-reward-model-2"), "an older version of this program: make it"),
+        (lambda folder: edit(folder, format="pluralbench-reward-model-99"), "a newer version of this program"),
         (lambda folder: edit(folder, sizes=[1]), "lacks or garbles sizes"),
         (lambda folder: edit(folder, sizes={"observation_size": "2"}), "lacks or garbles sizes"),
+        (lambda folder: edit(folder, sizes={"observation_size": True}), "lacks or garbles sizes"),
+        (lambda folder: edit(folder, sizes={"observation_size": 10**20}), "lacks or garbles sizes"),
+        (lambda folder: edit(folder, sizes={}), "does not fit the learner 'btl': 'observation_size' missing"),
         (lambda folder: edit(folder, settings={"hiden_size": 8}), "does not fit the learner 'btl': unknown setting"),
+        (lambda folder: edit_blindly(folder, version=2), "model.json: damaged, its content does not have the checksum"),
+        (lambda folder: edit_blindly(folder, sha256="0" * 64), "model.json: damaged"),
+        (lambda folder: edit_blindly(folder, further=1), "model.json: damaged"),
         (lambda folder: (folder / "model.json").write_text("{"), "is no JSON"),
-        (lambda folder: (folder / "model.json").write_text("[]"), "expected the format"),
-        (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\x00"), "is no JSON"),
-        (lambda folder: (folder / "model.json").unlink(), "model.json cannot be read"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors cannot be read"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"text"), "is damaged or of another pair"),
+        (lambda folder: (folder / "model.json").write_text("[" * 9_000), "nested too deeply"),
+        (lambda folder: (folder / "model.json").write_text("[]"), "holds a list, expected a JSON object"),
+        (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe\x00"), "is no text in UTF-8"),
+        (lambda folder: (folder / "model.json").unlink(), "model.json: no such file"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: no such file"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"text"), "damaged or of another pair"),
     ],
 )
 def test_damaged_and_foreign_files_are_named(tmp_path, spoil, message):
