@@ -2,6 +2,7 @@
 #
 #   make bench      `pluralbench maze --preset quick`, written to results/quick (about eight minutes on two cores)
 #   make test       the fast tests (about five minutes on two cores); make test-all runs the slow ones too
+#   make test-faults    killed processes, full disks, hostile files: slow tests, about five minutes
 #   make check      formatting, lint and types
 #   make clean      removes the virtual environment and what the tools left behind; never results/
 #
@@ -12,14 +13,16 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 JOBS ?= 2
 
+FAULTS := tests/benchmarks/test_kills.py tests/test_hostile_sizes.py tests/test_fuzz.py tests/iql/test_iql_checkpoints.py
+
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help bench test test-all check format clean
+.PHONY: help bench test test-all test-faults check format clean
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,11s/^# \{0,1\}//p' Makefile
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks maze --preset quick --out results
@@ -30,6 +33,9 @@ test: $(VENV)/installed-dev
 
 test-all: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-faults: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(JOBS) $(FAULTS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

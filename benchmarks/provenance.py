@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pluralbench.lines import one_line
 
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "pybullet", "scipy", "h5py")
+_PLACES = ("--out", "--data-dir")
 
 
 def provenance(device: str) -> dict[str, Any]:
@@ -20,13 +22,23 @@ def provenance(device: str) -> dict[str, Any]:
     from pluralbench import __version__
 
     return {
-        "command": one_line(" ".join(["pluralbench", *sys.argv[1:]])),
+        "command": one_line(" ".join(["pluralbench", *_without_places(sys.argv[1:])])),
         "commit": _git_commit(),
         "packages": {"pluralbench": __version__, **{name: _version(name) for name in PACKAGES}},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} cores",
         "device": device,
     }
+
+
+def _without_places(arguments: Sequence[str]) -> Iterator[str]:
+    """Leaves out where results and data lie: it changes no number, and is nobody's business whom results are shown."""
+    words = iter(arguments)
+    for word in words:
+        if word in _PLACES:
+            next(words, None)
+        elif word.partition("=")[0] not in _PLACES:
+            yield word
 
 
 def _git_commit() -> str | None:
