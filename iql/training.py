@@ -101,6 +101,8 @@ def train(
         stored = load_checkpoint(checkpoint_folder) if resume else None
         if stored is not None:
             check_identity(stored, identity, checkpoint_folder)
+            if stored.history.keys() != history.keys():
+                raise IQLError(f"{checkpoint_folder}: the history of its checkpoint lacks metrics or evaluations")
             learner.load_state(stored.tensors)
             step, history = stored.step, stored.history
 

@@ -57,6 +57,16 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     assert (stored.step, stored.history, stored.tensors["x"].tolist()) == (300, {"metrics": [300]}, [300.0] * 3)
 
 
+def test_a_history_without_its_tables_is_refused(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, num_updates=2)
+    train(make_data(1), settings, [1], checkpoint_folder=tmp_path)
+    stored = load_checkpoint(tmp_path)
+    assert stored is not None
+    save_checkpoint(tmp_path, replace(stored, history={"metrics": []}))
+    with pytest.raises(IQLError, match="lacks metrics or evaluations"):
+        train(make_data(1), settings, [1], checkpoint_folder=tmp_path, resume=True)
+
+
 def damage_truncate(folder: Path) -> None:
     payload = (folder / "state.safetensors").read_bytes()
     (folder / "state.safetensors").write_bytes(payload[:-1])
