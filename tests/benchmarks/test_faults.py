@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,16 @@ import torch
 from pluralbench.benchmarks.commands import cli, parser
 from pluralbench.benchmarks.commands.faults import TRACEBACK_VARIABLE, Ending, StoppedError, describe
 from pluralbench.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """What a program begins with; a shell starts those in the background with SIGINT ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class OutOfMemoryError(RuntimeError):
@@ -79,7 +90,7 @@ def test_signals_clean_up_and_say_so(number, can_resume, line, capsys):
         ending.work_begins(can_resume)
         try:
             os.kill(os.getpid(), number)
-            signal.pause()
+            time.sleep(10)
         finally:
             cleaned.append(sys.exc_info()[0])
     assert ending.exit_code == 128 + number
@@ -94,7 +105,7 @@ def test_a_signal_that_something_turns_into_another_error_is_still_one(capsys):
         ending.work_begins(can_resume=False)
         try:
             os.kill(os.getpid(), signal.SIGINT)
-            signal.pause()
+            time.sleep(10)
         except KeyboardInterrupt as error:
             raise ImportError("numpy.core.multiarray failed to import") from error
     assert (ending.exit_code, capsys.readouterr().err) == (130, "pluralbench: interrupted\n")

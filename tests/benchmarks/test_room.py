@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from pluralbench.benchmarks.commands import room
+from pluralbench.benchmarks.commands import data, room
 from pluralbench.benchmarks.commands.cli import main
 from pluralbench.benchmarks.commands.room import check_room_for
 from pluralbench.benchmarks.experiments.plan import make_plan
@@ -22,7 +22,8 @@ def no_work(monkeypatch):
     def collect(*_):
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr(collection, "collect", collect)
+    for module in (collection, data):
+        monkeypatch.setattr(module, "collect", collect)
 
 
 @pytest.fixture
