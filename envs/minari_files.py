@@ -26,7 +26,8 @@ from pluralbench.envs.transitions import DatasetError, TransitionDataset
 from pluralbench.errors import DamagedFileError
 from pluralbench.files import json_values, read_json
 from pluralbench.hdf5_files import open_hdf5, plain_dataset, plain_group, read_numbers
-from pluralbench.integrity import check_declared, shown
+from pluralbench.integrity import check_declared
+from pluralbench.lines import plain
 from pluralbench.progress import Progress
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+-v\d+")
@@ -177,7 +178,7 @@ def _spaces(folder: Path, metadata: dict[str, Any]) -> tuple[_Space, _Space]:
             return _space("observations/observation", seen["subspaces"]["observation"]), _space("actions", done)
         return _space("observations", seen), _space("actions", done)
     except (ValueError, TypeError, LookupError) as error:
-        reason = f"lacks {error}" if isinstance(error, LookupError) else shown(error, 200)
+        reason = f"lacks {error}" if isinstance(error, LookupError) else plain(error, 200)
         raise DamagedFileError(f"its spaces cannot be read: {reason}") from error
 
 
@@ -186,7 +187,7 @@ def _space(name: str, space: dict[str, Any]) -> _Space:
     if kind == "Discrete":
         choices, first = space["n"], space["start"]
         if not (_is_count(choices) and type(first) is int and abs(first) < _LARGEST_CHOICE):
-            raise ValueError(f"{name} of {shown(choices, 40)} choices from {shown(first, 40)} on")
+            raise ValueError(f"{name} of {plain(choices, 40)} choices from {plain(first, 40)} on")
         return _Space(name, (), choices, first)
     if kind == "MultiBinary":
         shape = space["n"] if isinstance(space["n"], list) else [space["n"]]
@@ -195,9 +196,9 @@ def _space(name: str, space: dict[str, Any]) -> _Space:
     elif kind == "Box":
         shape = space["shape"]
     else:
-        raise ValueError(f"{name} of the type {shown(kind)}")
+        raise ValueError(f"{name} of the type {plain(kind)}")
     if not all(_is_count(size) for size in shape):
-        raise ValueError(f"{name} of the shape {shown(shape)}")
+        raise ValueError(f"{name} of the shape {plain(shape)}")
     return _Space(name, tuple(shape))
 
 

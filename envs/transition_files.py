@@ -48,7 +48,8 @@ from pluralbench.hdf5_files import (
     read_numbers,
     store_json,
 )
-from pluralbench.integrity import check_declared, shown
+from pluralbench.integrity import check_declared
+from pluralbench.lines import plain
 
 FORMAT = "pluralbench transitions 1"
 _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals", "timeouts")
@@ -91,7 +92,7 @@ def load_transitions(path: Path | str) -> TransitionDataset:
 def _read(file: h5py.File, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
     missing = [name for name in required if not is_named(file, name)]
     if missing:
-        found = ", ".join(shown(name) for name in list(file)[:8]) or "nothing"
+        found = ", ".join(plain(name) for name in list(file)[:8]) or "nothing"
         raise DamagedFileError(
             f"{file.filename}: no transitions in D4RL's layout; {', '.join(missing)} missing, has {found}"
         )

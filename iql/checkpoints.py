@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pluralbench.errors import InputError
 from pluralbench.files import json_values
-from pluralbench.integrity import shown
 from pluralbench.iql.settings import IQLError
+from pluralbench.lines import plain
 from pluralbench.settings import differences
 from pluralbench.tensor_files import load_tensors, save_tensors
 
@@ -79,7 +79,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
 def _checked(path: Path, tensors: dict[str, Tensor], words: dict[str, Any]) -> Checkpoint:
     step, identity, text = (words.get(name) for name in ("step", "identity", "history"))
     if type(step) is not int or step < 0 or path.name != folder_name(step):
-        raise IQLError(f"the step in state.json should be the folder's, is {shown(repr(step))}")
+        raise IQLError(f"the step in state.json should be the folder's, is {plain(repr(step))}")
     try:
         history = json_values(text, finite=False) if isinstance(text, str) else None
     except ValueError as error:

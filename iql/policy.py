@@ -15,10 +15,10 @@ from torch import Tensor
 from pluralbench.errors import InputError
 from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
-from pluralbench.integrity import shown
 from pluralbench.iql.latent_codes import LatentCodes
 from pluralbench.iql.networks import Stack, num_parameters
 from pluralbench.iql.settings import LOG_STD_BOUND, IQLError
+from pluralbench.lines import plain
 from pluralbench.settings import SettingsError, as_json, settings_from
 from pluralbench.tensor_files import load_tensors, save_tensors
 
@@ -227,7 +227,7 @@ def _checked_words(description: dict[str, Any]) -> dict[str, Any]:
         if name not in description:
             raise IQLError(f"policy.json lacks {name!r}")
         if not is_right(description[name]):
-            raise IQLError(f"{name} in policy.json should be {expected}, is {shown(repr(description[name]))}")
+            raise IQLError(f"{name} in policy.json should be {expected}, is {plain(repr(description[name]))}")
     return description
 
 

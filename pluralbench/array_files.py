@@ -27,8 +27,8 @@ from pluralbench.integrity import (
     check_numeric,
     declared_bytes,
     declared_limit,
-    shown,
 )
+from pluralbench.lines import plain
 
 LARGEST_TEXTS = 1 << 25
 """Bytes of an array of texts of which Python's own are made, 32 MiB: those take some times as much."""
@@ -136,12 +136,12 @@ def read_npz(path: Path | str) -> Arrays:
     except DamagedFileError:
         raise
     except _FOREIGN_ERRORS as error:
-        reason = shown(error, 200) or type(error).__name__
+        reason = plain(error, 200) or type(error).__name__
         raise DamagedFileError(f"{path}: damaged, or no npz file ({reason})") from error
 
 
 def _read(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    name = shown(member.filename)
+    name = plain(member.filename)
     if member.compress_type not in _PACKINGS or member.flag_bits & _ENCRYPTED:
         raise DamagedFileError(f"{path}: {name} is encrypted, or packed in another way than npz files are")
     with archive.open(member) as stream:

@@ -22,14 +22,8 @@ from pluralbench.errors import DamagedFileError, InputError
 from pluralbench.files import check_is_file, json_values, replace_file
 from pluralbench.hdf5_chunks import read_chunks
 from pluralbench.hdf5_disk import ForgivingFile
-from pluralbench.integrity import (
-    check_checksum,
-    check_declared,
-    check_format,
-    check_numeric,
-    declared_bytes,
-    shown,
-)
+from pluralbench.integrity import check_checksum, check_declared, check_format, check_numeric, declared_bytes
+from pluralbench.lines import plain
 
 FORMAT_ATTRIBUTE = "format"
 CHECKSUM_ATTRIBUTE = "checksum"
@@ -77,7 +71,7 @@ def open_hdf5(path: Path | str) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, OverflowError, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise  # a caller's own words about the content
-        raise DamagedFileError(f"{path}: damaged or truncated HDF5 file ({shown(error, 200)})") from error
+        raise DamagedFileError(f"{path}: damaged or truncated HDF5 file ({plain(error, 200)})") from error
 
 
 @contextmanager
@@ -146,7 +140,7 @@ def dataset_names(file: h5py.File) -> list[str]:
             elif isinstance(item, h5py.Dataset):
                 names.append(f"{place}{part}")
             else:
-                raise DamagedFileError(f"{file.filename}: {shown(part)} is neither a group nor a dataset")
+                raise DamagedFileError(f"{file.filename}: {plain(part)} is neither a group nor a dataset")
     return sorted(names)
 
 
@@ -164,7 +158,7 @@ def plain_dataset(place: h5py.Group, name: str, texts: bool = False) -> h5py.Dat
         DamagedFileError: no such dataset; one behind a soft or external link, stored in other files, virtual, not of
             numbers, or larger than a file of this size can hold.
     """
-    path, label = place.file.filename, shown(name)
+    path, label = place.file.filename, plain(name)
     where = f"{path}: {label}"
     item = _found(place, name)
     if not isinstance(item, h5py.Dataset):
@@ -193,7 +187,7 @@ def plain_group(file: h5py.File, name: str) -> h5py.Group:
     """The group of this full name, in this file; DamagedFileError where there is none."""
     item = _found(file, name)
     if not isinstance(item, h5py.Group):
-        raise DamagedFileError(f"{file.filename}: {shown(name)} is no group")
+        raise DamagedFileError(f"{file.filename}: {plain(name)} is no group")
     return item
 
 
@@ -202,7 +196,7 @@ def _found(place: h5py.Group, name: str) -> Any:
     item: Any = place
     for part in name.split("/"):
         if not _has_link(item, part):
-            raise DamagedFileError(f"{place.file.filename}: {shown(name)} missing")
+            raise DamagedFileError(f"{place.file.filename}: {plain(name)} missing")
         item = _linked(item, part)
     return item
 
@@ -241,9 +235,9 @@ def _has_link(item: Any, part: str) -> bool:
 def _linked(group: h5py.Group, part: str) -> Any:
     """What a hard link leads to; DamagedFileError for any other link, and for a name that HDF5 takes for a path."""
     if not isinstance(part, str) or "/" in part or part in ("", "."):  # what is no UTF-8 comes as bytes
-        raise DamagedFileError(f"{group.file.filename}: something in it is named {shown(part)!r}")
+        raise DamagedFileError(f"{group.file.filename}: something in it is named {plain(part)!r}")
     if group.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-        raise DamagedFileError(f"{group.file.filename}: {shown(part)} is a link to elsewhere, which is not followed")
+        raise DamagedFileError(f"{group.file.filename}: {plain(part)} is a link to elsewhere, which is not followed")
     return group[part]
 
 

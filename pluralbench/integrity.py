@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pluralbench.errors import DamagedFileError
+from pluralbench.lines import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,17 +30,7 @@ LARGEST_NUMBER = 8
 """Bytes of the widest number that is read."""
 
 _FORMAT = re.compile(r"(?P<name>.+?)[ -](?P<version>\d{1,9})")
-_LONGEST_SHOWN = 80
 _LARGEST_SHOWN = 10**300  # near the largest float
-
-
-def shown(text: object, longest: int = _LONGEST_SHOWN) -> str:
-    """Text from a file as it may stand in a message or on a terminal: one line, printable, not long."""
-    line = str(text)
-    if len(line) <= longest and line.isprintable():
-        return line
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[: longest + 1])
-    return line if len(line) <= longest else f"{line[:longest]}..."
 
 
 def declared_limit(path: Path | str) -> int:
@@ -90,7 +81,7 @@ def check_format(path: Path | str, found: object, expected: str) -> None:
         older = int(theirs["version"]) < int(ours["version"])
         advice = "an older version of this program: make it again" if older else "a newer version of this program"
         raise DamagedFileError(f"{path}: {found!r}, written by {advice} (expected {expected!r})")
-    raise DamagedFileError(f"{path}: expected the format {expected!r}, found {shown(repr(found))}")
+    raise DamagedFileError(f"{path}: expected the format {expected!r}, found {shown(found)}")
 
 
 def check_checksum(path: Path | str, found: object, expected: str) -> None:

@@ -34,6 +34,15 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} letters)"
 
 
+def plain(text: object, longest: int = LONGEST_VALUE) -> str:
+    """Text from elsewhere as it may stand in a message or on a terminal: one line, printable, not long."""
+    line = str(text)
+    if len(line) <= longest and line.isprintable():
+        return line
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[: longest + 1])
+    return line if len(line) <= longest else f"{line[:longest]}..."
+
+
 def _cut(text: str, most: int) -> str:
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}...({len(text)} letters)...{text[-half:]}"

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pluralbench.errors import DamagedFileError
 from pluralbench.files import check_is_file, read_json, replace_file, write_text
-from pluralbench.integrity import check_checksum, check_format, shown, words_checksum
+from pluralbench.integrity import check_checksum, check_format, words_checksum
+from pluralbench.lines import plain
 
 
 class TensorFileError(DamagedFileError):
@@ -65,4 +66,4 @@ def load_tensors(folder: Path, stem: str, file_format: str) -> tuple[dict[str, T
     try:
         return safetensors.torch.load(payload), words
     except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise TensorFileError(f"{weights}: is no safetensors file ({shown(error, 200)})") from error
+        raise TensorFileError(f"{weights}: is no safetensors file ({plain(error, 200)})") from error

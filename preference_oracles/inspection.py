@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pluralbench.integrity import shown
+from pluralbench.lines import plain
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 
 MOST_GROUPS = 200
@@ -37,7 +37,7 @@ def describe(preferences: PreferenceDataset, num_examples: int = 3) -> str:
         *_group_table(preferences),
         "",
         *(
-            f"{shown(key):<24} {shown(_text(value), LONGEST_TEXT)}"
+            f"{plain(key):<24} {plain(_text(value), LONGEST_TEXT)}"
             for key, value in sorted(preferences.provenance.items())
         ),
     ]
@@ -86,7 +86,7 @@ def _rates(row: dict[str, float], num_users: int) -> dict[str, float]:
 
 
 def _group_table(preferences: PreferenceDataset) -> list[str]:
-    rows = [(shown(name), row) for name, row in group_statistics(preferences, MOST_GROUPS).items()]
+    rows = [(plain(name), row) for name, row in group_statistics(preferences, MOST_GROUPS).items()]
     left_out = len(np.unique(preferences.group_index)) - MOST_GROUPS
     width = max(len("group"), *(len(name) for name, _ in rows))
     lines = [f"{'group':<{width}}  {'users':>8}  {'share':>6}  {'first':>6}  {'tie':>6}  {'skip':>6}"]
@@ -104,7 +104,7 @@ def _example(preferences: PreferenceDataset, row: int, column: int = 0) -> list[
         answer = "skipped"
     else:
         answer = {1.0: "prefers the first", 0.0: "prefers the second", 0.5: "finds both equal"}[label]
-    group = shown(preferences.group_names[preferences.group_index[row]])
+    group = plain(preferences.group_names[preferences.group_index[row]])
     lines = [f"user {preferences.user_ids[row]} of group {group} {answer}:"]
     for name, segment in zip(("first ", "second"), preferences.segments[row, column], strict=True):
         ends = segment[:: max(len(segment) - 1, 1)]  # the first and the last step

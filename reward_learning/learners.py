@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pluralbench.integrity import shown
+from pluralbench.lines import plain
 from pluralbench.registry import Registry, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
@@ -80,5 +80,5 @@ def load_model(
 
         learner = read_model_file(folder)[0].learner
         if learner not in learners.names():
-            raise UnknownNameError(f"{folder}: {unknown_name('learner', shown(learner), learners.names())}")
+            raise UnknownNameError(f"{folder}: {unknown_name('learner', plain(learner), learners.names())}")
     return learners.get(learner).load(folder, device, task)

@@ -43,7 +43,7 @@ import torch
 from torch import Tensor
 
 from pluralbench.envs.multigoal import MultiGoalTask
-from pluralbench.integrity import shown
+from pluralbench.lines import plain
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.users import Users
 from pluralbench.progress import Progress
@@ -205,7 +205,7 @@ class RewardModel(RewardFunction):
         own = {name for name, value in vars(self).items() if not (value is None or isinstance(value, Tensor))}
         for name, value in state.items():
             if name in {*dir(type(self)), *own, "task"}:
-                raise LearnerError(f"a tensor {shown(name)!r} would replace the learner's own {name}")
+                raise LearnerError(f"a tensor {plain(name)!r} would replace the learner's own {name}")
             setattr(self, name, value.to(self.device))
 
     def save(self, folder: Path) -> None:
@@ -223,7 +223,7 @@ class RewardModel(RewardFunction):
         """
         found, tensors = read_model_file(folder)
         if found.learner != cls.name:
-            raise ModelFileError(f"{folder} holds a {shown(found.learner)!r} model, expected {cls.name!r}")
+            raise ModelFileError(f"{folder} holds a {plain(found.learner)!r} model, expected {cls.name!r}")
         if found.version != cls.version:
             raise ModelFileError(
                 f"{folder} holds version {found.version} of {cls.name!r}, this program has version {cls.version}: "
@@ -236,7 +236,7 @@ class RewardModel(RewardFunction):
             if model.latent_size != found.latent_size:
                 raise LearnerError(f"latent_size should be {model.latent_size}, is {found.latent_size}")
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            reason = f"{error} missing" if isinstance(error, KeyError) else shown(error, 200) or type(error).__name__
+            reason = f"{error} missing" if isinstance(error, KeyError) else plain(error, 200) or type(error).__name__
             raise ModelFileError(f"{folder} does not fit the learner {cls.name!r}: {reason}") from error
         return model
 

@@ -21,7 +21,6 @@ from pluralbench.integrity import (
     check_numeric,
     declared_bytes,
     declared_limit,
-    shown,
     words_checksum,
 )
 from pluralbench.iql import Policy
@@ -85,13 +84,6 @@ def test_the_checksum_of_words_is_of_their_values():
     assert words_checksum({"b": {"c": None}, "a": [1, 2.5, "ä"]}) == words_checksum(words)
     others = [{"a": [1, 2.5, "ä"]}, {**words, "a": [1, 2.5]}, {**words, "a": [1.0, 2.5, "ä"]}, {**words, "b": {"c": 0}}]
     assert len({words_checksum(each) for each in [words, *others]}) == 5
-
-
-def test_what_is_shown_is_one_short_line():
-    assert shown("möchte") == "möchte"
-    assert shown("a\nb\x1b[2J\ud800") == r"a\nb\x1b[2J\ud800"
-    assert shown("x" * 100, 10) == "x" * 10 + "..."
-    assert len(shown("\0" * 10**6)) < 100
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pluralbench.lines import is_one_line, one_line, shown
+from pluralbench.lines import is_one_line, one_line, plain, shown
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,10 @@ def test_values_are_shown_in_few_letters(value, text):
 def test_breaks_of_every_kind_are_known(text):
     assert not is_one_line(text)
     assert is_one_line("(7, 1) [bold] $x$ ü")
+
+
+def test_what_is_shown_is_one_short_line():
+    assert plain("möchte") == "möchte"
+    assert plain("a\nb\x1b[2J\ud800") == r"a\nb\x1b[2J\ud800"
+    assert plain("x" * 100, 10) == "x" * 10 + "..."
+    assert len(plain("\0" * 10**6)) < 100

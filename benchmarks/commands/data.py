@@ -17,7 +17,7 @@ from pluralbench.errors import DamagedFileError
 from pluralbench.files import replace_file
 from pluralbench.folders import check_room
 from pluralbench.hdf5_files import is_named, open_hdf5
-from pluralbench.integrity import shown
+from pluralbench.lines import plain
 from pluralbench.preference_oracles.inspection import LONGEST_TEXT, describe
 from pluralbench.preference_oracles.preference_files import export_npz, export_pairs, import_npz
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
@@ -117,5 +117,5 @@ def _describe_transitions(dataset: TransitionDataset) -> str:
         f"actions       {dataset.actions.shape[1]} numbers, {dataset.actions.min():.3f} to {dataset.actions.max():.3f}",
         "observations  " + "; ".join(f"{a:.3f} to {b:.3f}" for a, b in zip(low, high, strict=True)) + more,
     ]
-    lines += [f"{shown(key):<13} {shown(value, LONGEST_TEXT)}" for key, value in dataset.metadata.items()]
+    lines += [f"{plain(key):<13} {plain(value, LONGEST_TEXT)}" for key, value in dataset.metadata.items()]
     return "\n".join(lines)

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pluralbench.benchmarks.results.names import ResultsError, plain
+from pluralbench.benchmarks.results.names import ResultsError
+from pluralbench.lines import plain
 
 if sys.platform != "win32":
     import fcntl

@@ -15,11 +15,6 @@ class ResultsError(InputError):
     """A folder or a file that holds no results, or damaged ones; one line that says what was expected where."""
 
 
-def plain(text: str) -> str:
-    """A name or text of a file for a message: as it is, but what cannot be printed is spelled out, and the end cut."""
-    return shown(text)[1:-1]
-
-
 def check_text(text: str, what: str) -> str:
     """Gives `text` back if it can stand on one line of a table.
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pluralbench.benchmarks.results.diagnostics import Diagnostics
-from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text, plain
+from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text
 from pluralbench.errors import DamagedFileError
 from pluralbench.files import read_json
-from pluralbench.lines import shown
+from pluralbench.lines import plain, shown
 from pluralbench.settings import differences
 
 EXPERIMENT, CONFIG, SUMMARY, TRAINING = "experiment.json", "config.json", "summary.json", "training.json"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text, plain
+from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text
 from pluralbench.benchmarks.results.records import EXPERIMENT, read_record
 from pluralbench.benchmarks.results.tables import read_table, write_table
-from pluralbench.lines import shown
+from pluralbench.lines import plain, shown
 
 FILE = "success_rates.csv"
 _COLUMNS_BEFORE = (
