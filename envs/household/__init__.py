@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from pluralbench.envs import gymnasium_ids
 from pluralbench.envs.environments import Environment
-from pluralbench.envs.household.presets import REARRANGE_PRESETS, REARRANGE_SWEEPS, TIDY_PRESETS, TIDY_SWEEPS
+from pluralbench.envs.household.presets import (
+    REARRANGE_PRESETS,
+    REARRANGE_SWEEPS,
+    TIDY_PRESETS,
+    TIDY_SWEEPS,
+    TIDY_VARIANTS,
+)
 from pluralbench.envs.household.random_placement import collect_rearrange, collect_tidy
 from pluralbench.envs.household.rearrange import RearrangeTask
 from pluralbench.envs.household.tidy import TidyTask
@@ -31,6 +37,7 @@ TIDY = Environment(
     collect=collect_tidy,
     default_population="function-or-material",
     presets=TIDY_PRESETS,
+    variants=TIDY_VARIANTS,
     sweeps=TIDY_SWEEPS,
     state_grid=TidyTask().state_grid,
     outcomes=TidyTask().outcomes,
