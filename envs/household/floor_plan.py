@@ -32,6 +32,9 @@ class FloorPlan:
     Args:
         free: (W, H) bool, cells along x and along y.
         origin: (2,) m, the corner of cell (0, 0).
+
+    Attributes:
+        free_points: middles (M, 2) of all free cells, m.
     """
 
     def __init__(self, free: NDArray[np.bool_], origin: ArrayLike = (0.0, 0.0)) -> None:
@@ -42,11 +45,8 @@ class FloorPlan:
             raise NoPathError("the floor plan has no free cell")
         self._graph = _graph(free)
         self._ways_to = lru_cache(maxsize=512)(partial(dijkstra, self._graph, return_predecessors=True))
-
-    @property
-    def free_points(self) -> NDArray[np.float64]:
-        """Middles (M, 2) of all free cells, m."""
-        return self._middle(self._index)
+        self._corners = lru_cache(maxsize=16_384)(self._find_corners)  # few ways, many times
+        self.free_points = self._middle(self._index)
 
     def _middle(self, index: NDArray[np.int64] | int) -> NDArray[np.float64]:
         rows, columns = np.unravel_index(index, self.free.shape)
@@ -57,8 +57,8 @@ class FloorPlan:
         return self._middle(self._nearest(point))
 
     def _nearest(self, point: ArrayLike) -> int:
-        distances = ((self.free_points - np.asarray(point, dtype=np.float64)) ** 2).sum(1)
-        return int(self._index[distances.argmin()])
+        x, y = (self.free_points - np.asarray(point, dtype=np.float64)).T
+        return int(self._index[(x * x + y * y).argmin()])
 
     def path(self, start: ArrayLike, goal: ArrayLike) -> NDArray[np.float64]:
         """The shortest way as its corners (P, 2), m: straight lines between them stay in free cells.
@@ -70,10 +70,16 @@ class FloorPlan:
         Raises:
             NoPathError: no way connects the two.
         """
-        here, there = self._nearest(start), self._nearest(goal)
+        corners = self._corners(self._nearest(start), self._nearest(goal))
+        if corners is None:
+            raise NoPathError(f"no way for the robot from {np.asarray(start).tolist()} to {np.asarray(goal).tolist()}")
+        return corners.copy()
+
+    def _find_corners(self, here: int, there: int) -> NDArray[np.float64] | None:
+        """The corners of the way between two cells; None where there is none."""
         costs, previous = self._ways_to(indices=there)
         if not np.isfinite(costs[here]):
-            raise NoPathError(f"no way for the robot from {np.asarray(start).tolist()} to {np.asarray(goal).tolist()}")
+            return None
         cells = [here]
         while cells[-1] != there:
             cells.append(int(previous[cells[-1]]))

@@ -26,8 +26,21 @@ from pluralbench.envs.household.simulator import (
 )
 from pluralbench.envs.pybullet_client import PyBulletClient, pybullet
 
+GRAVITY = 9.81
+SOLVER_ITERATIONS = 10
+"""Bullet's own default, and habitat-sim's; with PyBullet's 50 no more objects come to rest."""
+CONTACT_ERP = 0.08
+"""Share of a penetration that one step undoes; PyBullet's own default, which it does not tell."""
 RENEW_AFTER = 4000
 """Bodies after which the client is renewed: PyBullet keeps about 5 kB of each body that was removed."""
+_ASLEEP = (
+    pybullet.ACTIVATION_STATE_ENABLE_SLEEPING
+    | pybullet.ACTIVATION_STATE_SLEEP
+    | pybullet.ACTIVATION_STATE_DISABLE_WAKEUP
+)
+"""Only told to sleep, a body wakes in the next step: since it may not sleep, or by the contacts that it makes there."""
+_AWAKE = pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
+_MAY_WAKE = pybullet.ACTIVATION_STATE_ENABLE_WAKEUP
 _ROBOT = (
     Part("cylinder", (0.46, 0.46, 0.25), (0.0, 0.0, 0.125), colour=(0.95, 0.95, 0.95)),
     Part("cylinder", (0.14, 0.14, 0.7), (0.0, 0.0, 0.6), colour=(0.3, 0.3, 0.34)),
@@ -52,13 +65,20 @@ class PyBulletSimulator(HouseholdSimulator):
 
     def __init__(self) -> None:
         super().__init__()
+        self._asked: list[int] = []
+        """The objects' bodies, in the order in which they are asked whether they move."""
         self._build()
 
     def _build(self) -> None:
         """A new client with the furniture and the robot."""
         self._client = PyBulletClient()
-        self._client.setGravity(0.0, 0.0, -9.81)
-        self._client.setPhysicsEngineParameter(fixedTimeStep=1 / self.steps_per_second, deterministicOverlappingPairs=1)
+        self._client.setGravity(0.0, 0.0, -GRAVITY)
+        self._client.setPhysicsEngineParameter(
+            fixedTimeStep=1 / self.steps_per_second,
+            numSolverIterations=SOLVER_ITERATIONS,
+            contactERP=CONTACT_ERP,
+            deterministicOverlappingPairs=1,
+        )
         for part in (part for thing in FURNITURE for part in thing.parts):  # apart: tight boxes around them are faster
             body = self._body(self._shape((part,)), self._look((part,)), 0.0, Pose((0.0, 0.0, 0.0)))
             self._client.changeDynamics(body, -1, lateralFriction=FRICTION)
@@ -107,7 +127,6 @@ class PyBulletSimulator(HouseholdSimulator):
         if self._num_made > RENEW_AFTER:
             self._client.close()
             self._build()
-        asleep, awake = pybullet.ACTIVATION_STATE_SLEEP, pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
         for name, pose in state.objects.items():
             body = self._body(self._shapes[name], looks.get(name, self._no_look), OBJECTS[name].mass, pose)
             self._client.changeDynamics(
@@ -119,10 +138,26 @@ class PyBulletSimulator(HouseholdSimulator):
                 restitution=0.0,
                 linearDamping=LINEAR_DAMPING,
                 angularDamping=ANGULAR_DAMPING,
-                activationState=asleep if state.settled else awake,
+                activationState=_ASLEEP if state.settled else _AWAKE,
             )
             self._bodies[name] = body
+        self._asked = list(self._bodies.values())
+        if state.settled:
+            self._fall_asleep()
         self._move_robot(*state.robot)
+
+    def _fall_asleep(self) -> None:
+        """Lets what was made asleep meet what it lies on: once it has, it wakes by touches alone.
+
+        A step without gravity and without undoing penetrations moves nothing.
+        """
+        self._client.setGravity(0.0, 0.0, 0.0)
+        self._client.setPhysicsEngineParameter(contactERP=0.0)
+        self._client.stepSimulation()
+        self._client.setPhysicsEngineParameter(contactERP=CONTACT_ERP)
+        self._client.setGravity(0.0, 0.0, -GRAVITY)
+        for body in self._bodies.values():
+            self._client.changeDynamics(body, -1, activationState=_MAY_WAKE)
 
     def _move(self, body: Any, pose: Pose) -> None:
         self._client.resetBasePositionAndOrientation(body, pose.position, pose.quaternion)
@@ -133,13 +168,14 @@ class PyBulletSimulator(HouseholdSimulator):
     def _release(self, name: str, pose: Pose) -> None:
         body = self._bodies[name]
         self._move(body, pose)
-        self._client.changeDynamics(body, -1, activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING)
+        self._client.changeDynamics(body, -1, activationState=_AWAKE)
 
     def _step(self) -> bool:
         self._client.stepSimulation()
-        for body in self._bodies.values():
+        for number, body in enumerate(self._asked):
             (vx, vy, vz), (wx, wy, wz) = self._client.getBaseVelocity(body)
             if vx * vx + vy * vy + vz * vz > CALM_SPEED**2 or wx * wx + wy * wy + wz * wz > CALM_TURN**2:
+                self._asked.insert(0, self._asked.pop(number))  # most likely it still moves after the next step
                 return False
         return True
 

@@ -160,14 +160,15 @@ class HouseholdSimulator(ABC):
         return self._plan
 
     def carry(self, name: str, path: NDArray[np.floating]) -> None:
-        """Moves the robot along `path` (P, 2) with the object in its gripper (kinematic: nothing is simulated)."""
+        """Moves the robot to the end of `path` (P, 2) with the object in its gripper; nothing is simulated."""
         self._check_known(name)
         yaw, (reach, height) = self._robot[2], self._grip
-        for k, (x, y) in enumerate(path):
-            if k:
-                yaw = float(np.arctan2(y - path[k - 1][1], x - path[k - 1][0]))
-            self._move_robot(float(x), float(y), yaw)
-            self._move(self._bodies[name], upright(x + reach * np.cos(yaw), y + reach * np.sin(yaw), height))
+        x, y = map(float, path[-1])
+        if len(path) > 1:
+            dx, dy = path[-1] - path[-2]
+            yaw = float(np.arctan2(dy, dx))
+        self._move_robot(x, y, yaw)
+        self._move(self._bodies[name], upright(x + reach * np.cos(yaw), y + reach * np.sin(yaw), height))
 
     def place(self, name: str, receptacle: str, offset: ArrayLike = (0.0, 0.0), yaw: float = 0.0) -> None:
         """Holds the object above a receptacle and lets go; `settle` then lets it fall.

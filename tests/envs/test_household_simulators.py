@@ -150,6 +150,28 @@ def test_a_restored_state_is_the_state(simulator):
         assert simulator.objects()[name].position == pytest.approx(pose.position, abs=2e-3)
 
 
+def test_what_rests_sleeps_until_something_touches_it(simulator):
+    if simulator.name != "pybullet":
+        pytest.skip("habitat-sim wakes bodies by its own rules")
+    simulator.reset(episode(pot="left box", cup="desk"))
+    simulator.settle()
+    state = simulator.state()
+    simulator.restore(state)
+    before = numbers(simulator)
+    for _ in range(200):
+        simulator._step()
+    assert np.array_equal(numbers(simulator), before)  # bodies that are awake creep, by up to a centimetre a second
+    simulator.reset(episode(pot="left box", cup="desk", **{"cutting board": "counter"}))
+    simulator.settle()
+    simulator.restore(simulator.state())
+    before = numbers(simulator)
+    simulator.place("cutting board", "left box", (0.12, 0.0))
+    simulator.settle()
+    moved = np.abs(numbers(simulator) - before).max(1)
+    assert moved[0] > 1e-4  # the pot, which the board hits
+    assert moved[1] == 0.0  # the cup, far away
+
+
 def test_an_object_is_put_on_top_of_another_not_into_it(simulator):
     simulator.reset(episode(pot="desk", **{"cutting board": "room"}))
     simulator.settle()
