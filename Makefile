@@ -3,6 +3,7 @@
 #   make bench      `pluralbench maze --preset quick`, written to results/quick (about eight minutes on two cores)
 #   make test       the fast tests (about five minutes on two cores); make test-all runs the slow ones too
 #   make test-faults    killed processes, full disks, hostile files: slow tests, about five minutes
+#   make test-habitat PYTHON=python   the household on habitat-sim, where that python has it (docs/habitat-sim.md)
 #   make check      formatting, lint and types
 #   make clean      removes the virtual environment and what the tools left behind; never results/
 #
@@ -19,10 +20,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help bench test test-all test-faults check format clean
+.PHONY: help bench test test-all test-faults test-habitat check format clean
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks maze --preset quick --out results
@@ -36,6 +37,14 @@ test-all: $(VENV)/installed-dev
 
 test-faults: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(JOBS) $(FAULTS)
+
+# habitat-sim comes by conda: in that environment, not in .venv
+test-habitat:
+	$(PYTHON) -c "import pluralbench.envs.household.habitat_simulator as h; print(h.import_habitat()[0].__version__)"
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -rs tests/envs/test_household_simulators.py tests/envs/test_household_environments.py \
+	  tests/envs/test_habitat_lab.py tests/benchmarks/test_simulator_choice.py
+	$(PYTHON) -m benchmarks habitat-rearrange --preset smoke --simulator habitat --out results
+	$(PYTHON) -m benchmarks habitat-tidy --preset smoke --simulator habitat --out results
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

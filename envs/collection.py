@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import warnings
-from functools import partial
 from pathlib import Path
 
 from pluralbench.envs.environments import Environment
@@ -31,7 +30,7 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 def cached_transitions_path(
     environment: Environment, num_transitions: int, seed: int, data_dir: Path | str | None = None
 ) -> Path:
-    """The file that holds this data once it is collected; another setting or behaviour version has another file."""
+    """The file that holds this data once collected; another setting, simulator or behaviour version has another one."""
     task = environment.make_task()
     key = {
         "environment": environment.name,
@@ -42,11 +41,13 @@ def cached_transitions_path(
         "max_episode_steps": task.max_episode_steps,
         "num_transitions": int(num_transitions),
         "seed": int(seed),
+        **environment.arguments,
     }
     if environment.collect is None:
         key["policy"] = "random-actions"
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    name = f"{environment.name}-v{environment.behaviour_version}-{num_transitions}-seed{seed}-{digest[:10]}.hdf5"
+    parts = [environment.name, *environment.arguments.values(), f"v{environment.behaviour_version}"]
+    name = f"{'-'.join(parts)}-{num_transitions}-seed{seed}-{digest[:10]}.hdf5"
     return data_folder(data_dir) / "transitions" / name
 
 
@@ -91,7 +92,9 @@ def collect(
     environment: Environment, num_transitions: int, seed: int, progress: Progress | None = None
 ) -> TransitionDataset:
     """Data of the environment's behaviour policy, or of random actions where it has none; nothing is kept."""
-    return (environment.collect or partial(collect_random, environment))(num_transitions, seed, progress)
+    if environment.collect is None:
+        return collect_random(environment, num_transitions, seed, progress)
+    return environment.collect(num_transitions, seed, progress, **environment.arguments)
 
 
 def _checked(dataset: TransitionDataset, environment: Environment, num: int, path: Path) -> TransitionDataset:

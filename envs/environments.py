@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -14,10 +14,13 @@ from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.scripts import PlannedScript, Script
 from pluralbench.envs.state_grid import StateGrid
 from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.errors import InputError
 from pluralbench.features import InputFeatures
 from pluralbench.progress import Progress
-from pluralbench.registry import Registry
+from pluralbench.registry import Registry, unknown_name
 
+AUTO = "auto"
+"""The simulator that an environment names itself."""
 Settings = Mapping[str, Any]
 """Changes to an experiment's settings, nested as in its `config.json`: `{"iql": {"num_updates": 13_000}}`."""
 
@@ -25,6 +28,10 @@ Settings = Mapping[str, Any]
 CollectData = Callable[..., TransitionDataset]
 """Runs a behaviour policy: called with (num_transitions, seed, progress=None), it gives at least so many transitions in
 whole episodes, and for the same seed the same bytes."""
+
+
+class SimulatorChoiceError(InputError):
+    """A simulator that an environment does not run on; one line."""
 
 
 def collect_at(
@@ -69,6 +76,10 @@ class Environment:
         max_parallel_episodes: how many sub-environments one batched evaluation may have.
         peer_gym_id: another package's environment of the same kind, `module:id`, beside which `speed` times this one.
         reported_infos: numbers of the `info` of an episode's last step that are reported beside its success.
+        simulators: names of the simulators that it runs on; `gym.make` and `collect` take each as `simulator`. None
+            where there is no choice.
+        simulator: of these, the one that it runs on.
+        require_simulator: raises InputError where a simulator of that name is not installed.
     """
 
     name: str
@@ -90,6 +101,30 @@ class Environment:
     max_parallel_episodes: int = 256
     peer_gym_id: str | None = None
     reported_infos: tuple[str, ...] = ()
+    simulators: tuple[str, ...] = ()
+    simulator: str = ""
+    require_simulator: Callable[[str], None] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `gym.make`, `gym.make_vec` and `collect` are given of it."""
+        return {"simulator": self.simulator} if self.simulator else {}
+
+    def on(self, simulator: str) -> Environment:
+        """The environment on one of its simulators; `auto` for the one that it names itself.
+
+        Raises:
+            SimulatorChoiceError: it has no such simulator, or no choice of them.
+            InputError: the simulator is not installed.
+        """
+        chosen = self.simulator if simulator == AUTO else simulator
+        if chosen != self.simulator and not self.simulators:
+            raise SimulatorChoiceError(f"{self.name} has no choice of simulators; leave --simulator {simulator} out")
+        if chosen and chosen not in self.simulators:
+            raise SimulatorChoiceError(unknown_name("simulator", chosen, [AUTO, *self.simulators]))
+        if chosen and self.require_simulator is not None:
+            self.require_simulator(chosen)
+        return replace(self, simulator=chosen)
 
 
 def _check(thing: object) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.vectors import make_single
 from pluralbench.progress import Progress
 
 
@@ -27,7 +28,7 @@ def collect_random(
     """
     if num_transitions < 1:
         raise DatasetError(f"{environment.name}: num_transitions must be at least 1, is {num_transitions}")
-    env = gym.make(environment.gym_id)
+    env = make_single(environment)
     rows = TransitionRows(environment.make_task().action_size, env.action_space)
     try:
         blocks = seeded_blocks(seed)

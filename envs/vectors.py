@@ -271,6 +271,11 @@ def _at_rest(info: Infos) -> Infos:
     return {**kept, "reward_terms": dict.fromkeys(kept["reward_terms"], 0.0)} if "reward_terms" in kept else kept
 
 
+def make_single(environment: Environment, **options: Any) -> gym.Env[Any, Any]:
+    """One episode of an environment at a time; `options` are those of `gym.make`."""
+    return gym.make(environment.gym_id, **environment.arguments, **options)
+
+
 def make_vector(environment: Environment, num_envs: int) -> gym.vector.VectorEnv:
     """`num_envs` episodes of an environment, which stand still when they have ended (autoreset DISABLED).
 
@@ -280,6 +285,6 @@ def make_vector(environment: Environment, num_envs: int) -> gym.vector.VectorEnv
     if module:  # "module:id", as gym.make takes it
         importlib.import_module(module)
     if gym.spec(gym_id).vector_entry_point is not None:
-        return gym.make_vec(gym_id, num_envs, autoreset_mode=AutoresetMode.DISABLED)
-    envs = [gym.make(gym_id, disable_env_checker=True) for _ in range(num_envs)]
+        return gym.make_vec(gym_id, num_envs, autoreset_mode=AutoresetMode.DISABLED, **environment.arguments)
+    envs = [make_single(environment, disable_env_checker=True) for _ in range(num_envs)]
     return SerialVector(envs, environment.make_task())

@@ -22,6 +22,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from pluralbench.benchmarks.learned_reward import LearnedReward
 from pluralbench.envs import environments
+from pluralbench.envs.vectors import make_single
 from pluralbench.preference_oracles.labelling import collect_preferences
 from pluralbench.preference_oracles.populations import get_population
 from pluralbench.reward_learning.learners import make_learner
@@ -45,7 +46,7 @@ def personal_environment(seed: int, num_transitions: int, num_users: int, reward
     print(f"the new user wants {task.goal_name(goal)}")
 
     states = data.next_observations[generator.integers(len(data), size=256)]
-    return LearnedReward(gym.make(environment.gym_id), model, latent, "spo", states, goal=goal)
+    return LearnedReward(make_single(environment), model, latent, "spo", states, goal=goal)
 
 
 class SuccessCount:

@@ -50,6 +50,7 @@ def test_the_wheel_holds_one_package_with_its_types(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pluralbench"}
     assert "pluralbench/py.typed" in names
+    assert {f"pluralbench/envs/household/habitat_lab/{name}.yaml" for name in ("rearrange", "tidy")} <= set(names)
     for folder in FOLDERS[1:]:
         assert f"pluralbench/{folder}/__init__.py" in names
 

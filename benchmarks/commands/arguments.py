@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pluralbench.benchmarks.experiments.settings import MOST_SEEDS
+from pluralbench.envs.environments import AUTO
 from pluralbench.errors import InputError
 from pluralbench.lines import shown
 from pluralbench.settings import LARGEST_SEED, from_assignments, merged
@@ -45,6 +46,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", type=Path, help="where datasets are kept (the user's cache folder)")
 
 
+def add_simulator(parser: argparse.ArgumentParser) -> None:
+    """Which simulator, of the environments that have a choice."""
+    parser.add_argument("--simulator", metavar="NAME", help="of an environment with a choice of simulators, or auto")
+
+
 def add_experiment(parser: argparse.ArgumentParser) -> None:
     """What of a preset to change, and how to go on."""
     parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
@@ -56,6 +62,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", metavar="FILE", help="learn from this HDF5 file of transitions, or d4rl:NAME")
     parser.add_argument("--policy", metavar="NAME", help="iql, or greedy where one step decides")
+    add_simulator(parser)
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="how many seeds: 0 to N - 1")
     seeds.add_argument("--seed-list", type=seed, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
@@ -70,7 +77,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 def changes_of(options: argparse.Namespace) -> dict[str, Any]:
     """The experiment's settings that `add_experiment`'s options name, nested."""
     changes: dict[str, Any] = {}
-    for name in ("population", "policy", "dataset"):
+    for name in ("population", "policy", "dataset", "simulator"):
         if getattr(options, name) is not None:
             changes[name] = getattr(options, name)
     if options.methods is not None:
@@ -97,7 +104,8 @@ def suite_name(options: argparse.Namespace, population: str | None, sweep: str |
     if options.suite is not None:
         return str(options.suite)
     own_data = "data-per-seed" if options.data_per_seed else None
-    parts = [sweep, options.preset, population, options.policy, options.teacher, options.dataset, own_data]
+    simulator = None if options.simulator == AUTO else options.simulator
+    parts = [sweep, options.preset, population, simulator, options.policy, options.teacher, options.dataset, own_data]
     parts += sorted(options.set)
     named = "-".join(re.sub(r"[^\w.=,+-]+", "_", part).strip("_") for part in parts if part)
     if len(named) <= _MAX_SUITE_NAME and not options.dataset:

@@ -26,7 +26,12 @@ def run_benchmarks(options: argparse.Namespace) -> None:
     """Checks all experiments, then runs one after the other."""
     names = environments.names() if options.environment == "all" else [options.environment]
     changes, device = changes_of(options), device_for(options.device)
-    plans = [make_plan(experiment_for(name, options.preset, changes), device) for name in names]
+    plans = []
+    for name in names:
+        chosen = changes
+        if options.environment == "all" and not environments.get(name).simulators:
+            chosen = {key: value for key, value in changes.items() if key != "simulator"}
+        plans.append(make_plan(experiment_for(name, options.preset, chosen), device))
     folders = [suite_folder(options, changes.get("population") and plan.population.name) for plan in plans]
     work = list(zip(folders, plans, strict=True))
     check_room_for(work, options)

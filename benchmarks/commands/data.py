@@ -12,6 +12,7 @@ from pluralbench.benchmarks.commands.places import check_target, dataset_bytes
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.envs import DatasetError, TransitionDataset, environments, load_transitions, save_transitions
 from pluralbench.envs.collection import collect
+from pluralbench.envs.environments import AUTO
 from pluralbench.envs.minari_files import export_minari, import_minari
 from pluralbench.errors import DamagedFileError
 from pluralbench.files import replace_file
@@ -32,7 +33,7 @@ _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals
 def generate(options: argparse.Namespace) -> None:
     """Runs an environment's behaviour policy and writes its dataset in D4RL's HDF5 layout."""
     check_whole_number(DatasetError, "--transitions", options.transitions, 1, MOST)
-    found = environments.get(options.environment)
+    found = environments.get(options.environment).on(options.simulator or AUTO)
     check_target(options.path, dataset_bytes(found.make_task(), options.transitions))
     with Reporter().stage(f"{found.name}: {options.transitions} transitions") as progress:
         dataset = collect(found, options.transitions, options.seed, progress)

@@ -17,7 +17,9 @@ from pluralbench.reward_learning.scalings import SCALINGS
 def show(options: argparse.Namespace) -> None:
     """Prints names by kind, with a description where one line says more than the name."""
     lines = ["environments"]
-    lines += [f"  {name:<22} {environments.get(name).gym_id}" for name in environments]
+    for environment in (environments.get(name) for name in environments):
+        simulators = f" (--simulator {', '.join(environment.simulators)})" if environment.simulators else ""
+        lines.append(f"  {environment.name:<22} {environment.gym_id}{simulators}")
     lines.append("populations")
     lines += [f"  {name:<22} {get_population(name).description}" for name in populations]
     lines.append("policies")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench import __version__
-from pluralbench.benchmarks.commands.arguments import Parser, add_experiment, add_place, seed
+from pluralbench.benchmarks.commands.arguments import Parser, add_experiment, add_place, add_simulator, seed
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS
 from pluralbench.envs import environments
 
@@ -33,6 +33,7 @@ def make_parser() -> Parser:
     report.add_argument("--as-reference", action="store_true", help="also copy what results/reference/ keeps of it")
     speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", nargs="+", metavar="ROW", help="some rows of the table")
+    add_simulator(speed)
     add_place(speed)
     speed.set_defaults(run="speed:run_speed")
     commands.add_parser("list", help="what can be named").set_defaults(run="listing:show")
@@ -73,6 +74,7 @@ def _add_data(commands: Any) -> None:
     generate.add_argument("path", type=Path)
     generate.add_argument("--transitions", type=int, default=1_000_000)
     generate.add_argument("--seed", type=seed, default=0)
+    add_simulator(generate)
     generate.set_defaults(run="data:generate")
     inspect = actions.add_parser("inspect", help="print what a dataset or a preference file holds")
     inspect.add_argument("path", type=Path)

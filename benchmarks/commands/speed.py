@@ -28,6 +28,8 @@ from pluralbench.benchmarks.speed_iql import measure_updates
 from pluralbench.benchmarks.stages.evaluate import run_episodes
 from pluralbench.envs import Environment, MultiGoalTask, TransitionDataset, environments
 from pluralbench.envs.collection import collect
+from pluralbench.envs.environments import AUTO
+from pluralbench.envs.vectors import make_single
 from pluralbench.files import write_json
 from pluralbench.iql.settings import Precision
 from pluralbench.preference_oracles.labelling import collect_preferences
@@ -95,7 +97,7 @@ def single_rate(environment: Environment) -> tuple[str, float]:
             return f"one {environment.peer_gym_id.rpartition(':')[2]}, random actions", rate
         except ImportError:
             pass
-    return "one single environment, random actions", random_steps(gym.make(environment.gym_id), num_steps)
+    return "one single environment, random actions", random_steps(make_single(environment), num_steps)
 
 
 def data_rows(environment: Environment, device: str) -> list[Speed]:
@@ -201,11 +203,13 @@ def iql_updates(device: str) -> list[Speed]:
     return rows
 
 
-def rows_by_name() -> dict[str, Callable[[str], list[Speed]]]:
-    """What can be measured."""
+def rows_by_name(simulator: str = AUTO) -> dict[str, Callable[[str], list[Speed]]]:
+    """What can be measured; environments that run on several simulators on this one."""
     rows: dict[str, Callable[[str], list[Speed]]] = {}
     for name in environments:
         environment = environments.get(name)
+        if environment.simulators:
+            environment = environment.on(simulator)
         rows[f"{name}-data"] = partial(data_rows, environment)
         rows[f"{name}-evaluation"] = partial(evaluation_rows, environment)
     return {**rows, "labelling": labelling, "relabelling": relabelling, "iql": iql_updates}
@@ -213,7 +217,8 @@ def rows_by_name() -> dict[str, Callable[[str], list[Speed]]]:
 
 def run_speed(options: argparse.Namespace) -> None:
     """Measures the rows, prints them as a table and writes `speed.json`."""
-    folder, device, only, rows = options.out / "speed", device_for(options.device), options.only, rows_by_name()
+    folder, device, only = options.out / "speed", device_for(options.device), options.only
+    rows = rows_by_name(options.simulator or AUTO)
     for name in only or ():
         if name not in rows:
             raise ExperimentError(unknown_name("row", name, list(rows)))

@@ -2,7 +2,7 @@
 
 The identity is all that a number depends on but the machine:
 
-    environment, its versions and source              settings of every stage, as used
+    environment, its versions, simulator and source            settings of every stage, as used
     learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
     policies   {name: source}
     data       {its seed: fingerprint}                answers  {seed: fingerprint of all answers}
@@ -45,6 +45,7 @@ def planned_identity(plan: Plan) -> Identity:
             "name": plan.environment.name,
             "behaviour_version": plan.environment.behaviour_version,
             "success_version": plan.environment.success_version,
+            **plan.environment.arguments,
             **_source(plan.experiment.environment),
         },
         "settings": plan.settings(),

@@ -39,9 +39,9 @@ class Plan:
     device: str  # where networks live
 
     def settings(self) -> dict[str, Any]:
-        """Every setting of every stage that all methods and seeds share, as JSON values."""
+        """Every setting of every stage that all methods and seeds share, as JSON values; not the environment's."""
         values = as_json(self.experiment)
-        for name in ("methods", "seeds", "learner_settings"):
+        for name in ("methods", "seeds", "learner_settings", "simulator"):
             del values[name]
         return {**values, "environment": self.environment.name, "population": self.population.name}
 
@@ -58,9 +58,10 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         ExperimentError: settings that do not go together.
         SettingsError: a setting of a learner that it does not have, or an impossible value.
         DatasetError: no such dataset.
+        InputError: the environment has no such simulator, or it is not installed.
         PopulationError: the population does not suit the environment.
     """
-    environment = environments.get(experiment.environment)
+    environment = environments.get(experiment.environment).on(experiment.simulator)
     task = environment.make_task()
     methods = tuple(Method.parse(method, experiment.policy) for method in experiment.methods)
     names = [method.name for method in methods]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pluralbench.envs.environments import AUTO
 from pluralbench.errors import InputError
 from pluralbench.iql.settings import GroupWeightSettings, IQLSettings
 from pluralbench.lines import shown
@@ -128,6 +129,8 @@ class Experiment:
     """Seed of the offline dataset."""
     data_per_seed: bool = False
     """Whether each seed has a dataset of its own, collected with `data_seed` + seed; else all seeds share one."""
+    simulator: str = AUTO
+    """On which of its simulators an environment runs that has several; `auto` for its own choice."""
     policy: str = "iql"
     """How a policy is made of rewards where a method does not say: `iql`, or `greedy` where one step decides."""
     preferences: PreferenceSettings = field(default_factory=PreferenceSettings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Run, TrainedRun
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import Environment
 from pluralbench.envs.scripts import RandomScript, Script
+from pluralbench.envs.vectors import make_single
 from pluralbench.reward_learning.scaling import fit_scaling
 
 MAX_TOUR_GOALS = 256
@@ -129,7 +129,7 @@ class BehaviourPolicy(ImmediatePolicy):
         """The environment's behaviour policy, by default random actions."""
         if environment.behaviour is not None:
             return environment.behaviour()
-        env = gym.make(environment.gym_id)
+        env = make_single(environment)
         env.close()
         return RandomScript(env.action_space)
 

@@ -13,7 +13,9 @@ from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.figures.rollouts import MAX_USERS, NUM_GIF_FRAMES, show_rollouts
 from pluralbench.benchmarks.stages.evaluate import as_script
 from pluralbench.benchmarks.stages.runs import TrainedRun
+from pluralbench.envs import Environment
 from pluralbench.envs.scripts import Script
+from pluralbench.envs.vectors import make_single
 
 Frame = NDArray[np.uint8]
 START = 1
@@ -22,7 +24,7 @@ START = 1
 
 def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None:
     """Writes `<env>-rollouts.png` and `.gif`, one user of each group; nothing where the environment draws nothing."""
-    env = gym.make(plan.environment.gym_id)
+    env = make_single(plan.environment)
     draws_pictures = "rgb_array" in env.metadata.get("render_modes", ())
     env.close()
     if not draws_pictures:
@@ -30,17 +32,16 @@ def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None
     rows = trained.run.fitted.draws.first_of_each_group[:MAX_USERS]
     goals = trained.run.goals[rows]
     films = [
-        _frames(plan.environment.gym_id, as_script(trained.act), goal, int(row))
-        for goal, row in zip(goals, rows, strict=True)
+        _frames(plan.environment, as_script(trained.act), goal, int(row)) for goal, row in zip(goals, rows, strict=True)
     ]
     names = [plan.task.goal_name(goal) for goal in goals]
     title = f"{plan.environment.name}, {trained.run.method.name}: one episode for each user, from the same start"
     show_rollouts(films, names, suite_folder / f"{plan.environment.name}-rollouts", title)
 
 
-def _frames(gym_id: str, script: Script, goal: NDArray[np.float64], row: int) -> list[Frame]:
+def _frames(environment: Environment, script: Script, goal: NDArray[np.float64], row: int) -> list[Frame]:
     """Pictures of an episode, evenly through it: twice as far apart whenever there are many."""
-    env = gym.make(gym_id, render_mode="rgb_array")
+    env = make_single(environment, render_mode="rgb_array")
     try:
         observation, _ = env.reset(seed=START, options={"goal": goal})
         script.begin(_batch(observation), np.array([row]), np.array([START]))

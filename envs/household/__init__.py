@@ -5,6 +5,8 @@ A simulator is imported only when an environment is made or data is collected.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pluralbench.envs import gymnasium_ids
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.household.presets import (
@@ -16,8 +18,14 @@ from pluralbench.envs.household.presets import (
 )
 from pluralbench.envs.household.random_placement import collect_rearrange, collect_tidy
 from pluralbench.envs.household.rearrange import RearrangeTask
+from pluralbench.envs.household.simulator_choice import PYBULLET, SIMULATORS, require_simulator
 from pluralbench.envs.household.tidy import TidyTask
 
+_SIMULATORS: dict[str, Any] = {
+    "simulators": SIMULATORS,
+    "simulator": PYBULLET,
+    "require_simulator": require_simulator,
+}
 REARRANGE = Environment(
     name="habitat-rearrange",
     gym_id=gymnasium_ids.REARRANGE,
@@ -30,6 +38,7 @@ REARRANGE = Environment(
     state_grid=RearrangeTask().state_grid,
     outcomes=RearrangeTask().outcomes,
     max_parallel_episodes=4096,
+    **_SIMULATORS,
 )
 TIDY = Environment(
     name="habitat-tidy",
@@ -45,4 +54,5 @@ TIDY = Environment(
     outcomes=TidyTask().outcomes,
     max_parallel_episodes=4096,
     reported_infos=("share_right", "right_agreed", "num_agreed", "right_disputed", "num_disputed"),
+    **_SIMULATORS,
 )

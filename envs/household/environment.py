@@ -121,6 +121,16 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
     def _info(self) -> dict[str, Any]:
         """What is told of the present, `success` among it."""
 
+    @abstractmethod
+    def objects_right(self) -> dict[str, bool]:
+        """For each object to move, whether it rests where the user wants it now."""
+
+    def objects_at(self) -> dict[str, int]:
+        """For each object to move, the action whose place it rests on now; -1 for none of them."""
+        places = {name: self._place_of(name) for name in self._to_move}
+        choices = self.task.choices
+        return {name: choices.index(place) if place in choices else -1 for name, place in places.items()}
+
     def _told(self) -> dict[str, Any]:
         info = self._info()
         self._reached |= info["success"] and self._num_done > 0  # where things lay at first nobody has brought about
@@ -135,10 +145,11 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Starts an episode; options as above.
+        """Starts an episode; options as above, and `episode`, an `Episode` to take up instead of the one due.
 
         Raises:
             GoalError: no goal of this task.
+            SimulatorError: an episode of another scene than the one that is open.
         """
         super().reset(seed=seed)
         options = options or {}
@@ -149,13 +160,15 @@ class HouseholdEnv(gym.Env[NDArray[Any], np.int64]):
             self.goal = self.task.sample_goals(1, self.np_random)[0]
         self._num_done = 0
         if not goes_on:
-            self._begin()
+            self._begin(options.get("episode"))
         self._running, self._reached = True, False
         return self._observe(), self._told()
 
-    def _begin(self) -> None:
-        """Takes up the next episode, or a random one: the simulator's state is that of all objects at rest."""
-        if self._episodes is None:
+    def _begin(self, episode: Episode | None) -> None:
+        """Takes up this episode, the next one or a random one: the simulator's state is that of all objects at rest."""
+        if episode is not None:
+            self.episode = episode
+        elif self._episodes is None:
             scene, dataset = self.simulator.scene_id, self.simulator.scene_dataset_config
             self.episode = replace(self._draw_episode(), scene_id=scene, scene_dataset_config=dataset)
         else:

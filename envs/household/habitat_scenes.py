@@ -59,9 +59,10 @@ def read_scene(sim: Any, habitat: Any, magnum: Any, places: Mapping[str, str]) -
     spots = _floor_spots(free, origin)
     for spot in spots[1:]:  # the robot drives around the containers
         free &= np.linalg.norm(_middles(free, origin) - spot, axis=-1) > 0.45 + ROBOT_RADIUS
-    plan = FloorPlan(free, origin)
+    plan = FloorPlan(_largest_piece(free), origin)
     found = {name: _surface(sim, habitat, magnum, name, handle, plan) for name, handle in places.items()}
     parts: list[Part] = []
+    floor += _margin_of_stage(sim)
     for name, spot in zip(FLOOR_PLACES, spots, strict=True):
         ours = RECEPTACLES[name]
         moved = (float(spot[0]), float(spot[1]), floor + 0.01)
@@ -72,6 +73,12 @@ def read_scene(sim: Any, habitat: Any, magnum: Any, places: Mapping[str, str]) -
             x, y, z = (float(value) for value in np.add(part.position, shift))
             parts.append(replace(part, position=(x, y, z)))
     return Scene(found, plan, tuple(parts))
+
+
+def _margin_of_stage(sim: Any) -> float:
+    """How far above the stage's mesh things rest, m: Bullet keeps them off by the mesh's collision margin."""
+    stage = sim.get_stage_initialization_template()
+    return 0.0 if stage is None else float(stage.margin)
 
 
 def _navigable(sim: Any, habitat: Any) -> tuple[NDArray[np.bool_], NDArray[np.float64], float]:
@@ -86,7 +93,15 @@ def _navigable(sim: Any, habitat: Any) -> tuple[NDArray[np.bool_], NDArray[np.fl
     low, _ = sim.pathfinder.get_bounds()
     view = np.asarray(sim.pathfinder.get_topdown_view(CELL, float(low[1])))  # rows along z, columns along x
     origin = np.array([float(low[0]), -(float(low[2]) + view.shape[0] * CELL)])
-    return np.ascontiguousarray(view.T[:, ::-1]).astype(bool), origin, float(low[1])
+    return _largest_piece(np.ascontiguousarray(view.T[:, ::-1]).astype(bool)), origin, float(low[1])
+
+
+def _largest_piece(free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of the cells (W, H) those of the largest connected piece: no way leads from one to another, tables count too."""
+    pieces, _ = ndimage.label(free)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return np.asarray((pieces == sizes.argmax()) & free)
 
 
 def _middles(free: NDArray[np.bool_], origin: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,14 +3,17 @@
 habitat-sim is imported when a simulator is made, never before. Its axes have y up; `episodes.to_habitat` turns ours.
 
 What differs from PyBullet: habitat-sim gives a rigid body one primitive, so an object without files of its own is its
-hull, an upright cylinder or a box (a bowl is a low cylinder that nothing falls into), and in pictures primitives have
-no colour. With ReplicaCAD the five places are pieces of that flat's furniture, see `habitat_scenes`.
+hull, an upright cylinder or a box (a bowl is a low cylinder that nothing falls into). Its renderer knows no colours of
+primitives, so that the flat of primitives is drawn from depth and semantics, see `shading`. With ReplicaCAD the five
+places are pieces of that flat's furniture, see `habitat_scenes`.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pluralbench.envs.household import renderers
 from pluralbench.envs.household.catalogue import OBJECTS
 from pluralbench.envs.household.episodes import EMPTY_SCENE, Pose, from_habitat, to_habitat
 from pluralbench.envs.household.flat import FURNITURE
 from pluralbench.envs.household.habitat_scenes import REPLICA_CAD_PLACES, read_scene
-from pluralbench.envs.household.shapes import Part
+from pluralbench.envs.household.shading import axes_of_view, shaded
+from pluralbench.envs.household.shapes import Colour, Part
 from pluralbench.envs.household.simulator import (
     ANGULAR_DAMPING,
     CALM_SPEED,
     CALM_TURN,
     FRICTION,
+    GRAVITY,
     LINEAR_DAMPING,
     ROLLING_FRICTION,
     HouseholdSimulator,
@@ -40,9 +46,32 @@ from pluralbench.envs.household.simulator import (
 INSTALL_COMMAND = "conda install habitat-sim withbullet headless -c conda-forge -c aihabitat-nightly"
 """For Python 3.10 to 3.12, as this package needs; the stable channel `aihabitat` has builds for Python 3.9."""
 PICTURE_SIZE = (640, 480)
-_CAMERA = "picture"
+_FIELD_OF_VIEW = 66.0
+_COLOUR, _DEPTH, _BODIES = "colour", "depth", "bodies"
 _EYE, _TARGET = (4.0, -1.45, 6.7), (4.0, 2.75, 0.0)
-_ROBOT = Part("cylinder", (0.46, 0.46, 1.1), (0.0, 0.0, 0.55))
+_ROBOT = Part("cylinder", (0.46, 0.46, 1.1), (0.0, 0.0, 0.55), colour=(0.95, 0.75, 0.1))
+_LOGS = ("HABITAT_SIM_LOG", "MAGNUM_LOG")
+
+
+def import_habitat() -> tuple[Any, Any]:
+    """The modules `habitat_sim` and `magnum`, told to keep quiet unless the environment's variables say otherwise.
+
+    Raises:
+        SimulatorNotInstalledError: one of them is not there; the message has the command.
+        SimulatorError: habitat-sim without Bullet.
+    """
+    for variable in _LOGS:
+        os.environ.setdefault(variable, "quiet")
+    try:
+        habitat, magnum = map(importlib.import_module, ("habitat_sim", "magnum"))
+    except ImportError as error:
+        raise SimulatorNotInstalledError(
+            f"habitat-sim is not installed here ({error}); install it with `{INSTALL_COMMAND}`, or take PyBullet "
+            "(--simulator pybullet, simulator='pybullet')"
+        ) from error
+    if not getattr(habitat, "built_with_bullet", True):
+        raise SimulatorError(f"this habitat-sim has no Bullet physics; install it with `{INSTALL_COMMAND}`")
+    return habitat, magnum
 
 
 @dataclass(frozen=True)
@@ -98,24 +127,46 @@ class HabitatSimulator(HouseholdSimulator):
         self.assets = assets or HabitatAssets()
         self.scene_id = self.assets.scene_id
         self.scene_dataset_config = self.assets.scene_dataset_config
-        try:
-            self._habitat, self._magnum = map(importlib.import_module, ("habitat_sim", "magnum"))
-        except ImportError as error:
-            raise SimulatorNotInstalledError(
-                f"habitat-sim is not installed here ({error}); install it with `{INSTALL_COMMAND}`, or take "
-                "simulator='pybullet'"
-            ) from error
-        if not getattr(self._habitat, "built_with_bullet", True):
-            raise SimulatorError(f"this habitat-sim has no Bullet physics; install it with `{INSTALL_COMMAND}`")
+        self._habitat, self._magnum = import_habitat()
         self._renders = render
-        self._sim: Any = self._habitat.Simulator(self._configuration())
+        self._has_renderer = render or self.assets.has_scene or bool(self.assets.object_configs)
+        self._colours: list[Colour] = [(0.0, 0.0, 0.0)]
+        """Of every body, by its semantic id; 0 is no body."""
+        self._sim: Any = self._open()
+        self._sim.set_gravity(self._magnum.Vector3(0.0, -GRAVITY, 0.0))
         self._templates = self._sim.get_object_template_manager()
         self._manager = self._sim.get_rigid_object_manager()
         self._furnish()
         self._object_templates = self._register_objects()
-        self._robot_body = self._add(self._template("robot", _ROBOT), Pose(_ROBOT.position))
+        self._object_ids = {name: self._next_id(thing.parts[0].colour) for name, thing in OBJECTS.items()}
+        robot = self._template("robot", _ROBOT)
+        self._robot_body = self._add(robot, Pose(_ROBOT.position), self._next_id(_ROBOT.colour))
         self._robot_body.motion_type = self._habitat.physics.MotionType.KINEMATIC
         self._robot_body.collidable = False
+
+    def _open(self) -> Any:
+        opened = renderers.without_environment_maps() if self._has_renderer and not self._shows_files else nullcontext()
+        configuration = self._configuration()
+        try:
+            with opened:
+                simulator = self._habitat.Simulator(configuration)
+        except (AssertionError, RuntimeError) as error:
+            what = f"the scene {self.scene_id!r} of {self.scene_dataset_config!r}"
+            reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+            raise SimulatorError(f"habitat-sim cannot open {what}: {reason}") from error
+        if self._has_renderer:
+            renderers.keep(simulator)
+        return simulator
+
+    @property
+    def _shows_files(self) -> bool:
+        """Whether there is something to see that has colours of its own."""
+        return self.assets.has_scene or bool(self.assets.object_configs)
+
+    def _next_id(self, colour: Colour) -> int:
+        """The semantic id of a new body of this colour."""
+        self._colours.append(colour)
+        return len(self._colours) - 1
 
     def _configuration(self) -> Any:
         habitat = self._habitat
@@ -126,18 +177,23 @@ class HabitatSimulator(HouseholdSimulator):
         settings.load_semantic_mesh = False
         agent = habitat.agent.AgentConfiguration()
         agent.sensor_specifications = []
-        settings.create_renderer = self._renders or self.assets.has_scene or bool(self.assets.object_configs)
-        if settings.create_renderer:
+        settings.create_renderer = self._has_renderer
+        if self._has_renderer:
             settings.gpu_device_id = -1  # software; the default device 0 ends the process where there is no GPU
-            camera = habitat.CameraSensorSpec()
-            camera.uuid = _CAMERA
-            camera.sensor_type = habitat.SensorType.COLOR
-            camera.sensor_subtype = habitat.SensorSubType.PINHOLE
-            camera.resolution = self._magnum.Vector2i(PICTURE_SIZE[1], PICTURE_SIZE[0])
-            camera.position = self._magnum.Vector3(0.0, 0.0, 0.0)
-            camera.hfov = 66.0
-            agent.sensor_specifications = [camera]
+            kinds = habitat.SensorType
+            sensors = {_COLOUR: kinds.COLOR} if self._shows_files else {_DEPTH: kinds.DEPTH, _BODIES: kinds.SEMANTIC}
+            agent.sensor_specifications = [self._camera(name, kind) for name, kind in sensors.items()]
         return habitat.Configuration(settings, [agent])
+
+    def _camera(self, name: str, kind: Any) -> Any:
+        camera = self._habitat.CameraSensorSpec()
+        camera.uuid = name
+        camera.sensor_type = kind
+        camera.sensor_subtype = self._habitat.SensorSubType.PINHOLE
+        camera.resolution = self._magnum.Vector2i(PICTURE_SIZE[1], PICTURE_SIZE[0])
+        camera.position = self._magnum.Vector3(0.0, 0.0, 0.0)
+        camera.hfov = _FIELD_OF_VIEW
+        return camera
 
     def _furnish(self) -> None:
         """Builds the flat of primitives, or finds the places in a scene of files."""
@@ -146,7 +202,8 @@ class HabitatSimulator(HouseholdSimulator):
             scene = read_scene(self._sim, self._habitat, self._magnum, self.assets.places)
             self._receptacles, self._plan, parts = scene.receptacles, scene.floor_plan, scene.containers
         for number, part in enumerate(parts):
-            body = self._add(self._template(f"furniture {number}", part), Pose(part.position, part.quaternion))
+            pose, colour = Pose(part.position, part.quaternion), self._next_id(part.colour)
+            body = self._add(self._template(f"furniture {number}", part), pose, colour)
             # habitat-sim moves no static body: first the pose, then the type
             body.motion_type = self._habitat.physics.MotionType.STATIC
 
@@ -179,10 +236,11 @@ class HabitatSimulator(HouseholdSimulator):
             handles[name] = found[0] if found else self._template(name, thing.hull, thing.mass, moves=True)
         return handles
 
-    def _add(self, template: str, pose: Pose) -> Any:
+    def _add(self, template: str, pose: Pose, semantic_id: int) -> Any:
         body = self._manager.add_object_by_template_handle(template)
         if body is None:
             raise SimulatorError(f"habitat-sim cannot make an object of the template {template!r}")
+        body.semantic_id = semantic_id
         self._move(body, pose)
         return body
 
@@ -194,7 +252,10 @@ class HabitatSimulator(HouseholdSimulator):
     def _rebuild(self, state: HouseholdState) -> None:
         for body in self._bodies.values():
             self._manager.remove_object_by_handle(body.handle)
-        self._bodies = {name: self._add(self._object_templates[name], pose) for name, pose in state.objects.items()}
+        self._bodies = {
+            name: self._add(self._object_templates[name], pose, self._object_ids[name])
+            for name, pose in state.objects.items()
+        }
         for body in self._bodies.values():
             body.motion_type = self._habitat.physics.MotionType.DYNAMIC
             body.awake = not state.settled
@@ -228,10 +289,18 @@ class HabitatSimulator(HouseholdSimulator):
         view = magnum.Matrix4.look_at(eye, target, magnum.Vector3(0.0, 1.0, 0.0))
         node.rotation = magnum.Quaternion.from_matrix(view.rotation())
         node.translation = eye
-        picture = np.asarray(self._sim.get_sensor_observations()[_CAMERA])[..., :3]
+        seen = self._sim.get_sensor_observations()
+        if self._shows_files:
+            picture = np.asarray(seen[_COLOUR])[..., :3]
+        else:
+            bodies, axes = np.asarray(seen[_BODIES]), axes_of_view(_EYE, _TARGET)
+            picture = shaded(np.asarray(seen[_DEPTH]), bodies, np.array(self._colours), axes, _FIELD_OF_VIEW)
         if (width, height) != PICTURE_SIZE:
             picture = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height)))
         return np.array(picture, dtype=np.uint8)
 
     def _disconnect(self) -> None:
-        self._sim.close()
+        if self._has_renderer:
+            renderers.close(self._sim)
+        else:
+            self._sim.close()

@@ -19,6 +19,7 @@ from pluralbench.envs.household.simulator import (
     CALM_SPEED,
     CALM_TURN,
     FRICTION,
+    GRAVITY,
     LINEAR_DAMPING,
     ROLLING_FRICTION,
     HouseholdSimulator,
@@ -26,7 +27,6 @@ from pluralbench.envs.household.simulator import (
 )
 from pluralbench.envs.pybullet_client import PyBulletClient, pybullet
 
-GRAVITY = 9.81
 SOLVER_ITERATIONS = 10
 """Bullet's own default, and habitat-sim's; with PyBullet's 50 no more objects come to rest."""
 CONTACT_ERP = 0.08

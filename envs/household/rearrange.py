@@ -189,8 +189,8 @@ class HabitatRearrange(HouseholdEnv):
         pose = upright(place.centre[0] + x, place.centre[1] + y, z, generator.uniform(0.0, 2 * np.pi))
         return Episode("random", {kind: pose}, {kind: place.name}, (kind,), PLACES, start)
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _begin(self, episode: Episode | None) -> None:
+        super()._begin(episode)
         self._object = self._to_move[0]
         self._to_move = (self._object,)
         if self._object not in REARRANGE_OBJECTS:
@@ -201,6 +201,10 @@ class HabitatRearrange(HouseholdEnv):
         success = bool(self.task.success(self._observe(), self.goal))
         rests_on = PLACES.index(self._rests_on) if self._rests_on in PLACES else -1
         return {"success": success, "rests_on": rests_on}
+
+    def objects_right(self) -> dict[str, bool]:
+        """Whether the object rests on the favourite."""
+        return {self._object: bool(self.task.success(self._observe(), self.goal))}
 
     def _observe(self) -> NDArray[np.float32]:
         assert self._state is not None

@@ -19,6 +19,8 @@ from pluralbench.registry import unknown_name
 if TYPE_CHECKING:  # it imports SciPy, and only a simulator that runs has one
     from pluralbench.envs.household.floor_plan import FloorPlan
 
+GRAVITY = 9.81
+"""m/s^2, downwards."""
 DROP_HEIGHT = 0.02
 """How far above what lies below it an object is released, m."""
 CALM_SPEED = 0.02

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from pluralbench.envs.environments import AUTO
 from pluralbench.envs.household.episodes import EMPTY_SCENE
 from pluralbench.envs.household.simulator import HouseholdSimulator, SimulatorError
 from pluralbench.registry import unknown_name
 
-SIMULATORS = ("auto", "pybullet", "habitat")
+PYBULLET, HABITAT = "pybullet", "habitat"
+SIMULATORS = (PYBULLET, HABITAT)
+
+
+def require_simulator(name: str) -> None:
+    """Raises SimulatorNotInstalledError where a simulator is not installed; the message holds the command."""
+    if name == HABITAT:
+        from pluralbench.envs.household.habitat_simulator import import_habitat
+
+        import_habitat()
 
 
 def make_simulator(
-    name: str = "auto",
+    name: str = AUTO,
     scene_id: str = EMPTY_SCENE,
     scene_dataset_config: str = "default",
     object_configs: str = "",
@@ -29,10 +39,10 @@ def make_simulator(
         SimulatorError: an unknown name, missing files, or files with PyBullet.
         SimulatorNotInstalledError: habitat-sim is wanted and not installed.
     """
-    if name not in SIMULATORS:
-        raise SimulatorError(unknown_name("simulator", name, list(SIMULATORS)))
+    if name not in (AUTO, *SIMULATORS):
+        raise SimulatorError(unknown_name("simulator", name, [AUTO, *SIMULATORS]))
     needs_habitat = scene_id.upper() != EMPTY_SCENE or bool(object_configs)
-    if name == "habitat" or (name == "auto" and needs_habitat):
+    if name == HABITAT or (name == AUTO and needs_habitat):
         from pluralbench.envs.household.habitat_simulator import HabitatAssets, HabitatSimulator
 
         return HabitatSimulator(HabitatAssets(scene_id, scene_dataset_config, object_configs), render=render)

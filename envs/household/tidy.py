@@ -199,11 +199,23 @@ class HabitatTidy(HouseholdEnv):
             observation[_PRESENTED] = OBJECTS[self._to_move[self._num_done]].attributes
         return observation
 
-    def _info(self) -> dict[str, Any]:
-        attributes = np.array([OBJECTS[name].attributes for name in self._to_move]).reshape(-1, len(ATTRIBUTES))
-        agreed = attributes[:, 0] == attributes[:, 1]
+    def _attributes(self) -> NDArray[np.float64]:
+        """Of the objects to move, (N, 5)."""
+        return np.array([OBJECTS[name].attributes for name in self._to_move]).reshape(-1, len(ATTRIBUTES))
+
+    def _right(self) -> BoolArray:
+        """Whether each of them lies in a container that suits now, (N,)."""
         signs = np.array([_SIDES.get(self._place_of(name), 0) for name in self._to_move])
-        right = (signs != 0) & (signs * self.task.side(attributes, self.goal) >= 0)
+        return (signs != 0) & (signs * self.task.side(self._attributes(), self.goal) >= 0)
+
+    def objects_right(self) -> dict[str, bool]:
+        """For each object to move, whether it lies in a container that suits now."""
+        return dict(zip(self._to_move, self._right().tolist(), strict=True))
+
+    def _info(self) -> dict[str, Any]:
+        attributes = self._attributes()
+        agreed = attributes[:, 0] == attributes[:, 1]
+        right = self._right()
         success = bool(not self._running and right.all())
         return {
             "success": success,
