@@ -32,7 +32,9 @@ def empty(name: str) -> type:
 
 
 def with_every_name(value: object) -> object:
-    """A class of the stand-in, with every name besides its own."""
+    """A class or a part of the stand-in, with every name besides its own."""
+    if isinstance(value, types.SimpleNamespace):
+        return _Empty("names", (), {name: with_every_name(part) for name, part in vars(value).items()})
     return _Empty(value.__name__, (value,), {}) if type(value) is type else value
 
 
