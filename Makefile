@@ -5,6 +5,7 @@
 #   make test-faults    killed processes, full disks, hostile files: slow tests, about five minutes
 #   make test-habitat PYTHON=python   the household on habitat-sim, where that python has it (docs/habitat-sim.md)
 #   make check      formatting, lint and types
+#   make docs       the documentation as a site in site/, and every command and code block in it (about six minutes)
 #   make clean      removes the virtual environment and what the tools left behind; never results/
 #
 # Another interpreter:                make PYTHON=python3.11 bench
@@ -20,10 +21,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help bench test test-all test-faults test-habitat check format clean
+.PHONY: help bench test test-all test-faults test-habitat check docs site test-docs format clean
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks maze --preset quick --out results
@@ -51,11 +52,21 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: site test-docs
+
+# Warnings are errors. To read it with its search: python3 -m http.server --directory site
+site: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# Every page done as a reader would do it, in an empty folder; make test runs the quick ones.
+test-docs: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(JOBS) tests/test_docs.py
+
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The two stamps say that the installation in .venv is the one of these two files.
+# The stamps say that the installation in .venv is the one of these two files.
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing PluralBench and its dependencies into $(VENV) (some minutes the first time)"
 	$(INSTALL) -e .
@@ -64,6 +75,11 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing PluralBench and the development tools into $(VENV) (some minutes the first time)"
 	$(INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the tools that make the site into $(VENV)"
+	$(INSTALL) -e ".[docs]"
 	@touch $@ $(VENV)/installed
 
 # PyBullet comes ready built for Python 3.10 and 3.11 only; newer ones compile it.

@@ -59,7 +59,8 @@ class VectorEpisodes(gym.vector.VectorEnv[NDArray[np.float32], NDArray[Any], NDA
         num_envs: number of episodes, InputError for none.
         spaces: of one observation and of one action.
         autoreset_mode: NEXT_STEP or DISABLED, InputError for another.
-        render_mode, metadata: as of the single environment; `render()` gives one picture per environment.
+        render_mode: as of the single environment; `render()` gives one picture per environment.
+        metadata: as of the single environment.
         max_episode_steps: steps after which an episode is truncated; None where the episodes see to it.
     """
 
@@ -197,8 +198,9 @@ class SerialVector(VectorEpisodes):
 
     Args:
         envs: the environments, all alike.
-        task, render_mode: theirs.
+        task: theirs.
         autoreset_mode: NEXT_STEP or DISABLED.
+        render_mode: theirs.
     """
 
     def __init__(

@@ -26,7 +26,9 @@ class MazeNavigationVector(VectorEpisodes):
 
     Args:
         num_envs: number of episodes at once.
-        layout, render_mode, goal: as in `MazeNavigation`.
+        layout: as in `MazeNavigation`.
+        render_mode: likewise.
+        goal: likewise.
         max_episode_steps: steps until an episode is truncated.
         autoreset_mode: NEXT_STEP or DISABLED.
         num_threads: threads that step; None takes as many as there are processors. No influence on the results.

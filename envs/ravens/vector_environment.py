@@ -36,7 +36,11 @@ class RavensManipulationVector(VectorEpisodes):
 
     Args:
         num_envs: number of episodes at once; each is a physics client of about 30 MB.
-        zones, block_start, arm, render_mode, goal: as in `RavensManipulation`.
+        zones: as in `RavensManipulation`.
+        block_start: likewise.
+        arm: likewise.
+        render_mode: likewise.
+        goal: likewise.
         max_episode_steps: steps until an episode is truncated, at most 25.
         autoreset_mode: NEXT_STEP or DISABLED.
         num_workers: processes; None for one per processor. 1 steps within this process. No influence on the results.
