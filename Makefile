@@ -15,7 +15,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 JOBS ?= 2
 
-FAULTS := tests/benchmarks/test_kills.py tests/test_hostile_sizes.py tests/test_fuzz.py tests/iql/test_iql_checkpoints.py
+FAULTS := tests/benchmarks/test_kills.py tests/benchmarks/test_launch.py tests/test_hostile_sizes.py tests/test_fuzz.py tests/iql/test_iql_checkpoints.py
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -74,6 +74,16 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
 
 
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """On how many processes or machines."""
+    group = parser.add_argument_group("where tasks run (docs/clusters.md)")
+    group.add_argument("--launcher", default="local", metavar="NAME", help="local or ray (%(default)s)")
+    group.add_argument("--jobs", type=int, default=1, metavar="N", help="local: so many processes (%(default)s)")
+    group.add_argument("--ray-address", default="", metavar="ADDRESS", help="auto or HOST:PORT; else one starts here")
+    group.add_argument("--cpus-per-task", type=int, default=1, metavar="N", help="ray: processors of a task")
+    group.add_argument("--gpus-per-task", type=float, default=0.0, metavar="F", help="ray: of a GPU; 0.25: four on one")
+
+
 def changes_of(options: argparse.Namespace) -> dict[str, Any]:
     """The experiment's settings that `add_experiment`'s options name, nested."""
     changes: dict[str, Any] = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
-from pluralbench.benchmarks.commands.arguments import changes_of, device_for
+from pluralbench.benchmarks.commands.arguments import changes_of
+from pluralbench.benchmarks.commands.launching import device_of_tasks, is_in_turns, run_launched
 from pluralbench.benchmarks.commands.places import suite_folder
 from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import Plan, make_plan
@@ -16,7 +16,6 @@ from pluralbench.benchmarks.reference import compare_with_reference
 from pluralbench.benchmarks.report import compare_lines, terminal_table
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results.folder_lock import folder_lock
-from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import environments
@@ -25,7 +24,7 @@ from pluralbench.envs import environments
 def run_benchmarks(options: argparse.Namespace) -> None:
     """Checks all experiments, then runs one after the other."""
     names = environments.names() if options.environment == "all" else [options.environment]
-    changes, device = changes_of(options), device_for(options.device)
+    changes, device = changes_of(options), device_of_tasks(options)
     plans = []
     for name in names:
         chosen = changes
@@ -38,24 +37,23 @@ def run_benchmarks(options: argparse.Namespace) -> None:
     for folder, plan in work:
         check_before_work(folder, plan, options.resume)
     make_folders_for(work, options)
-    for folder, plan in work:
-        run_and_show(plan, Session(folder, options.resume, options.data_dir, Reporter()))
+    reporter, start = Reporter(), time.perf_counter()
+    sessions = [(plan, Session(folder, options.resume, options.data_dir, reporter)) for folder, plan in work]
+    for together in [[one] for one in sessions] if is_in_turns(options) else [sessions]:
+        run_launched(together, options)
+        for plan, session in together:
+            show(plan, session, start)
+        start = time.perf_counter()
 
 
-def run_and_show(plan: Plan, session: Session) -> Path:
-    """Runs one experiment and shows its table, how it compares with the reference, and where its figures are."""
-    with folder_lock(session.folder, session.reporter.line):
-        return _run_and_show(plan, session)
-
-
-def _run_and_show(plan: Plan, session: Session) -> Path:
-    reporter, start = session.reporter, time.perf_counter()
-    folder = run_experiment(plan, session)
-    figures = draw_all(folder, reporter.line)
+def show(plan: Plan, session: Session, start: float) -> None:
+    """Draws figures; shows the table, how it compares with the reference, the time since `start`, and the figures."""
+    reporter, folder = session.reporter, session.folder
+    with folder_lock(folder, reporter.line):
+        figures = draw_all(folder, reporter.line)
     reporter.console.print(terminal_table(folder, plan.environment.name))
     for line in [*compare_lines(folder, plan.environment.name), *compare_with_reference(folder)]:
         reporter.line(line)
     reporter.line(f"{time.perf_counter() - start:.0f} s in all; results in {folder}, figures:")
     for figure in figures:
         reporter.line(f"  {figure}")
-    return folder

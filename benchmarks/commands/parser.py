@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench import __version__
-from pluralbench.benchmarks.commands.arguments import Parser, add_experiment, add_place, add_simulator, seed
+from pluralbench.benchmarks.commands.arguments import (
+    Parser,
+    add_experiment,
+    add_launcher,
+    add_place,
+    add_simulator,
+    seed,
+)
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS
 from pluralbench.envs import environments
 
@@ -55,6 +62,7 @@ def _add_benchmarks(commands: Any) -> None:
             parser.add_argument("environment", metavar="ENVIRONMENT", help=f"{', '.join(names)}, or file.py:NAME")
         add_experiment(parser)
         add_place(parser)
+        add_launcher(parser)
 
 
 def _add_sweeps(commands: Any) -> None:
@@ -63,6 +71,8 @@ def _add_sweeps(commands: Any) -> None:
         parser.add_argument("--environment", metavar="NAME", help="where (the first environment that has this sweep)")
         add_experiment(parser)
         add_place(parser)
+        if name != "active":  # one learner and no training of policies: nothing to hand out
+            add_launcher(parser)
         parser.set_defaults(run="active:run_active" if name == "active" else "sweep:run_sweep", sweep=name)
 
 

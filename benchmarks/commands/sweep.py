@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from pluralbench.benchmarks.commands.arguments import changes_of, device_for
+from pluralbench.benchmarks.commands.arguments import changes_of
+from pluralbench.benchmarks.commands.launching import device_of_tasks, run_launched
 from pluralbench.benchmarks.commands.places import suite_folder
 from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import make_plan
@@ -13,7 +14,6 @@ from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
 from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reporter import Reporter
-from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
 
@@ -21,7 +21,7 @@ from pluralbench.benchmarks.stages.session import Session
 def run_sweep(options: argparse.Namespace) -> None:
     """Checks all points, runs one after the other, and draws the figure."""
     sweep, (environment, points) = SWEEPS[options.sweep], sweep_points(options.sweep, options.environment)
-    changes, device = changes_of(options), device_for(options.device)
+    changes, device = changes_of(options), device_of_tasks(options)
     plans = {
         label: make_plan(experiment_for(environment, options.preset, point, changes), device)
         for label, point in points.items()
@@ -36,8 +36,7 @@ def run_sweep(options: argparse.Namespace) -> None:
         check_before_work(own, plan, options.resume)
     make_folders_for(work, options)
     session = Session(folder, options.resume, options.data_dir, Reporter())
-    for label, plan in plans.items():
-        session.reporter.line(f"{sweep.x_label}: {label}")
-        run_experiment(plan, replace(session, folder=folders[label]))
+    session.reporter.line(f"{sweep.x_label}: {', '.join(plans)}")
+    run_launched([(plan, replace(session, folder=folders[label])) for label, plan in plans.items()], options)
     figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
     session.reporter.line(f"figure: {figure}")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pluralbench.benchmarks.experiments.identity import Identity, digest
+from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.results.records import TRAINING, read_training
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, generator_for
 from pluralbench.benchmarks.stages.session import Session
@@ -67,11 +68,8 @@ def fit_learner(
     """Fits one learner on one seed's train answers, or reads the same model again where `session` resumes."""
     plan, reporter = prepared.plan, session.reporter
     name = learners.get(learner).name
-    folder = session.folder / plan.environment.name / "reward_models" / name / f"seed_{draws.seed}"
-    data = identity["data"][str(prepared.data_seed)]
-    depends_on = digest(
-        [identity["environment"], identity["learners"][name], data, draws.seed, draws.train.fingerprint]
-    )
+    folder = model_folder(plan, learner, draws.seed, session)
+    depends_on = _depends_on(prepared, draws, learner, identity)
     with reporter.stage(f"seed {draws.seed}: reward model {name}") as progress:
         kept = None
         if session.resume:
@@ -91,6 +89,25 @@ def fit_learner(
         reporter.line("  accuracy unknown: all further answers of test users are ties or skipped")
     seen = _latents(prepared, draws, model)
     return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen)
+
+
+def model_folder(plan: Plan, learner: str, seed: int, session: Session) -> Path:
+    """Where a learner's reward model of one seed is kept."""
+    return session.folder / plan.environment.name / "reward_models" / learners.get(learner).name / f"seed_{seed}"
+
+
+def has_model(prepared: Prepared, draws: SeedDraws, learner: str, identity: Identity, session: Session) -> bool:
+    """Whether the reward model that `fit_learner` would fit is there whole."""
+    folder = model_folder(prepared.plan, learner, draws.seed, session)
+    try:
+        return _read(prepared, folder, learner, _depends_on(prepared, draws, learner, identity)) is not None
+    except InputError:
+        return False
+
+
+def _depends_on(prepared: Prepared, draws: SeedDraws, learner: str, identity: Identity) -> str:
+    name, data = learners.get(learner).name, identity["data"][str(prepared.data_seed)]
+    return digest([identity["environment"], identity["learners"][name], data, draws.seed, draws.train.fingerprint])
 
 
 def _latents(prepared: Prepared, draws: SeedDraws, model: RewardModel) -> tuple[Tensor, NDArray[np.int64], Tensor]:

@@ -33,6 +33,10 @@ class ImmediatePolicy(PolicyStage):
         """The policy of one run; jobs are its users' rows."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to act")
 
+    def parts(self, prepared: Prepared, runs: Sequence[Run]) -> list[list[Run]]:
+        """Each run by itself."""
+        return [[run] for run in runs]
+
     def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
         """Evaluates run after run."""
         pending = [run for run in runs if not ledger.is_finished(run)]

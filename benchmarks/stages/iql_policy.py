@@ -33,10 +33,14 @@ class IQLPolicy(PolicyStage):
     name = "iql"
     spans_latents = True
 
+    def parts(self, prepared: Prepared, runs: Sequence[Run]) -> list[list[Run]]:
+        """One stack each."""
+        return _stacks(runs, prepared.plan.experiment.iql.latent_centres)
+
     def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
         """Trains stack after stack."""
         folder = session.folder / prepared.plan.environment.name / "checkpoints"
-        for stack in _stacks(runs, prepared.plan.experiment.iql.latent_centres):
+        for stack in self.parts(prepared, runs):
             pending = [run for run in stack if not ledger.is_finished(run)]
             if not pending:
                 continue

@@ -44,22 +44,27 @@ def run_experiment(plan: Plan, session: Session) -> Path:
 
 def _run(plan: Plan, session: Session) -> None:
     check_before_work(session.folder, plan, session.resume)
-    session.reporter.line(
-        f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
-        f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
-    )
+    announce(plan, session)
     drawn, identity = begin(plan, session)
     first_seed = min(results.read_record(session.folder, plan.environment.name)["seeds"])
     for prepared, draws in drawn:
-        runs = _runs(prepared, draws, identity, session)
-        _write_pictures(prepared, [run for run in runs if run.seed == first_seed], session)
+        runs = runs_of(prepared, draws, identity, session)
+        write_pictures(prepared, [run for run in runs if run.seed == first_seed], session)
         ledger = Ledger(prepared, identity, session, first_seed)
         for policy in dict.fromkeys(method.policy for method in plan.methods):
             own = [run for run in runs if run.method.policy == policy]
             policies.get(policy)().train(prepared, own, session, ledger)
 
 
-def _runs(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, session: Session) -> list[Run]:
+def announce(plan: Plan, session: Session) -> None:
+    """Says what is about to be run, in one line."""
+    session.reporter.line(
+        f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
+        f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"
+    )
+
+
+def runs_of(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, session: Session) -> list[Run]:
     """Every method with every seed, each learner fitted once for each seed."""
     plan, runs = prepared.plan, []
     for drawn in draws:
@@ -72,7 +77,7 @@ def _runs(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, se
     return runs
 
 
-def _write_pictures(prepared: Prepared, runs: Sequence[Run], session: Session) -> None:
+def write_pictures(prepared: Prepared, runs: Sequence[Run], session: Session) -> None:
     """What the figures of one seed's reward models draw; joins what is there of other methods.
 
     There is no reward to draw of who asks nobody, and a latent that numbers a user's network tells nothing.

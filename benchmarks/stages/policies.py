@@ -25,6 +25,10 @@ class PolicyStage:
     def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:
         """Raises ExperimentError where environment or settings do not suit it."""
 
+    def parts(self, prepared: Prepared, runs: Sequence[Run]) -> list[list[Run]]:
+        """Runs of this policy that must be trained together; different parts may be trained on different machines."""
+        return [list(runs)] if runs else []
+
     def train(self, prepared: Prepared, runs: Sequence[Run], session: Session, ledger: Ledger) -> None:
         """Makes and evaluates a policy for every run, and hands each to `ledger.finish`.
 
