@@ -1,9 +1,10 @@
 """Offline-RL robotics benchmarks for robots that serve many different people.
 
-Importing it registers the Gymnasium ids as soon as Gymnasium is imported too, before or after it.
+Importing it registers the Gymnasium ids as soon as Gymnasium is imported too, before or after it. An experiment
+from Python:
 
-plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"methods": ("vpl+spo",)}))
-folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
+    plan = pluralbench.make_plan(pluralbench.experiment_for("maze", "smoke", {"methods": ("vpl+spo",)}))
+    folder = pluralbench.run_experiment(plan, pluralbench.Session(Path("results/mine")))
 """
 
 from pluralbench.lazy import lazily, when_imported
