@@ -49,6 +49,7 @@ def train(
     log_every: int = 1000,
     evaluate_every: int | None = None,
     on_evaluate: Callable[[int, Policy], Any] | None = None,
+    on_metrics: Callable[[int, Mapping[str, Any]], None] | None = None,
     checkpoint_folder: Path | None = None,
     checkpoint_every: int = 10_000,
     resume: bool = False,
@@ -65,6 +66,7 @@ def train(
         log_every: updates between rows of metrics.
         evaluate_every: updates between calls of `on_evaluate`; the last update is always evaluated.
         on_evaluate: called with (step, policy); what it returns, if JSON can hold it, is kept and survives a resume.
+        on_metrics: called with (step, metrics (E,) by name) whenever a row of them is noted.
         checkpoint_folder: where to write checkpoints; none are written without it.
         checkpoint_every: updates between checkpoints.
         resume: go on from the newest whole checkpoint in that folder, where there is one. On the CPU the numbers are
@@ -117,6 +119,8 @@ def train(
         step = stop
         if step % log_every == 0 or step == total:
             history["metrics"].append({"step": step, **learner.metrics()})
+            if on_metrics is not None:
+                on_metrics(step, {name: value for name, value in history["metrics"][-1].items() if name != "step"})
         seconds += time.perf_counter() - began
         if on_evaluate is not None and (step == total or (evaluate_every and step % evaluate_every == 0)):
             value = on_evaluate(step, make_policy(learner, latent_mean, latent_std, codes))

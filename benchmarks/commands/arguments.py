@@ -74,6 +74,12 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
 
 
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Who is told of numbers and figures as they come."""
+    what = "tensorboard, wandb: also write metrics and figures for these; W&B offline unless WANDB_MODE says otherwise"
+    parser.add_argument("--track", nargs="+", default=[], metavar="NAME", help=what)
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """On how many processes or machines."""
     group = parser.add_argument_group("where tasks run (docs/clusters.md)")

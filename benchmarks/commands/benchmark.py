@@ -18,6 +18,7 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.benchmarks.tracking import make_tracker
 from pluralbench.envs import environments
 
 
@@ -38,12 +39,17 @@ def run_benchmarks(options: argparse.Namespace) -> None:
         check_before_work(folder, plan, options.resume)
     make_folders_for(work, options)
     reporter, start = Reporter(), time.perf_counter()
-    sessions = [(plan, Session(folder, options.resume, options.data_dir, reporter)) for folder, plan in work]
+    trackers = {folder: make_tracker(options.track, folder) for folder in folders}
+    sessions = [
+        (plan, Session(folder, options.resume, options.data_dir, reporter, trackers[folder])) for folder, plan in work
+    ]
     for together in [[one] for one in sessions] if is_in_turns(options) else [sessions]:
         run_launched(together, options)
         for plan, session in together:
             show(plan, session, start)
         start = time.perf_counter()
+    for tracker in trackers.values():
+        tracker.close()
 
 
 def show(plan: Plan, session: Session, start: float) -> None:
@@ -51,6 +57,9 @@ def show(plan: Plan, session: Session, start: float) -> None:
     reporter, folder = session.reporter, session.folder
     with folder_lock(folder, reporter.line):
         figures = draw_all(folder, reporter.line)
+    for figure in figures:
+        if figure.suffix == ".png":
+            session.tracker.picture(figure)
     reporter.console.print(terminal_table(folder, plan.environment.name))
     for line in [*compare_lines(folder, plan.environment.name), *compare_with_reference(folder)]:
         reporter.line(line)

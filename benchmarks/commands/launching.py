@@ -51,7 +51,7 @@ def run_launched(work: Sequence[tuple[Plan, Session]], options: argparse.Namespa
         for session in {session.folder: session for _, session in work}.values():
             stack.enter_context(folder_lock(session.folder, session.reporter.line))
         launcher = stack.enter_context(make())
-        experiments = [PartedExperiment(plan, session) for plan, session in work]
+        experiments = [PartedExperiment(plan, session, options.track) for plan, session in work]
         run_in_parts(experiments, launcher, work[0][1].reporter)
 
 

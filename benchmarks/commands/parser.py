@@ -12,6 +12,7 @@ from pluralbench.benchmarks.commands.arguments import (
     add_launcher,
     add_place,
     add_simulator,
+    add_tracking,
     seed,
 )
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS
@@ -63,6 +64,7 @@ def _add_benchmarks(commands: Any) -> None:
         add_experiment(parser)
         add_place(parser)
         add_launcher(parser)
+        add_tracking(parser)
 
 
 def _add_sweeps(commands: Any) -> None:
@@ -73,6 +75,7 @@ def _add_sweeps(commands: Any) -> None:
         add_place(parser)
         if name != "active":  # one learner and no training of policies: nothing to hand out
             add_launcher(parser)
+            add_tracking(parser)
         parser.set_defaults(run="active:run_active" if name == "active" else "sweep:run_sweep", sweep=name)
 
 

@@ -16,6 +16,7 @@ from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.benchmarks.tracking import make_tracker
 
 
 def run_sweep(options: argparse.Namespace) -> None:
@@ -36,7 +37,11 @@ def run_sweep(options: argparse.Namespace) -> None:
         check_before_work(own, plan, options.resume)
     make_folders_for(work, options)
     session = Session(folder, options.resume, options.data_dir, Reporter())
+    trackers = {label: make_tracker(options.track, folders[label]) for label in plans}
     session.reporter.line(f"{sweep.x_label}: {', '.join(plans)}")
-    run_launched([(plan, replace(session, folder=folders[label])) for label, plan in plans.items()], options)
+    points_of = {label: replace(session, folder=folders[label], tracker=trackers[label]) for label in plans}
+    run_launched([(plan, points_of[label]) for label, plan in plans.items()], options)
+    for tracker in trackers.values():
+        tracker.close()
     figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
     session.reporter.line(f"figure: {figure}")

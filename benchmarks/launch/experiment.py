@@ -44,10 +44,11 @@ class PartedExperiment:
     Args:
         plan: what is run, its precision that of the device on which tasks are carried out.
         session: where results go; with `resume` only what is missing there is done.
+        track: names of trackers that tasks tell of their numbers.
     """
 
-    def __init__(self, plan: Plan, session: Session) -> None:
-        self.plan, self.session = plan, session
+    def __init__(self, plan: Plan, session: Session, track: Sequence[str] = ()) -> None:
+        self.plan, self.session, self._track = plan, session, tuple(track)
         self._scratch = session.folder / plan.environment.name / SCRATCH
         self._here = on_device(plan, "cpu")  # this process only reads models and draws pictures
         self._waiting: list[set[str]] = []  # for each dataset, names of the fits that are not finished
@@ -75,6 +76,8 @@ class PartedExperiment:
             data_dir=None if data_dir is None else data_dir.absolute(),
             command=tuple(sys.argv),
             started_in=Path.cwd(),
+            folder=self.session.folder.absolute(),
+            track=self._track,
         )
         mark(self._scratch, self._shared.mark)
         tasks: list[Task] = []

@@ -30,6 +30,7 @@ from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, draw_seed, identity_of, prepare
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.benchmarks.tracking import Trackers, make_tracker
 from pluralbench.errors import InputError
 from pluralbench.files import replace_file, write_text
 from pluralbench.plugins import fault
@@ -55,6 +56,8 @@ class Shared:
     data_dir: Path | None  # where datasets are kept
     command: tuple[str, ...]  # with which the experiment was started ...
     started_in: Path  # ... and the folder; files that are named by relative paths are looked for there
+    folder: Path  # the suite's; where it is on the same disk, trackers write into it
+    track: tuple[str, ...]  # names of trackers
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class PolicyTask(Task):
         plan, identity = prepared.plan, self.shared.identity
         of_seed = {own.seed: own for own in draws}
         fitted: dict[tuple[str, int], FittedLearner] = {}
-        silent = replace(session, reporter=Reporter(quiet=True))  # of models all was said before
+        silent = replace(session, reporter=Reporter(quiet=True), tracker=Trackers())  # of models all was said before
         runs = []
         for text, seed in self.runs:
             method = Method.parse(text, plan.experiment.policy)
@@ -189,11 +192,16 @@ def _perform(task: Task) -> Done:
     with _workplace(task) as folder:
         _write(folder, task.needs)
         reporter = Reporter(Console(file=said, highlight=False, markup=False, emoji=False, soft_wrap=True))
-        session = Session(folder, resume=True, data_dir=shared.data_dir, reporter=reporter)
+        same_disk = folder.is_relative_to(shared.scratch)
+        tracker = make_tracker(shared.track, shared.folder if same_disk else folder)
+        session = Session(folder, True, shared.data_dir, reporter, tracker)
         prepared = prepare(plan, session, task.data_seed)
         draws = [draw_seed(prepared, seed) for seed in task.seeds]
         _check_same(task, plan, prepared, draws)
-        task.work(prepared, draws, session)
+        try:
+            task.work(prepared, draws, session)
+        finally:
+            tracker.close()
         files = _read(folder, leave_out=task.needs)
     return Done(files, tuple(said.getvalue().splitlines()), time.perf_counter() - start)
 

@@ -78,12 +78,18 @@ def fit_learner(
             except InputError as error:
                 reporter.line(f"seed {draws.seed}: reward model {name} is damaged ({error}): fitted again")
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
+        tracked_as = f"{plan.environment.name}/reward_models/{name}/seed_{draws.seed}"
+        for number, row in enumerate(() if kept else record["rows"]):
+            values = {f"reward/{key}": value for key, value in row.items() if key != "update"}
+            session.tracker.scalars(tracked_as, int(row.get("update", number)), values)
         model.meet(draws.everybody)
         num_answers = plan.experiment.evaluation.num_answers
         sizes = (num_answers,) if model.per_user else CONTEXT_SIZES  # each size fits every user's network anew
         known = (draws.all_context(), draws.targets(), plan.task, num_answers, sizes)
         diagnostics = {} if model.asks_nobody else diagnose(model, *known)
     if diagnostics.get("accuracy") is not None:
+        updates = int(record["rows"][-1].get("update", 0)) if record["rows"] else 0
+        session.tracker.scalars(tracked_as, updates, {"reward/accuracy on test users": diagnostics["accuracy"]})
         reporter.line(f"  accuracy {diagnostics['accuracy']:.3f} on further answers of test users")
     elif diagnostics:
         reporter.line("  accuracy unknown: all further answers of test users are ties or skipped")

@@ -16,7 +16,7 @@ from pluralbench.benchmarks.stages.evaluate import BY_ANSWERS, FINAL, Act, run_e
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
-from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Run, TrainedRun
+from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Run, TrainedRun, tracked_as
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import Environment
 from pluralbench.envs.scripts import RandomScript, Script
@@ -44,7 +44,10 @@ class ImmediatePolicy(PolicyStage):
             return
         with session.reporter.stage(f"{self.name} policies") as progress:
             for position, run in enumerate(pending):
-                ledger.finish(self._evaluated(prepared, run))
+                evaluated = self._evaluated(prepared, run)
+                rates = run.success_by_group(evaluated.outcome.success_rates)
+                session.tracker.scalars(tracked_as(prepared.plan, run), 0, rates)
+                ledger.finish(evaluated)
                 progress(position + 1, len(pending))
 
     def _evaluated(self, prepared: Prepared, run: Run) -> TrainedRun:

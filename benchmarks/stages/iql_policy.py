@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pluralbench.benchmarks.stages.evaluate import BY_ANSWERS, FINAL, Act, Outco
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.policies import PolicyStage
 from pluralbench.benchmarks.stages.prepare import Prepared
-from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Curve, Run, TrainedRun
+from pluralbench.benchmarks.stages.runs import NUM_ANSWERS, Curve, Run, TrainedRun, tracked_as
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.envs import Environment
 from pluralbench.iql import MaxMinSettings, Policy, ReplayData, TrainingResult, train, train_maxmin
@@ -50,13 +50,13 @@ class IQLPolicy(PolicyStage):
             names = " ".join(dict.fromkeys(run.method.name for run in own))
             title = f"policies of {names}, {len(_distinct(own))} trained together"
             with session.reporter.stage(title) as progress:
-                trained = self._train_stack(prepared, own, folder / _file_name(own), session.resume, progress)
+                trained = self._train_stack(prepared, own, folder / _file_name(own), session, progress)
             for one in trained:
                 if any(one.run is run for run in pending):  # those that are finished stay as they are
                     ledger.finish(one)
 
     def _train_stack(
-        self, prepared: Prepared, stack: Sequence[Run], checkpoints: Path, resume: bool, progress: Any
+        self, prepared: Prepared, stack: Sequence[Run], checkpoints: Path, session: Session, progress: Any
     ) -> list[TrainedRun]:
         plan, settings = prepared.plan, prepared.plan.experiment.evaluation
         num_updates = plan.experiment.iql.num_updates
@@ -67,11 +67,20 @@ class IQLPolicy(PolicyStage):
 
         def evaluate(step: int, policy: Policy) -> dict[str, Any]:
             act = acting_for(policy, rows, stack, plan.device)
-            if step < num_updates:
-                return run_episodes(plan.environment, act, goals, settings.curve_episodes, step, starts).as_dict()
-            return run_episodes(plan.environment, act, goals, settings.episodes, FINAL, starts).as_dict()
+            episodes, seed = (settings.curve_episodes, step) if step < num_updates else (settings.episodes, FINAL)
+            outcome = run_episodes(plan.environment, act, goals, episodes, seed, starts)
+            num_users = len(stack[0].goals)
+            for place, run in enumerate(stack):
+                own = outcome.success_rates[place * num_users : (place + 1) * num_users]
+                session.tracker.scalars(tracked_as(plan, run), step, run.success_by_group(own))
+            return outcome.as_dict()
 
-        if not resume:
+        def track(step: int, metrics: Mapping[str, Any]) -> None:
+            for run, row in zip(stack, rows, strict=True):
+                values = {f"policy/{name}": float(value[row]) for name, value in metrics.items()}
+                session.tracker.scalars(tracked_as(plan, run), step, values)
+
+        if not session.resume:
             shutil.rmtree(checkpoints, ignore_errors=True)
         start = time.perf_counter()
         result = self._optimise(
@@ -83,9 +92,10 @@ class IQLPolicy(PolicyStage):
             log_every=max(1, num_updates // 20),
             evaluate_every=max(1, num_updates // settings.num_curve_points),
             on_evaluate=evaluate,
+            on_metrics=track,
             checkpoint_folder=checkpoints,
             checkpoint_every=max(1, num_updates // 10),
-            resume=resume,
+            resume=session.resume,
         )
         seconds = (time.perf_counter() - start) / len(stack)
         by_answers = self._by_answers(plan, result.policy, rows, stack)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome
 from pluralbench.benchmarks.stages.fit import FittedLearner
 from pluralbench.benchmarks.stages.prepare import Prepared
+from pluralbench.benchmarks.tracking import success_by_group
 from pluralbench.envs.scripts import Script
 from pluralbench.reward_learning.relabelling import relabel, relabel_starts
 from pluralbench.reward_learning.reward_model import RewardFunction
@@ -88,6 +90,11 @@ class Run:
         """K, the groups that the policy tells apart; 0 where it maximises one reward."""
         return len(self.rewards) if self.serves_groups else 0
 
+    def success_by_group(self, rates: NDArray[np.float64]) -> dict[str, float]:
+        """Tags for a tracker: the mean of its users' success rates (U,), and that of each group."""
+        users = self.fitted.draws.acting_users
+        return success_by_group(rates, users.group_index, users.group_names)
+
     def known_by(self, num_answers: int) -> Run:
         """The run with its users known by their first `num_answers` answers."""
         return replace(self, num_answers=num_answers)
@@ -111,6 +118,11 @@ class Run:
         fitted, scaling = self.fitted, self.method.scaling
         classifier = fitted.classifier_for(scaling)
         return fitted.latents, fitted.latent_index, scaling, fitted.comparison_states, classifier
+
+
+def tracked_as(plan: Plan, run: Run) -> str:
+    """What trackers call a run."""
+    return f"{plan.environment.name}/{run.method.name}/seed_{run.seed}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.tracking import Tracker, Trackers
 
 
 @dataclass(frozen=True)
@@ -16,3 +17,4 @@ class Session:
     resume: bool = False  # go on from what an interrupted run of the same experiment left there
     data_dir: Path | None = None  # where datasets are kept; the user's cache folder by default
     reporter: Reporter = field(default_factory=Reporter)  # told of progress
+    tracker: Tracker = field(default_factory=Trackers)  # told of numbers and figures
