@@ -66,7 +66,9 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
     | progress | utility after minus utility before the step; over an episode it adds up to the utility gained |
 
     Episode end: never terminated, as in D4RL; truncated after 800 steps (Gymnasium's TimeLimit, set at registration).
-    `info` holds, on reset and on every step, bools:
+    With `terminate_on_success` the first step that ends within 0.5 m of the goal terminates, as the first contact does
+    in PointMaze with `continuing_task=False`; contact is then the success: `success` is the same as `reached`. `info`
+    holds, on reset and on every step, bools:
 
     | key | meaning |
     |---|---|
@@ -76,15 +78,23 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
     Version history: v0, first release.
 
     Args:
-        layout: `umaze`, `medium` or `large`.
+        layout: `open`, `umaze`, `medium` or `large`.
         render_mode: None, or `rgb_array`: a picture from above, drawn without display or GPU.
         goal: the goal until `reset` names another.
+        terminate_on_success: whether the first step within 0.5 m of the goal ends the episode.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
 
-    def __init__(self, layout: str = "large", render_mode: str | None = None, goal: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        layout: str = "large",
+        render_mode: str | None = None,
+        goal: ArrayLike | None = None,
+        terminate_on_success: bool = False,
+    ) -> None:
         self.task = MazeTask(layout)
+        self.terminate_on_success = terminate_on_success
         self.render_mode = render_mode
         self.observation_space: gym.spaces.Box = observation_space(self.task.map)
         self.action_space = gym.spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float32)
@@ -123,10 +133,11 @@ class MazeNavigation(gym.Env[NDArray[Any], NDArray[Any]]):
         terms = {"near_goal": float(near_goal), "progress": utility - self._utility}
         self._utility = utility
         info = {**self._info(), "reward_terms": terms}
-        return self._state.astype(np.float32), sum(terms.values()), False, False, info
+        terminated = self.terminate_on_success and near_goal
+        return self._state.astype(np.float32), sum(terms.values()), terminated, False, info
 
     def _info(self) -> dict[str, Any]:
-        success = self._steps_there >= STEPS_TO_STAY
+        success = self._reached if self.terminate_on_success else self._steps_there >= STEPS_TO_STAY
         return {"success": success, "is_success": success, "reached": self._reached}
 
     def render(self) -> NDArray[np.uint8] | None:

@@ -30,6 +30,13 @@ BALL_RADIUS = 0.1  # m; its centre stays that far from every wall
 CELL_SHIFT = 0.7  # m to add to a position before rounding it down to its cell
 
 LAYOUTS = {
+    "open": (
+        "#######",
+        "#OOOOO#",
+        "#OOGOO#",
+        "#OOOOO#",
+        "#######",
+    ),
     "umaze": (
         "#####",
         "#GOO#",
@@ -59,7 +66,7 @@ LAYOUTS = {
         "############",
     ),
 }
-"""`#` wall, `O` free, `G` the goal of D4RL's own task (free too); rows from the top, as in maze2d-*-v1."""
+"""`#` wall, `O` free, `G` the goal of D4RL's own task (free too); rows from the top, as in maze2d-*."""
 
 # (row, col) on the large map: the two and the ten users of the paper's maze experiment, and goals of no train user
 TWO_GOALS = ((7, 1), (7, 10))
@@ -75,7 +82,7 @@ class MazeMap:
     """The free cells of one layout, the steps between them, and which position lies in which.
 
     Attributes:
-        name: `umaze`, `medium` or `large`.
+        name: `open`, `umaze`, `medium` or `large`.
         walls: (rows, cols) bool.
         free_cells: (M, 2) int64, (row, col) of each free cell, row by row; M is 46 on the large map.
         own_goal: (row, col) of D4RL's own task.

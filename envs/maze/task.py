@@ -33,7 +33,7 @@ class MazeTask(MultiGoalTask):
     in D4RL and in the paper, is `reached`.
 
     Args:
-        layout: `umaze`, `medium` or `large`, else LayoutError; the goal sets, which are the paper's, are of `large`.
+        layout: `open`, `umaze`, `medium` or `large`, else LayoutError; the goal sets, the paper's, are of `large`.
     """
 
     name = "maze"

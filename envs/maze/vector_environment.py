@@ -29,6 +29,7 @@ class MazeNavigationVector(VectorEpisodes):
         layout: as in `MazeNavigation`.
         render_mode: likewise.
         goal: likewise.
+        terminate_on_success: likewise.
         max_episode_steps: steps until an episode is truncated.
         autoreset_mode: NEXT_STEP or DISABLED.
         num_threads: threads that step; None takes as many as there are processors. No influence on the results.
@@ -45,12 +46,14 @@ class MazeNavigationVector(VectorEpisodes):
         max_episode_steps: int = MazeTask.max_episode_steps,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         num_threads: int | None = None,
+        terminate_on_success: bool = False,
     ) -> None:
         task = MazeTask(layout)
         own = task.goal(task.map.own_goal if goal is None else goal)
         spaces = (observation_space(task.map), gym.spaces.Box(-1.0, 1.0, shape=(2,), dtype=np.float32))
         metadata = MazeNavigation.metadata
         super().__init__(task, num_envs, spaces, autoreset_mode, render_mode, metadata, max_episode_steps)
+        self.terminate_on_success = terminate_on_success
         self._physics = MazePhysics(task.map, num_threads)
         self.goals[:], self._has_goal[:] = own, True
         self._states = np.zeros((num_envs, 4))
@@ -70,6 +73,8 @@ class MazeNavigationVector(VectorEpisodes):
         self._states[rows] = self._observations[rows] = states
         self._success[rows], self._steps_there[rows] = False, 0
         self._reached[rows] = self.task.reached(states, self.goals[rows])
+        if self.terminate_on_success:
+            self._success[rows] = self._reached[rows]
         self._utility[rows] = self.task.utility(states, self.goals[rows])
         if self.render_mode is not None:
             for row in rows:
@@ -88,6 +93,8 @@ class MazeNavigationVector(VectorEpisodes):
         self._reached[rows] |= near_goal
         self._steps_there[rows] = np.where(self.task.success(after, goals), self._steps_there[rows] + 1, 0)
         self._success[rows] = self._steps_there[rows] >= STEPS_TO_STAY
+        if self.terminate_on_success:
+            self._terminated[rows], self._success[rows] = near_goal, self._reached[rows]
         if self.render_mode is not None:
             for row in rows:
                 self._trails[row].append(self._states[row, :2].copy())

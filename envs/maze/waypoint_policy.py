@@ -169,7 +169,7 @@ def collect(
         num_transitions: at least so many; rounded up to a full number of steps for every maze.
         seed: the same seed, settings and versions of NumPy and MuJoCo give the same bytes on any number of threads.
         progress: told (transitions done, transitions in all).
-        layout: `umaze`, `medium` or `large`.
+        layout: `open`, `umaze`, `medium` or `large`.
         settings: of the controller.
         num_threads: threads that step the physics; None takes all.
 

@@ -4,7 +4,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import pluralbench.envs  # noqa: F401
-from pluralbench.envs.maze.maps import load_map
+from pluralbench.envs.maze.maps import LAYOUTS, load_map
 from pluralbench.envs.maze.rendering import draw_maze
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.envs.multigoal import GoalError
@@ -95,6 +95,56 @@ def test_success_counts_in_the_whole_cell_of_the_goal():
     success, reached = push_through(60, corner, (3, 3), lambda step: (0.0, 0.0)).T
     assert success[49:].all()
     assert not reached.any()
+
+
+def ends_of_episode(**settings):
+    """What a ball that is pushed past its goal is told in 150 steps, by a single environment and a vector alike."""
+    single, vector = gym.make(ID, **settings), make_vec(1, autoreset_mode="Disabled", **settings)
+    options = {"goal": (3, 3), "state": [3.0, 1.0, 0.0, 0.0]}
+    single.reset(seed=0, options=options)
+    vector.reset(seed=0, options={**options, "state": [options["state"]]})
+    steps = []
+    for _ in range(150):
+        action = np.array([0.0, 1.0], dtype=np.float32)
+        observation, reward, terminated, truncated, info = single.step(action)
+        observations, rewards, ends, cuts, infos = vector.step(action[None])
+        np.testing.assert_array_equal(observation, observations[0])
+        assert (reward, terminated, truncated) == (rewards[0], ends[0], cuts[0])
+        assert all(info[name] == infos[name][0] for name in ("success", "is_success", "reached"))
+        steps.append((*observation.tolist(), reward, terminated, info["success"], info["reached"]))
+        if terminated:
+            break
+    return steps
+
+
+def test_the_first_contact_ends_an_episode_that_shall_terminate_on_success():
+    """As D4RL's radius says it; without the argument every number stays as it is."""
+    without, told = ends_of_episode(), ends_of_episode(terminate_on_success=True)
+    assert without == ends_of_episode(terminate_on_success=False)
+    assert len(without) == 150
+    assert not any(step[5] for step in without)
+    assert [step[5] for step in told] == [False] * (len(told) - 1) + [True]
+    assert 0 < len(told) < 100
+    assert told[-1][6:] == (True, True)  # the contact is the success
+    assert not any(step[6] or step[7] for step in told[:-1])
+    for ended, went_on in zip(told, without, strict=False):
+        assert ended[:5] == went_on[:5]
+    assert 0.4 < 3.0 - told[-1][1] <= 0.5
+
+
+def test_a_vector_that_terminates_starts_anew_on_the_next_step():
+    vector = make_vec(2, terminate_on_success=True)
+    states = np.array([[7.0, 1.52, 0.0, -5.0], [1.0, 1.0, 0.0, 0.0]])
+    vector.reset(seed=0, options={"goal": (7, 1), "state": states})
+    _, rewards, terminated, truncated, infos = vector.step(np.zeros((2, 2)))
+    assert (terminated.tolist(), truncated.tolist()) == ([True, False], [False, False])
+    assert infos["success"].tolist() == [True, False]
+    assert rewards[0] >= 1.0
+    _, rewards, terminated, _, infos = vector.step(np.zeros((2, 2)))
+    assert not terminated.any()
+    assert rewards[0] == 0.0
+    assert not infos["success"].any()
+    assert vector._elapsed.tolist() == [0, 2]
 
 
 def test_each_step_near_the_goal_pays_one():
@@ -226,7 +276,7 @@ def test_starts_are_those_of_d4rl():
     np.testing.assert_array_equal(observations, vector.reset(seed=3)[0])
 
 
-@pytest.mark.parametrize("layout", ["umaze", "medium", "large"])
+@pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_pictures_show_ball_goal_and_walls(layout):
     env = gym.make(ID, layout=layout, render_mode="rgb_array")
     env.reset(seed=0)

@@ -47,9 +47,15 @@ def test_values_are_those_of_q_iteration(goal):
 
 
 def test_maps_have_the_sizes_of_d4rl():
-    assert {name: len(load_map(name).free_cells) for name in LAYOUTS} == {"umaze": 7, "medium": 26, "large": 46}
+    assert {name: len(load_map(name).free_cells) for name in LAYOUTS} == {
+        "open": 15,
+        "umaze": 7,
+        "medium": 26,
+        "large": 46,
+    }
     assert load_map("large").own_goal == (7, 9)
     assert load_map("medium").own_goal == (6, 6)
+    assert load_map("open").own_goal == (2, 3)
     with pytest.raises(LayoutError, match="large"):
         MazeTask("lage")
 
