@@ -22,6 +22,8 @@ def dataset_file(specification: str) -> Path:
     """The file of a dataset; d4rl fetches its own where it is not there. DatasetError for what there is not."""
     if not specification.startswith(_PREFIX):
         path = expanded(specification)
+        if path.is_dir():
+            raise DatasetError(f"{specification} is a folder: `pluralbench data convert` makes a file of Minari's data")
         if not path.is_file():
             raise DatasetError(f"no file {specification} to take the dataset from")
         return path

@@ -30,6 +30,22 @@ CollectData = Callable[..., TransitionDataset]
 whole episodes, and for the same seed the same bytes."""
 
 
+@dataclass(frozen=True)
+class DataFormat:
+    """How another library keeps data of an environment, and in which frame; `data convert` reads and writes it.
+
+    Attributes:
+        description: one line.
+        read: called with (path, progress=None), gives the data in the environment's own frame, or None where the path
+            holds no such data. DatasetError, with the reason, for data in this format that the environment cannot have.
+        write: called with (dataset, path, progress=None); DatasetError for data that the format cannot hold.
+    """
+
+    description: str
+    read: Callable[..., TransitionDataset | None]
+    write: Callable[..., None]
+
+
 class SimulatorChoiceError(InputError):
     """A simulator that an environment does not run on; one line."""
 
@@ -80,6 +96,10 @@ class Environment:
             where there is no choice.
         simulator: of these, the one that it runs on.
         require_simulator: raises InputError where a simulator of that name is not installed.
+        formats: by name, formats of other libraries for its data.
+        recorded_arguments: arguments of `gym.make` that its data name in their metadata.
+        reference_returns: from the metadata of its data, the returns by which scores are normalised, as JSON values;
+            None where none are known.
     """
 
     name: str
@@ -104,6 +124,9 @@ class Environment:
     simulators: tuple[str, ...] = ()
     simulator: str = ""
     require_simulator: Callable[[str], None] | None = None
+    formats: Mapping[str, DataFormat] = field(default_factory=dict)
+    recorded_arguments: tuple[str, ...] = ()
+    reference_returns: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:

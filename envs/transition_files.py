@@ -67,8 +67,12 @@ def save_transitions(dataset: TransitionDataset, path: Path | str) -> None:
         store_json(file, "metadata", dataset.metadata)
 
 
-def load_transitions(path: Path | str) -> TransitionDataset:
+def load_transitions(path: Path | str, goals: bool = False) -> TransitionDataset:
     """Reads what `save_transitions` wrote, or a file in D4RL's layout as the module's page says.
+
+    Args:
+        path: the file.
+        goals: whether `metadata["goals"]` keeps, for each episode of a maze2d file, its last `infos/goal`.
 
     Raises:
         DatasetError: no HDF5, truncated, damaged, without the datasets named above, or of contradicting shapes.
@@ -82,11 +86,29 @@ def load_transitions(path: Path | str) -> TransitionDataset:
                 if not isinstance(metadata, dict):
                     raise DamagedFileError(f"{path}: the metadata should be a JSON object")
                 return TransitionDataset(**_read(file, _ARRAYS), metadata=metadata)
-            return _repaired(_read(file, _REQUIRED, _FOREIGN_OPTIONAL), path.name)
+            return _repaired(_read(file, _REQUIRED, _FOREIGN_OPTIONAL), path.name, goals)
     except DamagedFileError as error:
         raise DatasetError(str(error)) from error
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
+
+
+def is_maze2d(path: Path | str) -> bool:
+    """Whether a file has the layout of D4RL's maze2d data and was not written by `save_transitions`.
+
+    Raises:
+        DatasetError: no HDF5.
+    """
+    try:
+        with open_hdf5(expanded(path)) as file:
+            if FORMAT_ATTRIBUTE in file.attrs or is_named(file, "next_observations"):
+                return False
+            if not all(is_named(file, name) for name in _REQUIRED):
+                return False
+            shapes = [plain_dataset(file, name).shape for name in ("observations", "actions")]
+    except DamagedFileError as error:
+        raise DatasetError(str(error)) from error
+    return [shape[1:] for shape in shapes] == [(4,), (2,)]
 
 
 def _read(file: h5py.File, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, NDArray[Any]]:
@@ -108,7 +130,7 @@ def _read(file: h5py.File, required: tuple[str, ...], optional: tuple[str, ...] 
         }
 
 
-def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:
+def _repaired(arrays: dict[str, NDArray[Any]], name: str, goals: bool) -> TransitionDataset:
     """The dataset behind a file of D4RL's layout, its known faults put right."""
     _check_shapes(arrays)
     sizes = (arrays["observations"].shape[1], arrays["actions"].shape[1])
@@ -135,7 +157,7 @@ def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:
         raise DatasetError("every episode is one row long, so that no transition has a successor")
     cut = ~ends & ~keep[following]  # the row after is left out
     repairs.append(f"next_observations rebuilt inside episodes; {int((~keep).sum())} rows without a successor left out")
-    return TransitionDataset(
+    dataset = TransitionDataset(
         observations=observations[keep],
         actions=arrays["actions"][keep],
         next_observations=observations[following][keep],
@@ -144,6 +166,9 @@ def _repaired(arrays: dict[str, NDArray[Any]], name: str) -> TransitionDataset:
         timeouts=cut[keep],
         metadata=metadata,
     )
+    if goals and is_maze and "infos/goal" in arrays:
+        metadata["goals"] = arrays["infos/goal"][keep][dataset.episode_bounds[:, 1] - 1].tolist()
+    return dataset
 
 
 def _check_shapes(arrays: dict[str, NDArray[Any]]) -> None:

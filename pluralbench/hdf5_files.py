@@ -34,6 +34,13 @@ _NUMBERS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)  # truth values are
 
 
 @contextmanager
+def create_hdf5(path: Path | str) -> Iterator[h5py.File]:
+    """A new HDF5 file to fill, in another library's layout; it gets its name when the block ends without an error."""
+    with replace_file(path) as partial, ForgivingFile(partial) as disk, h5py.File(disk, "w") as file:
+        yield file
+
+
+@contextmanager
 def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.File]:
     """A new HDF5 file to fill; it gets its format, its checksum and its name when the block ends without an error.
 
@@ -43,7 +50,7 @@ def create_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.Fil
         path: where the file shall stand.
         file_format: what it holds and in which version, for example `pluralbench transitions 1`; readers compare it.
     """
-    with replace_file(path) as partial, ForgivingFile(partial) as disk, h5py.File(disk, "w") as file:
+    with create_hdf5(path) as file:
         yield file
         # Texts of fixed length: HDF5 can be caught in an endless loop by a damaged heap of variable-length ones.
         file.attrs[FORMAT_ATTRIBUTE] = np.bytes_(file_format)

@@ -74,6 +74,10 @@ class Registry(Generic[T]):
         offered = (point.name for point in entry_points(group=self.group))
         return sorted({*self._entries, *self._places, *offered})
 
+    def registered(self) -> list[str]:
+        """The names that were registered in this process, without those that installed packages offer, sorted."""
+        return sorted({*self._entries, *self._places})
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import torch
 
-from pluralbench.envs.minari_files import export_minari, import_minari
+from pluralbench.envs.minari_export import export_minari
+from pluralbench.envs.minari_files import import_minari
 from pluralbench.envs.transition_files import load_transitions, save_transitions
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.errors import InputError

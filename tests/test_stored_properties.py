@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from pluralbench.array_files import load_arrays, save_arrays
-from pluralbench.envs.minari_files import export_minari, import_minari
+from pluralbench.envs.minari_export import export_minari
+from pluralbench.envs.minari_files import import_minari
 from pluralbench.envs.transition_files import load_transitions, save_transitions
 from pluralbench.envs.transitions import TransitionDataset
 from pluralbench.files import json_values, read_json, write_json

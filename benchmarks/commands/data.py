@@ -13,7 +13,15 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.envs import DatasetError, TransitionDataset, environments, load_transitions, save_transitions
 from pluralbench.envs.collection import collect
 from pluralbench.envs.environments import AUTO
-from pluralbench.envs.minari_files import export_minari, import_minari
+from pluralbench.envs.foreign_data import (
+    SCORES,
+    read_data,
+    reference_returns,
+    with_reference_returns,
+    write_as,
+    write_minari_folder,
+)
+from pluralbench.envs.minari_files import import_minari
 from pluralbench.errors import DamagedFileError
 from pluralbench.files import replace_file
 from pluralbench.folders import check_room
@@ -48,21 +56,21 @@ def inspect(options: argparse.Namespace) -> None:
     elif _is_preferences(path):
         print(describe(PreferenceDataset.load(path, lazy=True)))
     else:
-        print(_describe_transitions(_transitions(path)))
+        _inspect_transitions(path)
 
 
 def convert(options: argparse.Namespace) -> None:
-    """Rewrites preferences between HDF5 and npz or as pairs, and transitions between HDF5, npz and Minari."""
+    """Rewrites preferences between HDF5 and npz or as pairs, and transitions between HDF5, npz, Minari and `--as`."""
     source, target = options.source, options.target
     if target.suffix:
         check_target(target)
-    if source.suffix == ".npz":
-        preferences = import_npz(source)
-    elif _is_preferences(source):
-        preferences = PreferenceDataset.load(source)
-    else:
-        _convert_transitions(_transitions(source), target)
+    is_npz = source.suffix == ".npz"
+    if not is_npz and not _is_preferences(source):
+        _convert_transitions(source, options)
         return
+    if options.format or options.environment:
+        raise PreferenceError(f"{source} holds preferences; --as and --environment are for transitions")
+    preferences = import_npz(source) if is_npz else PreferenceDataset.load(source)
     if target.name.endswith(".pairs.npz"):
         export_pairs(preferences, target)
     elif target.suffix == ".npz":
@@ -73,12 +81,22 @@ def convert(options: argparse.Namespace) -> None:
         raise PreferenceError(f"cannot tell the format of {target}: use .hdf5, .npz or .pairs.npz")
 
 
-def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
+def _convert_transitions(source: Path, options: argparse.Namespace) -> None:
+    target, reporter = options.target, Reporter()
+    environment = environments.get(options.environment) if options.environment else None
+    if environment and (options.format or target.suffix):
+        raise DatasetError("--environment is for folders of Minari's, without --as")
+    with reporter.stage(f"reading {source}") as progress:
+        dataset = with_reference_returns(read_data(source, progress))
     check_room(target.parent, sum(getattr(dataset, name).nbytes for name in _ARRAYS), "choose another place")
-    if target.suffix in (".hdf5", ".h5"):
+    if options.format:
+        with reporter.stage(f"writing {target}") as progress:
+            write_as(options.format, dataset, target, progress)
+    elif target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
     elif not target.suffix:
-        export_minari(dataset, target)
+        with reporter.stage(f"writing {target}") as progress:
+            write_minari_folder(dataset, target, environment, progress)
     elif target.suffix == ".npz":
         arrays: dict[str, Any] = {name: getattr(dataset, name) for name in _ARRAYS}
         with replace_file(target) as temporary, temporary.open("wb") as file:
@@ -89,9 +107,13 @@ def _convert_transitions(dataset: TransitionDataset, target: Path) -> None:
         )
 
 
-def _transitions(path: Path) -> TransitionDataset:
-    """Of an HDF5 file, or of a folder that Minari wrote."""
-    return import_minari(path) if path.is_dir() else load_transitions(path)
+def _inspect_transitions(path: Path) -> None:
+    """Of an HDF5 file or of a folder of Minari's; what cannot be converted is shown as it is, with the reason."""
+    try:
+        print(_describe_transitions(read_data(path)))
+    except DatasetError as error:
+        print(_describe_transitions(import_minari(path) if path.is_dir() else load_transitions(path)))
+        print(f"{'not converted':<13} {error}")
 
 
 def _is_preferences(path: Path) -> bool:
@@ -118,5 +140,19 @@ def _describe_transitions(dataset: TransitionDataset) -> str:
         f"actions       {dataset.actions.shape[1]} numbers, {dataset.actions.min():.3f} to {dataset.actions.max():.3f}",
         "observations  " + "; ".join(f"{a:.3f} to {b:.3f}" for a, b in zip(low, high, strict=True)) + more,
     ]
-    lines += [f"{plain(key):<13} {plain(value, LONGEST_TEXT)}" for key, value in dataset.metadata.items()]
-    return "\n".join(lines)
+    told = {key: value for key, value in dataset.metadata.items() if key != SCORES}
+    lines += [f"{plain(key):<13} {plain(value, LONGEST_TEXT)}" for key, value in told.items()]
+    return "\n".join([*lines, *_scores(dataset)])
+
+
+def _scores(dataset: TransitionDataset) -> list[str]:
+    """The returns between which scores of the environment are normalised, where some are known."""
+    returns = reference_returns(dataset.metadata)
+    if returns is None:
+        return []
+    lines = [f"{'scores':<13} {returns['score']}, of episodes of {returns['episode_steps']} steps"]
+    return lines + [
+        f"{'':<13} {name}: random {known['random']:g}, expert {known['expert']:g} ({known['of']})"
+        for name, known in returns.items()
+        if isinstance(known, dict)
+    ]

@@ -8,6 +8,7 @@ from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.presets import PRESETS
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS
 from pluralbench.envs import environments
+from pluralbench.envs.foreign_data import data_formats
 from pluralbench.preference_oracles.populations import get_population, populations
 from pluralbench.preference_oracles.teachers import teachers
 from pluralbench.reward_learning.learners import learners
@@ -28,6 +29,8 @@ def show(options: argparse.Namespace) -> None:
     lines += [f"  {name:<22} {sweep.description}" for name, sweep in SWEEPS.items()]
     lines.append("learners")
     lines += [f"  {name:<22} {learners.descriptions.get(name, '')}".rstrip() for name in learners.names()]
+    lines.append("data formats (data convert --as)")
+    lines += [f"  {name:<22} {known.description}" for name, known in data_formats().items()]
     for title, names in (
         ("scalings", sorted(SCALINGS)),
         ("teachers", teachers.names()),

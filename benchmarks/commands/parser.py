@@ -95,4 +95,8 @@ def _add_data(commands: Any) -> None:
     convert = actions.add_parser("convert", help="rewrite a file in the format that the target's ending names")
     convert.add_argument("source", type=Path)
     convert.add_argument("target", type=Path, help=".hdf5, .npz, .pairs.npz (a row per pair), or a folder for Minari")
+    convert.add_argument("--as", dest="format", metavar="FORMAT", help="another library's, see `pluralbench list`")
+    convert.add_argument(
+        "--environment", metavar="NAME", help="whose spaces Minari gets (what the data name), file.py:NAME"
+    )
     convert.set_defaults(run="data:convert")

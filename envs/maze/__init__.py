@@ -5,10 +5,22 @@ from __future__ import annotations
 from functools import partial
 
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import Environment, collect_at, script_at
+from pluralbench.envs.environments import DataFormat, Environment, collect_at, script_at
 from pluralbench.envs.maze.presets import PRESETS, VARIANTS
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.features import InputFeatures
+
+
+def _format(description: str, module: str) -> DataFormat:
+    """The format whose functions `read` and `write` lie in a module here."""
+    place = f"pluralbench.envs.maze.{module}"
+    return DataFormat(description, partial(script_at, f"{place}:read"), partial(script_at, f"{place}:write"))
+
+
+FORMATS = {
+    "maze2d": _format("D4RL's maze2d-* as one HDF5 file", "maze2d_files"),
+    "pointmaze": _format("gymnasium-robotics' PointMaze as a Minari folder, in its own frame", "pointmaze_files"),
+}
 
 
 def _environment(name: str, data: str) -> Environment:
@@ -30,6 +42,9 @@ def _environment(name: str, data: str) -> Environment:
         state_grid=lambda: MazeTask().state_grid(),
         max_parallel_episodes=4096,
         peer_gym_id="gymnasium_robotics:PointMaze_Large-v3",
+        formats=FORMATS,
+        recorded_arguments=("layout",),
+        reference_returns=partial(script_at, "pluralbench.envs.maze.reference_returns:reference_returns"),
     )
 
 

@@ -1,12 +1,23 @@
 import json
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 
+import gymnasium as gym
 import h5py
 import numpy as np
 import pytest
 
-from pluralbench.envs.minari_files import export_minari, import_minari
+from pluralbench.envs import environments
+from pluralbench.envs.collection import collect
+from pluralbench.envs.foreign_data import environment_of, write_minari_folder
+from pluralbench.envs.maze.maps import LayoutError
+from pluralbench.envs.maze.reference_returns import MEASURED
+from pluralbench.envs.maze.waypoint_policy import collect as collect_maze
+from pluralbench.envs.minari_export import export_minari
+from pluralbench.envs.minari_files import import_minari
 from pluralbench.envs.transitions import DatasetError, TransitionDataset
+from pluralbench.envs.vectors import make_single
 
 minari = pytest.importorskip("minari")
 
@@ -312,3 +323,71 @@ def test_without_minari_datasets_are_read_and_the_error_says_what_to_install_to_
     _assert_equal(import_minari(tmp_path / "a-v0"), dataset)
     with pytest.raises(DatasetError, match=r"pip install pluralbench\[minari\]"):
         export_minari(dataset, tmp_path / "b-v0")
+
+
+OWN_ENVIRONMENTS = [name for name in environments.registered() if name != "maze-d4rl-like"]
+
+
+@pytest.mark.parametrize("name", OWN_ENVIRONMENTS)
+def test_an_environments_data_are_exported_with_its_own_spaces(name, tmp_path):
+    """Bounds where it has some, and choices as choices; and all of it comes back."""
+    environment = environments.get(name)
+    data = collect(environment, 60, 0)
+    write_minari_folder(data, tmp_path / "own-v0")
+    stored = minari.MinariDataset(tmp_path / "own-v0" / "data")
+    env = make_single(environment)
+    assert stored.observation_space == env.observation_space
+    assert stored.action_space == env.action_space
+    assert stored.spec.env_spec.id == environment.gym_id
+    for episode in stored:
+        assert all(row in stored.observation_space for row in episode.observations)
+        assert all(action in stored.action_space for action in episode.actions)
+        if environment.make_task().discrete_actions:
+            assert episode.actions.dtype == np.int64
+            assert episode.actions[0].shape == ()
+    env.close()
+    _assert_equal(import_minari(tmp_path / "own-v0"), data)
+    again = gym.make(stored.spec.env_spec)  # as Minari builds it again
+    assert again.observation_space == stored.observation_space
+    again.close()
+
+
+def test_another_layout_has_its_own_bounds_and_reference_scores(tmp_path):
+    write_minari_folder(collect_maze(500, 0, layout="umaze"), tmp_path / "own-v0")
+    stored = minari.MinariDataset(tmp_path / "own-v0" / "data")
+    assert stored.observation_space.high.tolist() == pytest.approx([3.3, 3.3, 6, 6])
+    assert stored.spec.env_spec.kwargs == {"layout": "umaze"}
+    scores = MEASURED["umaze"]
+    returns = np.array([scores.random, scores.expert])
+    np.testing.assert_allclose(minari.get_normalized_score(stored, returns), [0, 1])
+
+
+def test_data_that_leave_the_bounds_are_exported_without(tmp_path):
+    data = collect_maze(500, 0)
+    data.observations[7, 0] = data.next_observations[6, 0] = 99
+    write_minari_folder(data, tmp_path / "own-v0")
+    stored = minari.MinariDataset(tmp_path / "own-v0" / "data")
+    assert not stored.observation_space.is_bounded()
+    assert stored.action_space.is_bounded()
+    _assert_equal(import_minari(tmp_path / "own-v0"), data)
+
+
+def test_rows_that_are_no_choices_are_named(tmp_path):
+    data = collect(environments.get("habitat-tidy"), 20, 0)
+    data.actions[3] = 0.5
+    with pytest.raises(
+        DatasetError, match="the 2 choices are stored as rows with a single 1; actions of row 3 are not"
+    ):
+        write_minari_folder(data, tmp_path / "own-v0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_nobody_here_made_has_no_home(dataset, tmp_path):
+    assert environment_of(dataset.metadata) is environment_of({}) is environment_of({"environment": ["maze"]}) is None
+    assert environment_of({"environment": "some_file.py:TABLE"}) is None
+    write_minari_folder(dataset, tmp_path / "own-v0")
+    assert not minari.MinariDataset(tmp_path / "own-v0" / "data").observation_space.is_bounded()
+    for layout in ("../large", ["large"]):
+        hostile = replace(dataset, metadata={"environment": "maze", "layout": layout})
+        with pytest.raises((DatasetError, LayoutError)) if layout == "../large" else nullcontext():
+            write_minari_folder(hostile, tmp_path / f"own-{len(layout)}-v0")
