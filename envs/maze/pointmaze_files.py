@@ -92,7 +92,7 @@ def read(folder: Path, progress: Progress | None = None) -> TransitionDataset | 
         return None
     try:
         maze = load_map(_layout(name, spec.get("kwargs")))
-        if stored_sizes(folder) != _SIZES:
+        if stored_sizes(folder) not in ({}, _SIZES):
             raise DatasetError(f"{plain(name, 40)} has observations (4), goals (2) and actions (2); these have not")
         dataset = _read(folder, maze, spec, progress)
         check_layout(dataset.observations, maze.name)

@@ -1,5 +1,8 @@
 """Reference returns of D4RL's tasks: the formula, and numbers that can be measured again."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -65,3 +68,11 @@ def test_the_command_prints_a_row_for_each_layout(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["layout", *EPISODE_STEPS]
     assert "23.85, 161.86" in lines[2]
+
+
+def test_the_page_shows_the_same_numbers():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    for layout, steps in EPISODE_STEPS.items():
+        theirs, ours = D4RL[layout], MEASURED[layout]
+        row = rf"\| {layout} \| {steps} \| {theirs.random:.2f} \| {theirs.expert:.2f} "
+        assert re.search(row + rf"\| {ours.random:.2f} ± \S+ \| {ours.expert:.2f} ± ", page), layout

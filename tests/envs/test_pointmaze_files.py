@@ -178,6 +178,7 @@ def _spec(folder, **changes):
         ({"kwargs": {"maze_map": "large"}}, "maze_map is not a table"),
         ({"kwargs": {"maze_map": [[1, 0], [1]]}}, "maze_map is not a table"),
         ({"kwargs": {}, "id": "PointMaze_Own-v3"}, "does not say what the map of PointMaze_Own-v3 is"),
+        ({"kwargs": None, "id": "PointMaze_Tiny-v3"}, "does not say what the map of PointMaze_Tiny-v3 is"),
         ({"kwargs": {}, "id": "PointMaze_Medium-v3"}, "of its positions lie in walls of medium"),
     ],
 )
