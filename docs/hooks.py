@@ -41,8 +41,6 @@ PAGES = {
 """Files of the repository that are pages, or stand for one."""
 PICTURES = "results/reference/"
 NOTEBOOK = "whole_way.ipynb"
-TO_COME = ("data.md", "clusters.md")
-"""Pages of the navigation that are left out as long as they are not written."""
 API, REPORTS = "API", "Reports"
 """The entries of mkdocs.yml's `nav` that are filled here."""
 
@@ -139,14 +137,7 @@ def _fill(nav: list[Any], filled: dict[str, list[Any]]) -> None:
             if title in filled:
                 entry[title] = filled[title]
             elif isinstance(inside, list):
-                inside[:] = [own for own in inside if not _is_to_come(own)]
                 _fill(inside, filled)
-
-
-def _is_to_come(entry: dict[str, Any]) -> bool:
-    return any(
-        page in TO_COME and not (ROOT / "docs" / page).exists() for page in entry.values() if isinstance(page, str)
-    )
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

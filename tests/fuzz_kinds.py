@@ -14,6 +14,9 @@ import h5py
 import numpy as np
 import torch
 
+from pluralbench.envs.foreign_data import read_data
+from pluralbench.envs.gymnasium_ids import MAZE
+from pluralbench.envs.maze import maze2d_files, pointmaze_files
 from pluralbench.envs.minari_export import export_minari
 from pluralbench.envs.minari_files import import_minari
 from pluralbench.envs.transition_files import load_transitions, save_transitions
@@ -92,6 +95,22 @@ def preferences() -> PreferenceDataset:
         group_index=np.arange(5) % 2,
         goals=rng.normal(size=(5, 2)),
         provenance={"population": "two-goals", "seed": 3, "rates": {"skip": 0.25, "tie": 0.125}},
+    )
+
+
+def maze_transitions() -> TransitionDataset:
+    """Two episodes along the upper corridor of the maze umaze."""
+    places = np.tile(np.linspace(1, 3, 6), 2)
+    states = np.stack([np.ones(12), places, np.zeros(12), np.full(12, 0.5)], axis=1).astype(np.float32)
+    inside = np.arange(12) % 6 != 5
+    return TransitionDataset(
+        observations=states[inside],
+        actions=np.linspace(-1, 1, 20, dtype=np.float32).reshape(10, 2),
+        next_observations=states[1:][inside[:-1]],
+        rewards=(np.arange(10) < 5).astype(np.float32),
+        terminals=np.zeros(10, np.bool_),
+        timeouts=np.arange(10) % 5 == 4,
+        metadata={"environment": MAZE, "layout": "umaze", "goals": [[1.0, 1.0], [1.0, 3.0]]},
     )
 
 
@@ -230,6 +249,16 @@ KINDS: dict[str, Kind] = {
     "minari": Kind(
         lambda folder: export_minari(transitions(), folder / "made-up-v0"),
         lambda folder: _columns(import_minari(folder / "made-up-v0")),
+        False,
+    ),
+    "maze2d": Kind(
+        lambda folder: maze2d_files.write(maze_transitions(), folder / "own-umaze.hdf5"),
+        lambda folder: _columns(read_data(folder / "own-umaze.hdf5")),
+        False,
+    ),
+    "pointmaze": Kind(
+        lambda folder: pointmaze_files.write(maze_transitions(), folder / "own-v0"),
+        lambda folder: _columns(read_data(folder / "own-v0")),
         False,
     ),
     "success_rates.csv": Kind(fuzz_results.write_rates, fuzz_results.read_rates, False),

@@ -46,7 +46,7 @@ def reward_maps(prepared: Prepared, run: Run, grid: StateGrid) -> dict[str, dict
             "true": true.reshape(shape),
             "users": ["each user"] if table else names,
             "rows": names if table else list(grid.row_names),
-            "columns": list(grid.column_names),
+            "columns": list(grid.column_names) or ([str(k) for k in range(true.shape[1])] if table else []),
         }
     return maps
 
