@@ -167,7 +167,10 @@ def _repaired(arrays: dict[str, NDArray[Any]], name: str, goals: bool) -> Transi
         metadata=metadata,
     )
     if goals and is_maze and "infos/goal" in arrays:
-        metadata["goals"] = arrays["infos/goal"][keep][dataset.episode_bounds[:, 1] - 1].tolist()
+        last = arrays["infos/goal"][keep][dataset.episode_bounds[:, 1] - 1]
+        if not np.isfinite(last).all():
+            raise DatasetError("infos/goal must be finite")
+        metadata["goals"] = last.tolist()
     return dataset
 
 

@@ -19,6 +19,7 @@ Steps last 0.01 s in both, and the ball, its motors and the clipping of its velo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,6 +128,8 @@ def _read(folder: Path, maze: MazeMap, spec: dict[str, Any], progress: Progress 
         return to_ours(maze, observations[:, :4]), np.stack([-actions[:, 1], actions[:, 0]], axis=1)
 
     dataset = import_minari(folder, progress, _ENTRIES, frame)
+    if not np.isfinite(goals).all():
+        raise DatasetError("desired_goal must be finite")
     arguments = spec.get("kwargs") if isinstance(spec.get("kwargs"), dict) else {}
     metadata = {
         "source": dataset.metadata.get("source", folder.name),
@@ -137,6 +140,10 @@ def _read(folder: Path, maze: MazeMap, spec: dict[str, Any], progress: Progress 
         _KEPT: {"id": spec["id"], "max_episode_steps": spec.get("max_episode_steps"), "kwargs": arguments},
         "goals": goals,
     }
+    try:
+        json.dumps(metadata, allow_nan=False)
+    except ValueError as error:
+        raise DatasetError(f"the arguments of {plain(spec['id'], 40)} must be finite") from error
     return replace(dataset, metadata=metadata)
 
 

@@ -76,6 +76,17 @@ def test_goals_and_dense_rewards_of_a_maze2d_file_are_kept(tmp_path):
     assert "goals" not in load_transitions(tmp_path / "own-umaze.hdf5").metadata
 
 
+def test_a_goal_that_is_no_number_is_refused(tmp_path):
+    data = collect(500, seed=0)
+    goals = np.ones((len(data.episode_bounds), 2)).tolist()
+    maze2d_files.write(replace(data, metadata={**data.metadata, "goals": goals}), tmp_path / "own-large.hdf5")
+    with h5py.File(tmp_path / "own-large.hdf5", "r+") as file:
+        file["infos/goal"][:] = np.inf
+    with pytest.raises(DatasetError, match="infos/goal must be finite"):
+        maze2d_files.read(tmp_path / "own-large.hdf5")
+    assert len(load_transitions(tmp_path / "own-large.hdf5")) == len(data)
+
+
 def test_the_first_reward_of_an_episode_is_zero_where_no_rule_is_known(tmp_path):
     data = collect(1_000, seed=0, layout="umaze")
     maze2d_files.write(replace(data, rewards=np.full(len(data), 3.0, np.float32)), tmp_path / "own-umaze.hdf5")

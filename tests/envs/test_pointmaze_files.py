@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import gymnasium as gym
+import h5py
 import numpy as np
 import pytest
 
@@ -177,6 +178,7 @@ def _spec(folder, **changes):
         ({"kwargs": {"maze_map": [[1, 1, 1], [1, 0, 1], [1, 1, 1]]}}, "map of 3 x 3 cells is none of those known here"),
         ({"kwargs": {"maze_map": "large"}}, "maze_map is not a table"),
         ({"kwargs": {"maze_map": [[1, 0], [1]]}}, "maze_map is not a table"),
+        ({"kwargs": {"noise": float("nan")}}, "the arguments of PointMaze_Large-v3 must be finite"),
         ({"kwargs": {}, "id": "PointMaze_Own-v3"}, "does not say what the map of PointMaze_Own-v3 is"),
         ({"kwargs": None, "id": "PointMaze_Tiny-v3"}, "does not say what the map of PointMaze_Tiny-v3 is"),
         ({"kwargs": {}, "id": "PointMaze_Medium-v3"}, "of its positions lie in walls of medium"),
@@ -189,6 +191,14 @@ def test_another_map_is_refused_with_the_reason(changes, message, tmp_path):
         pointmaze_files.read(tmp_path / "own-v0")
     assert "\n" not in str(caught.value)
     assert str(caught.value).count("own-v0") == 1
+
+
+def test_a_goal_that_is_no_number_is_refused(tmp_path):
+    pointmaze_files.write(collect(500, seed=0), tmp_path / "own-v0")
+    with h5py.File(tmp_path / "own-v0" / "data" / "main_data.hdf5", "r+") as file:
+        file["episode_0/observations/desired_goal"][-1] = np.nan
+    with pytest.raises(DatasetError, match="own-v0: desired_goal must be finite"):
+        pointmaze_files.read(tmp_path / "own-v0")
 
 
 def test_the_map_is_taken_from_the_name_where_nothing_else_tells_it(tmp_path):
