@@ -21,7 +21,12 @@ MOST_JOBS = 1024
 
 
 def device_of_tasks(options: argparse.Namespace) -> str:
-    """Where networks live: on the device of this machine, or on that of the cluster's workers, which may differ."""
+    """Where networks live: on the device of this machine, or on that of the cluster's workers, which may differ.
+
+    Raises:
+        UsageError: options of the launcher that mean nothing; before any work, for plans need the device.
+    """
+    _check(options)
     if options.launcher != "ray":
         return device_for(options.device)
     if options.device == "cuda" and not options.gpus_per_task:
@@ -29,6 +34,15 @@ def device_of_tasks(options: argparse.Namespace) -> str:
     if options.device == "cpu" and options.gpus_per_task:
         raise UsageError("--gpus-per-task is for --device cuda or auto, not for cpu")
     return "cuda" if options.gpus_per_task else device_for(options.device if options.device != "auto" else "cpu")
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.launcher not in ("local", "ray"):
+        raise UsageError(f"unknown launcher {options.launcher!r}; use local or ray")
+    if not 1 <= options.jobs <= MOST_JOBS:
+        raise UsageError(f"--jobs must be at least 1 and at most {MOST_JOBS}, is {options.jobs}")
+    if options.cpus_per_task < 1 or options.gpus_per_task < 0:
+        raise UsageError("--cpus-per-task must be at least 1, --gpus-per-task at least 0")
 
 
 def is_in_turns(options: argparse.Namespace) -> bool:
@@ -57,14 +71,8 @@ def run_launched(work: Sequence[tuple[Plan, Session]], options: argparse.Namespa
 
 def _launcher(options: argparse.Namespace) -> Callable[[], Launcher] | None:
     """What starts the launcher; None for this process."""
-    if options.launcher not in ("local", "ray"):
-        raise UsageError(f"unknown launcher {options.launcher!r}; use local or ray")
-    if not 1 <= options.jobs <= MOST_JOBS:
-        raise UsageError(f"--jobs must be at least 1 and at most {MOST_JOBS}, is {options.jobs}")
     device = device_of_tasks(options)
     if options.launcher == "ray":
-        if options.cpus_per_task < 1 or options.gpus_per_task < 0:
-            raise UsageError("--cpus-per-task must be at least 1, --gpus-per-task at least 0")
         settings = RaySettings(options.ray_address, options.cpus_per_task, options.gpus_per_task)
         return partial(RayCluster, settings, device)
     return partial(LocalProcesses, options.jobs, device) if options.jobs > 1 else None
