@@ -57,6 +57,8 @@ def show(plan: Plan, session: Session, start: float) -> None:
     reporter, folder = session.reporter, session.folder
     with folder_lock(folder, reporter.line):
         figures = draw_all(folder, reporter.line)
+    episodes = (folder / f"{plan.environment.name}-rollouts{ending}" for ending in (".png", ".gif"))
+    figures += [path for path in episodes if path.exists()]  # drawn when their run was finished
     for figure in figures:
         if figure.suffix == ".png":
             session.tracker.picture(figure)

@@ -93,7 +93,7 @@ def test_what_cannot_be_chosen_is_refused_in_a_line(monkeypatch, tmp_path, capsy
     assert list(tmp_path.iterdir()) == []  # refused before any work
 
 
-def test_a_benchmark_runs_on_habitat_sim_and_says_so(stand_in, tmp_path):
+def test_a_benchmark_runs_on_habitat_sim_and_says_so(stand_in, tmp_path, capsys):
     place = ["--out", str(tmp_path / "out"), "--data-dir", str(tmp_path / "data")]
     command = ["habitat-rearrange", "--preset", "smoke", "--methods", "oracle", "behaviour", *place]
     assert main([*command, "--simulator", "habitat"]) in (0, None)
@@ -102,7 +102,10 @@ def test_a_benchmark_runs_on_habitat_sim_and_says_so(stand_in, tmp_path):
     assert record["identity"]["environment"]["simulator"] == "habitat"
     config = json.loads(next(folder.glob("oracle/seed_*/config.json")).read_text(encoding="utf-8"))
     assert config["identity"]["environment"]["simulator"] == "habitat"
-    assert (folder.parent / "habitat-rearrange-rollouts.png").exists()
+    told = capsys.readouterr().out.split()
+    for ending in ("png", "gif"):
+        assert (folder.parent / f"habitat-rearrange-rollouts.{ending}").exists()
+        assert str(folder.parent / f"habitat-rearrange-rollouts.{ending}") in told
     assert main([*command, "--simulator", "pybullet", "--suite", "smoke-habitat"]) == 2  # another experiment
 
 
