@@ -41,7 +41,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Writes what is not written yet."""
+        """Writes what is not written yet; `contextlib.closing` calls it."""
 
 
 class Trackers(Tracker):

@@ -9,9 +9,10 @@ without it they end by themselves.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -40,19 +41,24 @@ class Process:
 
     Args:
         serve: `module:function`, called in the process with a connection to here; it returns at EOFError and OSError.
+        variables: of the environment, beside those of this process.
 
     Attributes:
         connection: to the process.
         pid: its number.
     """
 
-    def __init__(self, serve: str) -> None:
+    def __init__(self, serve: str, variables: Mapping[str, str] | None = None) -> None:
         self.connection, theirs = Pipe()
         with theirs:
             number = theirs.fileno()
             command = [sys.executable, "-c", _START, str(number), serve, *sys.path]
             self._process = subprocess.Popen(
-                command, pass_fds=(number,), stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                pass_fds=(number,),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, **(variables or {})},
             )
         self.pid = self._process.pid
 

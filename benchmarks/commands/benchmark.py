@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import ExitStack, closing
 
 from pluralbench.benchmarks.commands.arguments import changes_of
 from pluralbench.benchmarks.commands.launching import device_of_tasks, is_in_turns, run_launched
@@ -34,22 +35,23 @@ def run_benchmarks(options: argparse.Namespace) -> None:
         plans.append(make_plan(experiment_for(name, options.preset, chosen), device))
     folders = [suite_folder(options, changes.get("population") and plan.population.name) for plan in plans]
     work = list(zip(folders, plans, strict=True))
+    trackers = {folder: make_tracker(options.track, folder) for folder in folders}
     check_room_for(work, options)
     for folder, plan in work:
         check_before_work(folder, plan, options.resume)
     make_folders_for(work, options)
     reporter, start = Reporter(), time.perf_counter()
-    trackers = {folder: make_tracker(options.track, folder) for folder in folders}
     sessions = [
         (plan, Session(folder, options.resume, options.data_dir, reporter, trackers[folder])) for folder, plan in work
     ]
-    for together in [[one] for one in sessions] if is_in_turns(options) else [sessions]:
-        run_launched(together, options)
-        for plan, session in together:
-            show(plan, session, start)
-        start = time.perf_counter()
-    for tracker in trackers.values():
-        tracker.close()
+    with ExitStack() as stack:
+        for tracker in trackers.values():
+            stack.enter_context(closing(tracker))
+        for together in [[one] for one in sessions] if is_in_turns(options) else [sessions]:
+            run_launched(together, options)
+            for plan, session in together:
+                show(plan, session, start)
+            start = time.perf_counter()
 
 
 def show(plan: Plan, session: Session, start: float) -> None:

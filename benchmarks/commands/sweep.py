@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from pluralbench.benchmarks.commands.arguments import changes_of
@@ -32,16 +33,17 @@ def run_sweep(options: argparse.Namespace) -> None:
     folder = suite_folder(options, population, options.sweep)
     folders = {label: folder / label.replace(":", "-") for label in plans}
     work = [(folders[label], plan) for label, plan in plans.items()]
+    trackers = {label: make_tracker(options.track, folders[label]) for label in plans}
     check_room_for(work, options)
     for own, plan in work:
         check_before_work(own, plan, options.resume)
     make_folders_for(work, options)
     session = Session(folder, options.resume, options.data_dir, Reporter())
-    trackers = {label: make_tracker(options.track, folders[label]) for label in plans}
     session.reporter.line(f"{sweep.x_label}: {', '.join(plans)}")
     points_of = {label: replace(session, folder=folders[label], tracker=trackers[label]) for label in plans}
-    run_launched([(plan, points_of[label]) for label, plan in plans.items()], options)
-    for tracker in trackers.values():
-        tracker.close()
+    with ExitStack() as stack:
+        for tracker in trackers.values():
+            stack.enter_context(closing(tracker))
+        run_launched([(plan, points_of[label]) for label, plan in plans.items()], options)
     figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
     session.reporter.line(f"figure: {figure}")

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pluralbench.benchmarks import results
@@ -21,7 +22,7 @@ from pluralbench.benchmarks.launch.tasks import (
     Shared,
     Task,
     mark,
-    on_device,
+    write_files,
 )
 from pluralbench.benchmarks.results.records import SUMMARY
 from pluralbench.benchmarks.results.success_rates import FILE as RATES
@@ -32,7 +33,6 @@ from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws
 from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.files import replace_file
 
 SCRATCH = ".tasks"
 """Folder of what tasks leave behind, beside the runs."""
@@ -50,7 +50,7 @@ class PartedExperiment:
     def __init__(self, plan: Plan, session: Session, track: Sequence[str] = ()) -> None:
         self.plan, self.session, self._track = plan, session, tuple(track)
         self._scratch = session.folder / plan.environment.name / SCRATCH
-        self._here = on_device(plan, "cpu")  # this process only reads models and draws pictures
+        self._here = replace(plan, device="cpu")  # this process only reads models and draws pictures
         self._waiting: list[set[str]] = []  # for each dataset, names of the fits that are not finished
         self._drawn: list[tuple[Prepared, list[SeedDraws]]] = []
         self._identity: Identity = {}
@@ -148,10 +148,9 @@ class PartedExperiment:
             with tempfile.TemporaryDirectory() as folder:
                 Path(folder, RATES).write_bytes(files[RATES])
                 rows = results.read_rows(Path(folder))
-        names = sorted((name for name in files if name != RATES), key=lambda name: name.endswith(f"/{SUMMARY}"))
-        for name in names:
-            if name.endswith(f"/{SUMMARY}") and rows:
-                results.merge_success_rates(self.session.folder, rows)
-                rows = []
-            with replace_file(self.session.folder / name) as partial:
-                partial.write_bytes(files[name])
+        summaries = {name: content for name, content in files.items() if name.endswith(f"/{SUMMARY}")}
+        before = {name: content for name, content in files.items() if name != RATES and name not in summaries}
+        write_files(self.session.folder, before)
+        if rows:
+            results.merge_success_rates(self.session.folder, rows)
+        write_files(self.session.folder, summaries)

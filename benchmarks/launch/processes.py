@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-
-import torch
 
 from pluralbench.benchmarks.launch.launcher import ATTEMPTS, Launcher
 from pluralbench.benchmarks.launch.tasks import Done, Task, perform
-from pluralbench.envs.processes import Process, ProcessEndedError, serve_calls
+from pluralbench.envs import processes
+from pluralbench.envs.processes import Process, ProcessEndedError
 from pluralbench.envs.vectors import usable_processors
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -31,7 +26,7 @@ class LocalProcesses(Launcher):
         self.device = device
         self.place = f"{jobs} processes"
         self._jobs = jobs
-        self._threads = max(1, usable_processors() // jobs)
+        self._variables = dict.fromkeys(_THREADS, str(max(1, usable_processors() // jobs)))
         self._waiting: deque[Task] = deque()
         self._busy: dict[Connection, tuple[Process, Task]] = {}
         self._free: list[Process] = []
@@ -51,8 +46,7 @@ class LocalProcesses(Launcher):
             self._busy[process.connection] = process, task
 
     def _start(self) -> Process:
-        with _environment(dict.fromkeys(_THREADS, str(self._threads))):
-            return Process(f"{__name__}:serve")
+        return Process(f"{processes.__name__}:serve_calls", self._variables)
 
     def next_done(self) -> tuple[Task, Done]:
         """Waits; a task whose process ended is handed out again."""
@@ -76,30 +70,8 @@ class LocalProcesses(Launcher):
 
     def close(self) -> None:
         """Ends all processes, whatever they are at."""
-        processes = [*self._free, *(process for process, _ in self._busy.values())]
-        for process in processes:  # all at once
+        started = [*self._free, *(process for process, _ in self._busy.values())]
+        for process in started:  # all at once
             process.connection.close()
-        for process in processes:
+        for process in started:
             process.close(seconds=0.5)
-
-
-def serve(connection: Connection) -> None:
-    """What a process does: carries tasks out with as many threads as it was told to."""
-    with contextlib.suppress(ValueError):
-        torch.set_num_threads(int(os.environ[_THREADS[0]]))
-    serve_calls(connection)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """The environment's variables that processes started meanwhile find."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

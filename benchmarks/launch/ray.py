@@ -45,7 +45,8 @@ class RayCluster(Launcher):
         self._ray, self.device = ray, device
         self._started = not ray.is_initialized()
         if self._started:
-            os.environ.setdefault("RAY_worker_niceness", "0")  # one of our own has nobody to be nice to
+            if not settings.address:
+                os.environ.setdefault("RAY_worker_niceness", "0")  # one of our own has nobody to be nice to
             try:
                 ray.init(address=settings.address or None, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:

@@ -28,7 +28,7 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, draw_seed, identity_of, prepare
-from pluralbench.benchmarks.stages.runs import Run
+from pluralbench.benchmarks.stages.runs import new_run
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.benchmarks.tracking import Trackers, make_tracker
 from pluralbench.errors import InputError
@@ -160,8 +160,7 @@ class PolicyTask(Task):
             key = method.learner, seed
             if key not in fitted:
                 fitted[key] = fit_learner(prepared, of_seed[seed], method.learner, identity, silent)
-            serves_groups = policies.get(method.policy).serves_groups
-            runs.append(Run(method, fitted[key], plan.experiment.evaluation.num_answers, serves_groups))
+            runs.append(new_run(plan, method, fitted[key]))
         ledger = Ledger(prepared, identity, session, self.first_seed)
         policies.get(self.policy)().train(prepared, runs, session, ledger)
 
@@ -190,7 +189,7 @@ def _perform(task: Task) -> Done:
         os.chdir(shared.started_in)
     plan = make_plan(shared.experiment, shared.device)
     with _workplace(task) as folder:
-        _write(folder, task.needs)
+        write_files(folder, task.needs)
         reporter = Reporter(Console(file=said, highlight=False, markup=False, emoji=False, soft_wrap=True))
         same_disk = folder.is_relative_to(shared.scratch)
         tracker = make_tracker(shared.track, shared.folder if same_disk else folder)
@@ -236,7 +235,8 @@ def _check_same(task: Task, plan: Plan, prepared: Prepared, draws: Sequence[Seed
         )
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a suite's folder."""
     for name, content in files.items():
         with replace_file(folder / name) as partial:
             partial.write_bytes(content)
@@ -250,8 +250,3 @@ def _read(folder: Path, leave_out: Mapping[str, bytes]) -> Files:
         if path.is_file() and name not in leave_out and "checkpoints" not in path.relative_to(folder).parts:
             found[name] = path.read_bytes()
     return found
-
-
-def on_device(plan: Plan, device: str) -> Plan:
-    """The same plan, its networks elsewhere."""
-    return replace(plan, device=device)

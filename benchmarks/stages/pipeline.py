@@ -26,7 +26,7 @@ from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws
 from pluralbench.benchmarks.stages.record import begin, check_before_work
-from pluralbench.benchmarks.stages.runs import Run
+from pluralbench.benchmarks.stages.runs import Run, new_run
 from pluralbench.benchmarks.stages.session import Session
 
 
@@ -72,8 +72,7 @@ def runs_of(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, 
         for method in plan.methods:
             if method.learner not in fitted:
                 fitted[method.learner] = fit_learner(prepared, drawn, method.learner, identity, session)
-            serves_groups = policies.get(method.policy).serves_groups
-            runs.append(Run(method, fitted[method.learner], plan.experiment.evaluation.num_answers, serves_groups))
+            runs.append(new_run(plan, method, fitted[method.learner]))
     return runs
 
 

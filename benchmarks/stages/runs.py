@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pluralbench.benchmarks.experiments.methods import Method
+from pluralbench.benchmarks.experiments.methods import Method, policies
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome
 from pluralbench.benchmarks.stages.fit import FittedLearner
@@ -118,6 +118,12 @@ class Run:
         fitted, scaling = self.fitted, self.method.scaling
         classifier = fitted.classifier_for(scaling)
         return fitted.latents, fitted.latent_index, scaling, fitted.comparison_states, classifier
+
+
+def new_run(plan: Plan, method: Method, fitted: FittedLearner) -> Run:
+    """The run of one of the plan's methods with a fitted learner."""
+    serves_groups = policies.get(method.policy).serves_groups
+    return Run(method, fitted, plan.experiment.evaluation.num_answers, serves_groups)
 
 
 def tracked_as(plan: Plan, run: Run) -> str:

@@ -119,7 +119,7 @@ def test_what_cannot_track_is_told_before_any_work(run, tmp_path, monkeypatch, c
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert run(*SMALL, "--track", "wandb") == 2
     assert 'pip install "pluralbench[track]"' in capsys.readouterr().err
-    assert not (tmp_path / "own" / "maze").exists()
+    assert not (tmp_path / "own").exists()
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(TrackingError, match="TensorBoard is not installed"):
         make_tracker(["tensorboard"], tmp_path)
