@@ -85,18 +85,15 @@ def make_config(
     return config
 
 
-def make_env(
-    task: str,
-    episodes: str | Path | None = None,
-    goal: ArrayLike | None = None,
-    backend: str | None = None,
-    picture: bool | None = None,
-    overrides: Sequence[str] = (),
-) -> Any:
-    """A `habitat.Env` on `make_config` of the same arguments.
+def make_env(task: str, **choices: Any) -> Any:
+    """A `habitat.Env` on the config that `make_config` gives for the same arguments.
+
+    Args:
+        task: `rearrange` or `tidy`.
+        **choices: the others of `make_config`.
 
     Raises:
         InputError: what our own environments refuse too: an unknown task or backend, no goal of this task, no such
             file of episodes; one line.
     """
-    return habitat.Env(make_config(task, episodes, goal, backend, picture, overrides))
+    return habitat.Env(make_config(task, **choices))
