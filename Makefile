@@ -42,7 +42,8 @@ test-faults: $(VENV)/installed-dev
 # habitat-sim comes by conda: in that environment, not in .venv
 test-habitat:
 	$(PYTHON) -c "import pluralbench.envs.household.habitat_simulator as h; print(h.import_habitat()[0].__version__)"
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -rs tests/envs/test_household_simulators.py tests/envs/test_household_environments.py \
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -rs tests/envs/test_household_simulators.py tests/envs/test_habitat_simulator.py \
+	  tests/envs/test_household_environments.py \
 	  tests/envs/test_habitat_lab.py tests/benchmarks/test_simulator_choice.py
 	$(PYTHON) -m benchmarks habitat-rearrange --preset smoke --simulator habitat --out results
 	$(PYTHON) -m benchmarks habitat-tidy --preset smoke --simulator habitat --out results

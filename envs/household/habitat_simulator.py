@@ -136,7 +136,11 @@ class HabitatSimulator(HouseholdSimulator):
         self._sim.set_gravity(self._magnum.Vector3(0.0, -GRAVITY, 0.0))
         self._templates = self._sim.get_object_template_manager()
         self._manager = self._sim.get_rigid_object_manager()
-        self._furnish()
+        try:
+            self._furnish()
+        except SimulatorError:
+            self.close()
+            raise
         self._object_templates = self._register_objects()
         self._object_ids = {name: self._next_id(thing.parts[0].colour) for name, thing in OBJECTS.items()}
         robot = self._template("robot", _ROBOT)
