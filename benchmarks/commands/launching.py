@@ -41,6 +41,10 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"unknown launcher {options.launcher!r}; use local or ray")
     if not 1 <= options.jobs <= MOST_JOBS:
         raise UsageError(f"--jobs must be at least 1 and at most {MOST_JOBS}, is {options.jobs}")
+    if options.runs_per_task < 0:
+        raise UsageError(f"--runs-per-task must be at least 1, or 0 for whole stacks, is {options.runs_per_task}")
+    if options.runs_per_task and options.launcher == "local" and options.jobs == 1:
+        raise UsageError("--runs-per-task is for several processes: give --jobs 2, or --launcher ray")
     if options.cpus_per_task < 1 or options.gpus_per_task < 0:
         raise UsageError("--cpus-per-task must be at least 1, --gpus-per-task at least 0")
 
@@ -65,7 +69,7 @@ def run_launched(work: Sequence[tuple[Plan, Session]], options: argparse.Namespa
         for session in {session.folder: session for _, session in work}.values():
             stack.enter_context(folder_lock(session.folder, session.reporter.line))
         launcher = stack.enter_context(make())
-        experiments = [PartedExperiment(plan, session, options.track) for plan, session in work]
+        experiments = [PartedExperiment(plan, session, options.track, options.runs_per_task) for plan, session in work]
         run_in_parts(experiments, launcher, work[0][1].reporter)
 
 

@@ -44,6 +44,12 @@ def make_parser() -> Parser:
     add_simulator(speed)
     add_place(speed)
     speed.set_defaults(run="speed:run_speed")
+    forecast = commands.add_parser("forecast", help="how long `all` would take here, on so many workers")
+    forecast.add_argument("--environments", nargs="+", metavar="NAME", help="only these")
+    forecast.add_argument("--runs-per-task", type=int, default=1, metavar="N", help="the second line's (%(default)s)")
+    add_experiment(forecast)
+    add_place(forecast)
+    forecast.set_defaults(run="forecast:run_forecast")
     commands.add_parser("list", help="what can be named").set_defaults(run="listing:show")
     _add_data(commands)
     return parser

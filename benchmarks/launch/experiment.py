@@ -45,10 +45,11 @@ class PartedExperiment:
         plan: what is run, its precision that of the device on which tasks are carried out.
         session: where results go; with `resume` only what is missing there is done.
         track: names of trackers that tasks tell of their numbers.
+        runs_per_task: runs of one task of policies at most; 0 keeps those together that one process trains together.
     """
 
-    def __init__(self, plan: Plan, session: Session, track: Sequence[str] = ()) -> None:
-        self.plan, self.session, self._track = plan, session, tuple(track)
+    def __init__(self, plan: Plan, session: Session, track: Sequence[str] = (), runs_per_task: int = 0) -> None:
+        self.plan, self.session, self._track, self._runs_per_task = plan, session, tuple(track), runs_per_task
         self._scratch = session.folder / plan.environment.name / SCRATCH
         self._here = replace(plan, device="cpu")  # this process only reads models and draws pictures
         self._waiting: list[set[str]] = []  # for each dataset, names of the fits that are not finished
@@ -126,8 +127,9 @@ class PartedExperiment:
             own = [run for run in runs if run.method.policy == policy]
             for part in policies.get(policy)().parts(prepared, own):
                 pending = [run for run in part if not ledger.is_finished(run)]
-                if pending:
-                    tasks.append(self._policy_task(prepared, policy, pending, first_seed))
+                size = self._runs_per_task or len(part)
+                for first in range(0, len(pending), size):
+                    tasks.append(self._policy_task(prepared, policy, pending[first : first + size], first_seed))
         return tasks
 
     def _policy_task(self, prepared: Prepared, policy: str, runs: Sequence[Run], first_seed: int) -> Task:

@@ -151,6 +151,15 @@ def test_several_experiments_share_the_processes(place, tmp_path):
     assert [name for name in expected if found.get(name) != expected[name]] == []
 
 
+@pytest.mark.slow
+def test_a_stack_is_taken_apart_where_that_is_asked_for(place, tmp_path):
+    (tmp_path / "data").symlink_to(place / "data")
+    folder = start(tmp_path, "single", "--jobs", "2", "--runs-per-task", "1")
+    said = (tmp_path / "single.txt").read_text()
+    assert all(f"policies of {method}, seeds {seed}: " in said for method in ("btl", "vpl+spo") for seed in (0, 1))
+    assert len(list(folder.rglob("summary.json"))) == len(list((place / "here").rglob("summary.json"))) == 8
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -159,6 +168,8 @@ def test_several_experiments_share_the_processes(place, tmp_path):
         (["--launcher", "ray", "--device", "cuda"], "--device cuda on Ray needs --gpus-per-task"),
         (["--launcher", "ray", "--device", "cpu", "--gpus-per-task", "1"], "--gpus-per-task is for --device cuda"),
         (["--launcher", "ray", "--cpus-per-task", "0"], "--cpus-per-task must be at least 1"),
+        (["--jobs", "2", "--runs-per-task", "-1"], "--runs-per-task must be at least 1"),
+        (["--runs-per-task", "1"], "--runs-per-task is for several processes"),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(options, message, tmp_path, capsys):
