@@ -2,8 +2,9 @@
 
 phi_k(z) = exp(-|z - c_k|^2 / 2 h^2) / sum_j exp(-|z - c_j|^2 / 2 h^2), normalised radial basis functions (Moody and
 Darken, Neural Computation 1, 1989) around the K different latents c_k of the data; h^2 is their mean squared distance
-times the square of `width`. Two goals one cell apart are as different to a network as any two. Fed with the coordinates
-of fifteen goals themselves, one policy takes some of them for their neighbours.
+times the square of `width`. Where h is well below the distance of neighbours, two goals one cell apart are as different
+to a network as any two. Fed with the coordinates of fifteen goals themselves, one policy takes some of them for their
+neighbours.
 """
 
 from __future__ import annotations
