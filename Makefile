@@ -6,6 +6,7 @@
 #   make test-habitat PYTHON=python   the household on habitat-sim, where that python has it (docs/habitat-sim.md)
 #   make check      formatting, lint and types
 #   make docs       the documentation as a site in site/, and every command and code block in it (about six minutes)
+#   make package    wheel and sdist in dist/, tried in an empty environment (about two minutes; package-extras: every extra too)
 #   make clean      removes the virtual environment and what the tools left behind; never results/
 #
 # Another interpreter:                make PYTHON=python3.11 bench
@@ -21,10 +22,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help bench test test-all test-faults test-habitat check docs site test-docs format clean
+.PHONY: help bench test test-all test-faults test-habitat check docs site test-docs package package-extras format clean
 
 help:
-	@sed -n '3,13s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks maze --preset quick --out results
@@ -62,6 +63,13 @@ site: $(VENV)/installed-docs
 # Every page done as a reader would do it, in an empty folder; make test runs the quick ones.
 test-docs: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(JOBS) tests/test_docs.py
+
+# As the Dockerfile installs: with TORCH_INDEX=https://download.pytorch.org/whl/cpu without CUDA.
+package: $(VENV)/installed-dev
+	$(BIN)/python tests/check_package.py --python $(PYTHON)
+
+package-extras: $(VENV)/installed-dev
+	$(BIN)/python tests/check_package.py --python $(PYTHON) --extras
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .

@@ -36,6 +36,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "results/README.md": "results/reference/README.md",
 }
 """Files of the repository that are pages, or stand for one."""

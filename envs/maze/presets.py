@@ -40,9 +40,9 @@ PRESETS: dict[str, Settings] = {
 
 # Ten goals share what two had to themselves: a tenth of the users and of the trajectories is about each of them. Of the
 # fifteen goals that the oracle is taught (3, 1) and (4, 1) are neighbours: at a width of 0.1 each was 19 % the other to
-# the networks, and policies stopped between the two. One question in 2,250 is about (7, 1) and the cell before it.
-# Where one user in eleven wants to be there, 5,000 users give three answers to it, and the learned reward may be as high
-# one cell too early; 100,000 give 65.
+# the networks, and policies stopped between the two.
+# One question in 2,250 is about (7, 1) and the cell before it. Where one user in eleven wants to be there, 5,000 users
+# give three answers to it, and the learned reward may be as high one cell too early; 100,000 give 65.
 VARIANTS: dict[str, dict[str, Settings]] = {
     "two-goals-1-10": {"quick": {"preferences": {"num_users": 100_000}}},
     "ten-goals": {
