@@ -20,11 +20,12 @@ SCORES = "reference_returns"
 """Where metadata keep the returns by which scores are normalised."""
 
 
-def data_formats() -> dict[str, DataFormat]:
-    """The formats of all environments that are registered here, by name."""
-    found: dict[str, DataFormat] = {}
+def data_formats(environment: Environment | None = None) -> dict[str, DataFormat]:
+    """The formats of an environment, which are asked first, and of all that are registered here, by name."""
+    found: dict[str, DataFormat] = {} if environment is None else dict(environment.formats)
     for name in environments.registered():
-        found |= environments.get(name).formats
+        for format_name, known in environments.get(name).formats.items():
+            found.setdefault(format_name, known)
     return found
 
 
@@ -41,26 +42,36 @@ def environment_of(metadata: Mapping[str, Any]) -> Environment | None:
     return None
 
 
-def read_data(path: Path, progress: Progress | None = None) -> TransitionDataset:
+def read_data(
+    path: Path, progress: Progress | None = None, environment: Environment | None = None
+) -> TransitionDataset:
     """The data of a file or of a folder of Minari's; what an environment's format knows comes in that one's own frame.
+
+    Formats are those of `data_formats(environment)`.
 
     Raises:
         DatasetError: no data, damaged, or of a frame or map that the environment does not have.
     """
-    for known in data_formats().values():
+    for known in data_formats(environment).values():
         dataset = known.read(path, progress)
         if dataset is not None:
             return dataset
     return import_minari(path, progress) if path.is_dir() else load_transitions(path)
 
 
-def write_as(name: str, dataset: TransitionDataset, path: Path, progress: Progress | None = None) -> None:
-    """Writes data in the format of that name.
+def write_as(
+    name: str,
+    dataset: TransitionDataset,
+    path: Path,
+    progress: Progress | None = None,
+    environment: Environment | None = None,
+) -> None:
+    """Writes data in the format of that name, of those of `data_formats(environment)`.
 
     Raises:
         DatasetError: no such format, or one that cannot hold these data.
     """
-    formats = data_formats()
+    formats = data_formats(environment)
     if name not in formats:
         raise DatasetError(unknown_name("data format", name, list(formats)))
     formats[name].write(dataset, path, progress)

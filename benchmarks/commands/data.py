@@ -65,7 +65,7 @@ def convert(options: argparse.Namespace) -> None:
     if target.suffix:
         check_target(target)
     is_npz = source.suffix == ".npz"
-    if not is_npz and not _is_preferences(source):
+    if not is_npz and not _is_preferences(source, own_format=bool(options.environment)):
         _convert_transitions(source, options)
         return
     if options.format or options.environment:
@@ -84,14 +84,14 @@ def convert(options: argparse.Namespace) -> None:
 def _convert_transitions(source: Path, options: argparse.Namespace) -> None:
     target, reporter = options.target, Reporter()
     environment = environments.get(options.environment) if options.environment else None
-    if environment and (options.format or target.suffix):
-        raise DatasetError("--environment is for folders of Minari's, without --as")
+    if environment and (options.format or target.suffix) and not environment.formats:
+        raise DatasetError(f"--environment is for folders of Minari's; {environment.name} brings no format of its own")
     with reporter.stage(f"reading {source}") as progress:
-        dataset = with_reference_returns(read_data(source, progress))
+        dataset = with_reference_returns(read_data(source, progress, environment))
     check_room(target.parent, sum(getattr(dataset, name).nbytes for name in _ARRAYS), "choose another place")
     if options.format:
         with reporter.stage(f"writing {target}") as progress:
-            write_as(options.format, dataset, target, progress)
+            write_as(options.format, dataset, target, progress, environment)
     elif target.suffix in (".hdf5", ".h5"):
         save_transitions(dataset, target)
     elif not target.suffix:
@@ -116,13 +116,16 @@ def _inspect_transitions(path: Path) -> None:
         print(f"{'not converted':<13} {error}")
 
 
-def _is_preferences(path: Path) -> bool:
+def _is_preferences(path: Path, own_format: bool = False) -> bool:
+    """Whether a file holds preferences; one that is no HDF5 may be in some `own_format` of transitions."""
     if path.is_dir():
         return False
     try:
         with open_hdf5(path) as file:
             return is_named(file, "segments")
     except DamagedFileError as error:
+        if own_format:
+            return False
         raise DatasetError(str(error)) from error
 
 

@@ -96,7 +96,7 @@ def test_an_environment_can_be_named_for_data_that_name_none(here):
 def test_what_cannot_be_is_refused_in_one_line(here, capsys):
     assert "maze2d, pointmaze" in refused(capsys, "convert", "maze.hdf5", "own.hdf5", "--as", "maze3d")
     assert "--environment is for folders" in refused(
-        capsys, "convert", "maze.hdf5", "own.hdf5", "--environment", "maze"
+        capsys, "convert", "maze.hdf5", "own.hdf5", "--environment", "ravens"
     )
     moved = load_transitions("maze.hdf5")
     moved.observations[:, :2] -= 4.5
@@ -126,3 +126,38 @@ def test_preferences_have_no_such_formats(here, capsys):
     for option in ("--as", "--environment"):
         said = refused(capsys, "convert", "answers.hdf5", "own.npz", option, "maze")
         assert "answers.hdf5 holds preferences; --as and --environment are for transitions" in said
+
+
+OWN_FORMAT = """
+import json
+import numpy as np
+import gymnasium as gym
+from dataclasses import replace
+from pluralbench.envs import environments
+from pluralbench.envs.environments import DataFormat
+from pluralbench.envs.transition_files import load_transitions
+
+def read(path, progress=None):
+    return load_transitions(path.with_suffix(".hdf5")) if path.suffix == ".mine" else None
+
+def write(dataset, path, progress=None):
+    path.write_text(json.dumps({"rows": len(dataset)}))
+
+MINE = replace(environments.get("maze"), name="mine", formats={"mine": DataFormat("mine alone", read, write)})
+BARE = replace(environments.get("maze"), name="bare", formats={})
+"""
+
+
+def test_an_environment_from_a_file_brings_its_formats(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN_FORMAT)
+    assert main(["data", "generate", "maze", "maze.hdf5", "--transitions", "1000"]) == 0
+    own = ["--environment", "own.py:MINE"]
+    assert main(["data", "convert", "maze.hdf5", "maze.mine", "--as", "mine", *own]) == 0
+    assert json.loads((tmp_path / "maze.mine").read_text()) == {"rows": 1000}
+    assert main(["data", "convert", "maze.mine", "again.hdf5", *own]) == 0
+    assert len(load_transitions(tmp_path / "again.hdf5")) == 1000
+    assert main(["data", "convert", "maze.hdf5", "other.mine", "--as", "mine"]) == 2
+    assert "unknown data format 'mine'" in capsys.readouterr().err
+    assert main(["data", "convert", "maze.hdf5", "x.hdf5", "--environment", "own.py:BARE"]) == 2
+    assert "bare brings no format of its own" in capsys.readouterr().err

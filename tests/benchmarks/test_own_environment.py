@@ -2,9 +2,12 @@
 
 import csv
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from pluralbench.envs import Environment
 
 PAGE = Path(__file__).parents[2] / "docs" / "environment.md"
 
@@ -27,3 +30,9 @@ def test_the_pages_environment_runs_through_the_whole_benchmark_by_its_path(run,
     assert "table: success rate of test users" in capsys.readouterr().out
     for figure in ("success", "curves", "reward-maps"):
         assert (suite / f"table-{figure}.png").stat().st_size > 2_000
+
+
+def test_the_page_names_every_field_of_an_environment():
+    text = PAGE.read_text()
+    optional = {field.name for field in fields(Environment)} - {"name", "gym_id", "make_task"}
+    assert {name for name in optional if f"`{name}`" not in text} == set()
