@@ -83,8 +83,8 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """On how many processes or machines."""
     group = parser.add_argument_group("where tasks run (docs/clusters.md)")
-    group.add_argument("--launcher", default="local", metavar="NAME", help="local or ray (%(default)s)")
-    group.add_argument("--jobs", type=int, default=1, metavar="N", help="local: so many processes (%(default)s)")
+    group.add_argument("--launcher", metavar="NAME", help="local or ray (one after the other in this process)")
+    group.add_argument("--jobs", type=int, metavar="N", help="local: so many processes (one for each processor)")
     group.add_argument("--runs-per-task", type=int, default=0, metavar="N", help="of stacked policies (0: all)")
     group.add_argument("--ray-address", default="", metavar="ADDRESS", help="auto or HOST:PORT; else one starts here")
     group.add_argument("--cpus-per-task", type=int, default=1, metavar="N", help="ray: processors of a task")

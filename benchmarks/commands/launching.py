@@ -16,6 +16,7 @@ from pluralbench.benchmarks.launch.ray import RayCluster, RaySettings
 from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.pipeline import run_experiment
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.envs.vectors import usable_processors
 
 MOST_JOBS = 1024
 
@@ -37,14 +38,16 @@ def device_of_tasks(options: argparse.Namespace) -> str:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.launcher not in ("local", "ray"):
+    if options.launcher not in (None, "local", "ray"):
         raise UsageError(f"unknown launcher {options.launcher!r}; use local or ray")
-    if not 1 <= options.jobs <= MOST_JOBS:
+    if options.jobs is not None and options.launcher == "ray":
+        raise UsageError("--jobs is for --launcher local; what runs at once on Ray is --cpus-per-task's affair")
+    if options.jobs is not None and not 1 <= options.jobs <= MOST_JOBS:
         raise UsageError(f"--jobs must be at least 1 and at most {MOST_JOBS}, is {options.jobs}")
     if options.runs_per_task < 0:
         raise UsageError(f"--runs-per-task must be at least 1, or 0 for whole stacks, is {options.runs_per_task}")
-    if options.runs_per_task and options.launcher == "local" and options.jobs == 1:
-        raise UsageError("--runs-per-task is for several processes: give --jobs 2, or --launcher ray")
+    if options.runs_per_task and not options.launcher and options.jobs in (None, 1):
+        raise UsageError("--runs-per-task is for several processes: give --launcher local or ray")
     if options.cpus_per_task < 1 or options.gpus_per_task < 0:
         raise UsageError("--cpus-per-task must be at least 1, --gpus-per-task at least 0")
 
@@ -79,4 +82,6 @@ def _launcher(options: argparse.Namespace) -> Callable[[], Launcher] | None:
     if options.launcher == "ray":
         settings = RaySettings(options.ray_address, options.cpus_per_task, options.gpus_per_task)
         return partial(RayCluster, settings, device)
-    return partial(LocalProcesses, options.jobs, device) if options.jobs > 1 else None
+    if options.launcher == "local" or options.jobs not in (None, 1):
+        return partial(LocalProcesses, options.jobs or usable_processors(), device)
+    return None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pluralbench.benchmarks.commands.cli import main
+from pluralbench.envs.vectors import usable_processors
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("maze", "--preset", "smoke", "--seeds", "2", "--methods", "tour", "oracle", "btl", "vpl+spo")
@@ -78,14 +79,16 @@ def without_times(value: object) -> object:
     return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
-def test_processes_give_the_same_files(place):
-    found, expected = files(start(place, "processes", "--jobs", "2")), files(place / "here" / "own")
+@pytest.mark.parametrize("chosen", [("--jobs", "2"), ("--launcher", "local")])
+def test_processes_give_the_same_files(place, chosen):
+    name = chosen[0].strip("-")
+    found, expected = files(start(place, name, *chosen)), files(place / "here" / "own")
     assert found.keys() == expected.keys()
     assert [name for name in found if found[name] != expected[name]] == []
-    said = (place / "processes.txt").read_text()
-    assert "tasks on 2 processes" in said
+    said = (place / f"{name}.txt").read_text()
+    assert f"tasks on {2 if chosen[0] == '--jobs' else usable_processors()} processes" in said
     assert "reward model vpl, seed 1" in said
-    assert not list((place / "processes").rglob(".tasks"))
+    assert not list((place / name).rglob(".tasks"))
 
 
 @pytest.mark.slow
@@ -167,6 +170,7 @@ def test_a_stack_is_taken_apart_where_that_is_asked_for(place, tmp_path):
         (["--jobs", "0"], "--jobs must be at least 1"),
         (["--launcher", "ray", "--device", "cuda"], "--device cuda on Ray needs --gpus-per-task"),
         (["--launcher", "ray", "--device", "cpu", "--gpus-per-task", "1"], "--gpus-per-task is for --device cuda"),
+        (["--launcher", "ray", "--jobs", "2"], "--jobs is for --launcher local"),
         (["--launcher", "ray", "--cpus-per-task", "0"], "--cpus-per-task must be at least 1"),
         (["--jobs", "2", "--runs-per-task", "-1"], "--runs-per-task must be at least 1"),
         (["--runs-per-task", "1"], "--runs-per-task is for several processes"),
