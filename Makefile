@@ -28,7 +28,7 @@ help:
 	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks maze --preset quick --out results
+	$(BIN)/python -m benchmarks maze --preset quick --launcher local --out results
 
 # One thread per process: two processes with two threads each on two cores would only get in each other's way.
 test: $(VENV)/installed-dev

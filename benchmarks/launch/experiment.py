@@ -116,13 +116,16 @@ class PartedExperiment:
         ]
 
     def _policies(self, prepared: Prepared, draws: Sequence[SeedDraws]) -> list[Task]:
-        """The runs that are not finished, once all reward models are there: those that belong together in one task."""
+        """The runs that are not finished, once all reward models are there: those that belong together in one task.
+
+        The largest task comes first: one that began last would keep a worker busy when the others have nothing to do.
+        """
         known = Session(self.session.folder, True, self.session.data_dir, self.session.reporter)
         runs = runs_of(prepared, draws, self._identity, known)
         first_seed = min(results.read_record(self.session.folder, self.plan.environment.name)["seeds"])
         write_pictures(prepared, [run for run in runs if run.seed == first_seed], self.session)
         ledger = Ledger(prepared, self._identity, self.session, first_seed)
-        tasks: list[Task] = []
+        tasks: list[PolicyTask] = []
         for policy in dict.fromkeys(method.policy for method in self.plan.methods):
             own = [run for run in runs if run.method.policy == policy]
             for part in policies.get(policy)().parts(prepared, own):
@@ -130,9 +133,9 @@ class PartedExperiment:
                 size = self._runs_per_task or len(part)
                 for first in range(0, len(pending), size):
                     tasks.append(self._policy_task(prepared, policy, pending[first : first + size], first_seed))
-        return tasks
+        return [*sorted(tasks, key=lambda task: -len(task.runs))]
 
-    def _policy_task(self, prepared: Prepared, policy: str, runs: Sequence[Run], first_seed: int) -> Task:
+    def _policy_task(self, prepared: Prepared, policy: str, runs: Sequence[Run], first_seed: int) -> PolicyTask:
         written = dict(zip((method.name for method in self.plan.methods), self.plan.experiment.methods, strict=True))
         named = tuple((written[run.method.name], run.seed) for run in runs)
         models: Files = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,8 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.immediate_policies import ImmediatePolicy
 from pluralbench.benchmarks.stages.session import Session
 
-UPDATES, EPISODES = 40, 1
-TRANSITIONS_SHARE = 40
+LEARNER_UPDATES, POLICY_UPDATES, EPISODES = 8, 100, 1
+TRANSITIONS_SHARE = 400
 """Of the transitions one in so many is rehearsed with, but no fewer than `FEWEST_TRANSITIONS`."""
 FEWEST_TRANSITIONS = 4_000
 USERS_PER_GROUP = 4
@@ -45,12 +45,11 @@ class Line:
     by_transition: float
 
     @classmethod
-    def through(cls, num_transitions: int, small: float, updates: float, episodes: float, transitions: float) -> Line:
-        """From the small rehearsal and those with one size doubled; noise makes no task faster by more work."""
-        slopes = (updates - small) / UPDATES, (episodes - small) / EPISODES, (transitions - small) / num_transitions
-        by_update, by_episode, by_transition = (max(0.0, slope) for slope in slopes)
-        rest = small - by_update * UPDATES - by_episode * EPISODES - by_transition * num_transitions
-        return cls(max(0.0, rest), by_update, by_episode, by_transition)
+    def through(cls, sizes: Sequence[int], small: float, *doubled: float) -> Line:
+        """From what a rehearsal of these sizes took, and with each size doubled; more work makes no task faster."""
+        slopes = [max(0.0, (seconds - small) / size) for seconds, size in zip(doubled, sizes, strict=True)]
+        rest = small - sum(slope * size for slope, size in zip(slopes, sizes, strict=True))
+        return cls(max(0.0, rest), *slopes)
 
     def at(self, updates: int, episodes: int, transitions: int, share_of_users: float = 1.0) -> float:
         """Seconds at these sizes, for so many times the rehearsal's test users."""
@@ -81,14 +80,15 @@ class Rehearsed:
             for seed in experiment.seeds
         ]
         needs = frozenset(job.name for job in fits)
-        jobs = list(fits)
+        sized: list[tuple[int, Job]] = []
         for task, line in self.tasks:
             if isinstance(task, PolicyTask):
                 each = self._policy_seconds(task, line) / len(task.runs)
                 methods = " ".join(method for method, _ in task.runs)
                 for part, size in enumerate(self._parts(task, runs_per_task)):
-                    jobs.append(Job(f"{self._name}: policies of {methods}, part {part}", size * each, needs, begin))
-        return jobs
+                    name = f"{self._name}: policies of {methods}, part {part}"
+                    sized.append((size, Job(name, size * each, needs, begin)))
+        return [*fits, *(job for _, job in sorted(sized, key=lambda pair: -pair[0]))]
 
     @property
     def begin_seconds(self) -> float:
@@ -100,7 +100,7 @@ class Rehearsed:
         return self.plan.environment.name
 
     def _fit_seconds(self, task: FitTask, line: Line) -> float:
-        updates = int(self.plan.settings_of(task.learner).get("num_updates", UPDATES))
+        updates = int(self.plan.settings_of(task.learner).get("num_updates", LEARNER_UPDATES))
         return line.at(updates, 0, self.plan.experiment.num_transitions)
 
     def _policy_seconds(self, task: PolicyTask, line: Line) -> float:
@@ -130,23 +130,25 @@ def rehearse(plan: Plan, reporter: Reporter) -> Rehearsed:
     if experiment.data_per_seed or experiment.dataset:
         raise ExperimentError("a forecast is for data that all seeds share and that the suite collects")
     num = min(experiment.num_transitions, max(FEWEST_TRANSITIONS, experiment.num_transitions // TRANSITIONS_SHARE))
-    small = (UPDATES, EPISODES, num)
+    small = (1, EPISODES, num)
     sizes = [small, *(tuple(2 * own if at == doubled else own for at, own in enumerate(small)) for doubled in range(3))]
-    _start(plan, *small)  # the first of all loads libraries
+    _start(plan, 1, 1, FEWEST_TRANSITIONS)  # the first of all loads libraries
     with reporter.stage(f"{plan.environment.name}: four rehearsals") as progress:
         found: list[_Seconds] = []
-        for updates, episodes, transitions in sizes:
-            found.append(_start(plan, updates, episodes, transitions))
+        for times, episodes, transitions in sizes:
+            found.append(_start(plan, times, episodes, transitions))
             progress(len(found), len(sizes))
-    begin = Line.through(num, *(seconds for seconds, _ in found))
+    begin = Line.through((1, EPISODES, num), *(seconds for seconds, _ in found))
     lines = []
     for title, (task, _) in found[0][1].items():
-        lines.append((task, Line.through(num, *(tasks[title][1] for _, tasks in found))))
+        updates = LEARNER_UPDATES if isinstance(task, FitTask) else POLICY_UPDATES
+        lines.append((task, Line.through((updates, EPISODES, num), *(tasks[title][1] for _, tasks in found))))
     return Rehearsed(plan, replace(begin, by_update=0.0, by_episode=0.0), tuple(lines))
 
 
-def _start(plan: Plan, updates: int, episodes: int, transitions: int) -> _Seconds:
-    small = make_plan(_small(plan.experiment, updates, episodes, transitions), plan.device)
+def _start(plan: Plan, times: int, episodes: int, transitions: int) -> _Seconds:
+    """With so many times the updates of a rehearsal."""
+    small = make_plan(_small(plan.experiment, times, episodes, transitions), plan.device)
     seconds: dict[str, tuple[Task, float]] = {}
     with TemporaryDirectory(prefix="pluralbench-") as folder:
         session = Session(Path(folder) / "suite", data_dir=Path(folder) / "data", reporter=Reporter(quiet=True))
@@ -161,7 +163,8 @@ def _start(plan: Plan, updates: int, episodes: int, transitions: int) -> _Second
     return begin, seconds
 
 
-def _small(experiment: Experiment, updates: int, episodes: int, transitions: int) -> Experiment:
+def _small(experiment: Experiment, times: int, episodes: int, transitions: int) -> Experiment:
+    updates = times * LEARNER_UPDATES
     learner_settings = {name: {**own} for name, own in experiment.learner_settings.items()}
     learner_settings.setdefault("*", {})["num_updates"] = updates
     for own in learner_settings.values():
@@ -173,7 +176,7 @@ def _small(experiment: Experiment, updates: int, episodes: int, transitions: int
         num_transitions=transitions,
         learner_settings=learner_settings,
         preferences=replace(experiment.preferences, num_users=min(experiment.preferences.num_users, TRAIN_USERS)),
-        iql=replace(experiment.iql, num_updates=updates),
+        iql=replace(experiment.iql, num_updates=times * POLICY_UPDATES),
         evaluation=replace(
             experiment.evaluation,
             users_per_group=_num_users(experiment),

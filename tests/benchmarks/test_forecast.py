@@ -10,7 +10,7 @@ from pluralbench.benchmarks.commands.cli import main
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.launch import rehearsal
-from pluralbench.benchmarks.launch.rehearsal import EPISODES, UPDATES, Line, rehearse
+from pluralbench.benchmarks.launch.rehearsal import Line, rehearse
 from pluralbench.benchmarks.launch.schedule import finish_time
 from pluralbench.benchmarks.reporter import Reporter
 
@@ -21,16 +21,15 @@ def test_a_line_goes_through_its_rehearsals():
     def seconds(updates, episodes, transitions):
         return 3.0 + 0.25 * updates + 0.5 * episodes + 0.001 * transitions
 
-    sizes = [(UPDATES, EPISODES, 100), (2 * UPDATES, EPISODES, 100), (UPDATES, 2 * EPISODES, 100)]
-    sizes.append((UPDATES, EPISODES, 200))
-    line = Line.through(100, *(seconds(*size) for size in sizes))
+    line = Line.through(
+        (40, 1, 100), *(seconds(*size) for size in [(40, 1, 100), (80, 1, 100), (40, 2, 100), (40, 1, 200)])
+    )
     assert line.at(1_000, 5, 10_000) == pytest.approx(seconds(1_000, 5, 10_000))
     assert line.at(0, 5, 0, share_of_users=2.0) == pytest.approx(2 * seconds(0, 5, 0))
 
 
 def test_noise_makes_nothing_faster_by_more_work():
-    line = Line.through(100, 10.0, 9.0, 9.0, 9.0)
-    assert (line.constant, line.by_update, line.by_episode, line.by_transition) == (10.0, 0.0, 0.0, 0.0)
+    assert Line.through((40, 1, 100), 10.0, 9.0, 9.0, 9.0) == Line(10.0, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
