@@ -106,6 +106,7 @@ class WeightsAndBiases(Tracker):
     """Runs of W&B in `folder`, offline unless WANDB_MODE says otherwise: `wandb sync folder/wandb/offline-run-*`."""
 
     def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of W&B's own faults, looked up when it is imported
         try:
             import wandb
         except ImportError as error:

@@ -31,9 +31,10 @@ def dataset_file(specification: str) -> Path:
     try:
         from d4rl.infos import DATASET_URLS
         from d4rl.offline_env import download_dataset_from_url
-    except ImportError as error:
+    except Exception as error:  # mujoco-py, which d4rl imports, raises a plain one without MuJoCo 2.1
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatasetError(
-            f"{specification} needs the package d4rl, which cannot be imported ({error}): install "
+            f"{specification} needs the package d4rl, which cannot be imported ({reason}): install "
             "pluralbench[d4rl], or give the path of a file of D4RL's, which is read without it"
         ) from error
     if name not in DATASET_URLS:

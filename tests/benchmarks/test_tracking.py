@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import struct
+import subprocess
 import sys
 from collections import defaultdict
 
@@ -106,6 +108,25 @@ def test_wandb_writes_offline_runs_and_sends_nothing(run, tmp_path, monkeypatch)
     means = [(row["updates"], row["success/mean"]) for row in history["maze/btl/seed_0"] if "success/mean" in row]
     assert means == rows(table, "success")["mean"]
     assert any("maze-success" in row for row in history["figures"])
+
+
+@pytest.mark.parametrize(("chosen", "reports"), [(None, "false"), ("true", "true")])
+def test_wandb_reports_its_own_faults_to_nobody_unless_asked_to(tmp_path, chosen, reports):
+    """Offline too it would look up the address of a server for them."""
+    pytest.importorskip("wandb")
+    told = {} if chosen is None else {"WANDB_ERROR_REPORTING": chosen}
+    rest = {name: value for name, value in os.environ.items() if name != "WANDB_ERROR_REPORTING"}
+    program = (
+        "import sys, types; from pathlib import Path; from pluralbench.benchmarks.tracking import make_tracker\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'wandb':\n"
+        "            import os; print(os.environ['WANDB_ERROR_REPORTING'])\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"make_tracker(['wandb'], Path({str(tmp_path)!r})).close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={**rest, **told}, capture_output=True, text=True)
+    assert done.stdout.split() == [reports], done.stderr
 
 
 def test_nothing_is_tracked_unless_asked_for(run, tmp_path):
