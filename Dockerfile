@@ -1,12 +1,12 @@
 # PluralBench in a container, without CUDA:
 #
 #   docker build -t pluralbench .
-#   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" pluralbench maze --preset quick   # writes ./results
+#   docker run --rm -v "$PWD:/workspace" --user "$(id -u):$(id -g)" pluralbench maze --preset quick   # writes ./results
 #
 # With CUDA, as PyPI's PyTorch brings it:
 #
 #   docker build -t pluralbench:cuda --build-arg TORCH_INDEX= .
-#   docker run --rm --gpus all -v "$PWD:/work" --user "$(id -u):$(id -g)" pluralbench:cuda maze --preset paper
+#   docker run --rm --gpus all -v "$PWD:/workspace" --user "$(id -u):$(id -g)" pluralbench:cuda maze --preset paper
 #
 # PyBullet is ready built for Python 3.10 and 3.11 only.
 FROM python:3.11-slim-bookworm AS build
@@ -26,10 +26,10 @@ COPY --from=build /src/dist dist
 RUN pip install --no-cache-dir -c constraints.txt "$(echo dist/*.whl)$EXTRAS"
 
 # A user given with --user has no home.
-ENV MPLBACKEND=Agg MPLCONFIGDIR=/tmp/matplotlib PLURALBENCH_DATA_DIR=/work/.pluralbench
-WORKDIR /work
-RUN useradd --uid 1000 --create-home pluralbench && chown pluralbench /work
+ENV MPLBACKEND=Agg MPLCONFIGDIR=/tmp/matplotlib PLURALBENCH_DATA_DIR=/workspace/.pluralbench
+WORKDIR /workspace
+RUN useradd --uid 1000 --create-home pluralbench && chown pluralbench /workspace
 USER 1000
-VOLUME /work
+VOLUME /workspace
 ENTRYPOINT ["pluralbench"]
 CMD ["--help"]
