@@ -132,7 +132,8 @@ def rehearse(plan: Plan, reporter: Reporter) -> Rehearsed:
     num = min(experiment.num_transitions, max(FEWEST_TRANSITIONS, experiment.num_transitions // TRANSITIONS_SHARE))
     small = (1, EPISODES, num)
     sizes = [small, *(tuple(2 * own if at == doubled else own for at, own in enumerate(small)) for doubled in range(3))]
-    _start(plan, 1, 1, FEWEST_TRANSITIONS)  # the first of all loads libraries
+    few = replace(experiment, methods=experiment.methods[:2])
+    _start(replace(plan, experiment=few), 1, 1, FEWEST_TRANSITIONS)  # the first of all loads libraries
     with reporter.stage(f"{plan.environment.name}: four rehearsals") as progress:
         found: list[_Seconds] = []
         for times, episodes, transitions in sizes:
