@@ -48,6 +48,9 @@ API, REPORTS = "API", "Reports"
 _log = logging.getLogger("mkdocs.hooks.pluralbench")
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]*)?(?=[)\s])")
 _CODE = re.compile(r"^(```.*?^```|    [^\n]*)$", re.MULTILINE | re.DOTALL)
+_PRIME = re.compile(r"<msup>(<mi>\w</mi>)<mi>&#x02032;</mi></msup>")  # raised already; raised again it is a speck
+_LOG = re.compile(r"<mi>log</mi>(?!<mo)")  # "log p", not "logp"
+_INTERVAL = re.compile(r"(?<=\d )\[\d\.\d+, \d\.\d+\]|(?<=\], )\(\d+, \d+\)")  # of a mean, and a cell: on one line each
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', re.DOTALL)
 
 
@@ -188,13 +191,15 @@ def _in_site(path: str) -> str | None:
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Formulas as MathML, which browsers draw themselves: no script, no font, no network."""
+    """Formulas as MathML, which browsers draw themselves (no script, no font, no network), and unbroken intervals."""
 
     def drawn(match: re.Match[str]) -> str:
         formula = html.unescape(match[2]).strip()
-        return convert(formula[2:-2].strip(), display="inline" if match[1] == "span" else "block")
+        drawing = convert(formula[2:-2].strip(), display="inline" if match[1] == "span" else "block")
+        drawing = _PRIME.sub(r"<mrow>\1<mo lspace='0' rspace='0'>&#x02032;</mo></mrow>", drawing)
+        return _LOG.sub(r"\g<0><mspace width='0.17em'/>", drawing)
 
-    return _FORMULA.sub(drawn, content)
+    return _INTERVAL.sub(lambda found: found[0].replace(" ", "&nbsp;"), _FORMULA.sub(drawn, content))
 
 
 def _add_notebook(files: Files, config: MkDocsConfig) -> None:
