@@ -110,6 +110,12 @@ class GroupPopulation:
         for name in names:
             if names.count(name) > 1:
                 raise PopulationError(f"population {self.name!r} has several groups called {name!r}: give them names")
+        for name, group in zip(names, groups, strict=True):
+            if isinstance(group.teacher, str):
+                raise PopulationError(
+                    f"population {self.name!r}, group {name!r}: the teacher is a Teacher, not its name: "
+                    f"get_teacher({group.teacher!r}) gives it"
+                )
         return Users(
             ids=first_id + np.arange(len(index)),
             group_names=names,

@@ -60,7 +60,7 @@ def make_learner(
 
 
 def load_model(
-    folder: Path, device: str = "cpu", task: MultiGoalTask | None = None, learner: str | None = None
+    folder: Path, *, device: str = "cpu", task: MultiGoalTask | None = None, learner: str | None = None
 ) -> RewardModel:
     """The model in `folder`, whichever registered learner wrote it.
 
@@ -80,5 +80,6 @@ def load_model(
 
         learner = read_model_file(folder)[0].learner
         if learner not in learners.names():
-            raise UnknownNameError(f"{folder}: {unknown_name('learner', plain(learner), learners.names())}")
+            known = unknown_name("learner", plain(learner), learners.names())
+            raise UnknownNameError(f"{folder}: {known}; one of yours is named: learner='FILE.py:NAME'")
     return learners.get(learner).load(folder, device, task)

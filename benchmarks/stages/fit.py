@@ -159,4 +159,4 @@ def _read(prepared: Prepared, folder: Path, learner: str, depends_on: str) -> tu
     record = read_training(folder / TRAINING)
     if record["digest"] != depends_on:
         return None
-    return load_model(folder, prepared.plan.device, prepared.plan.task, learner=learner), record
+    return load_model(folder, device=prepared.plan.device, task=prepared.plan.task, learner=learner), record

@@ -348,3 +348,9 @@ def test_sorters_look_at_one_attribute() -> None:
     users = get_population("function-or-material").test_users(AttributeWorld(), 1, np.random.default_rng(0))
     np.testing.assert_array_equal(users.goals, np.eye(5)[:2])
     assert users.group_names == ("by function", "by material")
+
+
+def test_a_teacher_by_its_name_is_told_how_to_get_it():
+    population = GroupPopulation("mine", "", (Group((7, 1), share=1.0, teacher="mistake"),))
+    with pytest.raises(PopulationError, match=r"group '\(7, 1\)': the teacher is a Teacher, not its name: get_teacher"):
+        population.train_users(MazeTask(), 2, np.random.default_rng(0))
