@@ -59,8 +59,11 @@ class TransitionDataset:
             )
         for name in ("observations", "actions", "next_observations", "rewards"):
             values = getattr(self, name)
-            if values.dtype != np.float32 or not np.isfinite(values).all():
+            if values.dtype != np.float32:
                 raise DatasetError(f"{name} must be finite float32, is {values.dtype}")
+            if not (finite := np.isfinite(values)).all():
+                row = int(np.argmin(finite.reshape(num, -1).all(axis=1)))
+                raise DatasetError(f"{name} must be finite float32; row {row} is not finite")
 
     def __len__(self) -> int:
         return len(self.observations)

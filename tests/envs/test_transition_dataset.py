@@ -33,7 +33,8 @@ def test_episodes_end_at_terminals_timeouts_and_the_end_of_the_data():
         ({"actions": np.zeros((5, 1), np.float32)}, "differ in length"),
         ({"rewards": np.zeros((6, 1), np.float32)}, r"rewards must be \(6,\)"),
         ({"rewards": np.zeros(6)}, "finite float32"),
-        ({"actions": np.full((6, 1), np.nan, np.float32)}, "actions must be finite"),
+        ({"actions": np.full((6, 1), np.nan, np.float32)}, "actions must be finite float32; row 0"),
+        ({"rewards": np.float32([0, 0, 0, 0, np.inf, 0])}, "rewards must be finite float32; row 4"),
         ({"terminals": np.zeros(6, np.uint8)}, "must be bool"),
     ],
 )
