@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -88,6 +89,16 @@ def write_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None
     write_table(suite_folder / FILE, COLUMNS, texts)
 
 
+def _no_results(folder: Path) -> ResultsError:
+    """With the folders that were perhaps meant: those within that have a table, or the one above."""
+    near = []
+    with contextlib.suppress(OSError):
+        near = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+        near += [folder.parent] if (folder.parent / FILE).exists() else []
+    meant = f"; one of {', '.join(map(str, near[:5]))}?" if len(near) > 1 else f"; {near[0]}?" if near else ""
+    return ResultsError(f"{folder} holds no results: no {FILE} in it{meant}")
+
+
 def environments_in(suite_folder: Path) -> list[str]:
     """The environments that success_rates.csv has rows of.
 
@@ -96,7 +107,7 @@ def environments_in(suite_folder: Path) -> list[str]:
     """
     found = list(dict.fromkeys(row.environment for row in read_rows(suite_folder)))
     if not found:
-        raise ResultsError(f"{suite_folder} holds no results: no {FILE} in it")
+        raise _no_results(suite_folder)
     return found
 
 
@@ -112,7 +123,7 @@ def read_success_rates(suite_folder: Path, environment: str | None = None) -> li
     """
     rows = read_rows(suite_folder)
     if not rows:
-        raise ResultsError(f"{suite_folder} holds no results: no {FILE} in it")
+        raise _no_results(suite_folder)
     rows = [row for row in rows if environment in (None, row.environment)]
     if not rows:
         raise ResultsError(f"{suite_folder} holds no results of {environment}")

@@ -270,3 +270,13 @@ def test_a_changed_table_is_read_or_refused_in_one_line(tmp_path, name, content,
         assert len(message.splitlines()) == 1
 
     check()
+
+
+def test_a_folder_beside_the_results_is_told_where_they_are(tmp_path):
+    for name in ("quick", "smoke"):
+        (tmp_path / name / "maze").mkdir(parents=True)
+        write_success_rates(tmp_path / name, [rate()])
+    with pytest.raises(ResultsError, match=f"one of {tmp_path}/quick, {tmp_path}/smoke\\?"):
+        read_success_rates(tmp_path)
+    with pytest.raises(ResultsError, match=f"no success_rates.csv in it; {tmp_path}/quick\\?"):
+        read_success_rates(tmp_path / "quick" / "maze")
