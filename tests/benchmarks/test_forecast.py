@@ -12,6 +12,7 @@ from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.launch import rehearsal
 from pluralbench.benchmarks.launch.rehearsal import Line, rehearse
 from pluralbench.benchmarks.launch.schedule import finish_time
+from pluralbench.benchmarks.launch.tasks import PolicyTask
 from pluralbench.benchmarks.reporter import Reporter
 
 METHODS = ("tour", "oracle", "btl", "vpl", "vpl+spo")
@@ -59,6 +60,15 @@ def test_every_seed_has_its_fits_and_a_stack_holds_all_seeds(rehearsed):
     assert stack.seconds == 60.0 * 3
     assert stack.needs == {job.name for job in jobs if "reward model" in job.name}
     assert {job.release for job in jobs} == {102.0}
+
+
+def test_the_largest_task_of_policies_is_handed_out_first(rehearsed):
+    """The rehearsal carries tasks out in the order in which any launcher gets them; `tour` is named first."""
+    sizes = [len(task.runs) for task, _ in rehearsed.tasks if isinstance(task, PolicyTask)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[-1]
+    names = [job.name for job in rehearsed.jobs() if "policies" in job.name]
+    assert "vpl vpl+spo" in names[0]
 
 
 def test_runs_apart_are_as_much_work_and_are_done_sooner(rehearsed):
