@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from pluralbench.benchmarks.experiments.settings import MOST_SEEDS
 from pluralbench.envs.environments import AUTO
 from pluralbench.errors import InputError
 from pluralbench.lines import shown
+from pluralbench.registry import unknown_name
 from pluralbench.settings import LARGEST_SEED, from_assignments, merged
 
 _MAX_SUITE_NAME = 80
@@ -21,7 +23,24 @@ class UsageError(InputError):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line.
+
+    Attributes:
+        first_words: where set, what the first argument that is no option must be one of. argparse sees to that too, but
+            names no nearest one and knows nothing of files.
+    """
+
+    first_words: tuple[str, ...] = ()
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of argparse; UsageError for a first word that is none."""
+        given = sys.argv[1:] if args is None else args
+        word = next((word for word in given if not word.startswith("-")), None)
+        if self.first_words and word is not None and word not in self.first_words:
+            if ".py" in word:
+                self.error(f"{shown(word)} is no command; a file's environment: pluralbench run {word}")
+            self.error(unknown_name("command", word, self.first_words))
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage."""

@@ -52,6 +52,7 @@ def make_parser() -> Parser:
     forecast.set_defaults(run="forecast:run_forecast")
     commands.add_parser("list", help="what can be named").set_defaults(run="listing:show")
     _add_data(commands)
+    parser.first_words = tuple(commands.choices)
     return parser
 
 

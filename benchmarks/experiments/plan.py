@@ -12,13 +12,14 @@ from pluralbench.benchmarks.experiments.methods import Method, policies
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.envs import Environment, MultiGoalTask, environments
 from pluralbench.envs.dataset_files import dataset_file
+from pluralbench.envs.environment_check import check_environment
 from pluralbench.features import InputFeatures
 from pluralbench.iql.training import fastest_precision
 from pluralbench.lines import is_one_line, shown
-from pluralbench.preference_oracles.populations import draw_test_users, draw_train_users, get_population
+from pluralbench.preference_oracles.populations import draw_test_users, draw_train_users, get_population, populations
 from pluralbench.preference_oracles.teacher_populations import with_teacher
 from pluralbench.preference_oracles.users import Population
-from pluralbench.registry import unknown_name
+from pluralbench.registry import Registry, unknown_name
 from pluralbench.reward_learning.learners import learners
 from pluralbench.settings import SettingsError, as_json, merged, settings_from
 
@@ -59,6 +60,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         SettingsError: a setting of a learner that it does not have, or an impossible value.
         DatasetError: no such dataset.
         InputError: the environment has no such simulator, or it is not installed.
+        ContractError: an environment that the suite does not bring breaks its contract.
         PopulationError: the population does not suit the environment.
     """
     environment = environments.get(experiment.environment).on(experiment.simulator)
@@ -78,7 +80,13 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     if experiment.preferences.teacher is not None:
         population = with_teacher(population, experiment.preferences.teacher)
     draw_train_users(population, task, 2, np.random.default_rng(0))
-    draw_test_users(population, task, 1, np.random.default_rng(0))
+    users = draw_test_users(population, task, 1, np.random.default_rng(0))
+    for method in methods:
+        _check_own_name(learners, method.learner, learners.get(method.learner).name)
+    _check_own_name(populations, experiment.population, population.name)
+    _check_own_name(environments, experiment.environment, environment.name)
+    if experiment.environment not in environments.registered():
+        check_environment(environment, users.goals)
     iql = experiment.iql
     if iql.precision == "auto":
         iql = replace(iql, precision=fastest_precision(device, iql.implementation))
@@ -104,6 +112,14 @@ def _check_file_name(kind: str, name: str) -> None:
         raise ExperimentError(f"the {kind}'s name {shown(name)} cannot be a folder's: no slashes, no dot in front")
     if len(name.encode()) > LONGEST_NAME:
         raise ExperimentError(f"the {kind}'s name {shown(name)} is too long: at most {LONGEST_NAME} bytes")
+
+
+def _check_own_name(registry: Registry[Any], specification: str, name: str) -> None:
+    """ExperimentError for a thing from elsewhere that results would mix up with the suite's own of that name."""
+    if specification != name and name in registry.registered():
+        raise ExperimentError(
+            f"the {registry.kind} {specification} is called {name} as one of the suite's own; give it another name"
+        )
 
 
 def _check_settings_of_others(experiment: Experiment, used: tuple[str, ...]) -> None:

@@ -83,6 +83,9 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
         raise ExperimentError(unknown_name("preset", preset, PRESETS))
     found = environments.get(environment)
     task = found.make_task()
+    for changed in (found.presets, *found.variants.values()):
+        for name in changed.keys() - NEUTRAL.keys():
+            raise ExperimentError(f"{found.name} has settings for a preset: {unknown_name('preset', name, PRESETS)}")
     own: dict[str, Any] = {
         "environment": environment,
         "population": found.default_population,

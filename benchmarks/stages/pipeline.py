@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity
 from pluralbench.benchmarks.experiments.methods import policies
@@ -68,12 +70,32 @@ def runs_of(prepared: Prepared, draws: Sequence[SeedDraws], identity: Identity, 
     """Every method with every seed, each learner fitted once for each seed."""
     plan, runs = prepared.plan, []
     for drawn in draws:
+        _tell_rates(drawn, session)
         fitted: dict[str, FittedLearner] = {}
         for method in plan.methods:
             if method.learner not in fitted:
                 fitted[method.learner] = fit_learner(prepared, drawn, method.learner, identity, session)
             runs.append(new_run(plan, method, fitted[method.learner]))
     return runs
+
+
+def _tell_rates(drawn: SeedDraws, session: Session) -> None:
+    """Says what became of the train users' questions where teachers skip, see ties or err, in one line.
+
+    Nominal fractions are of utilities and not of questions: one in ten may be none at all.
+    """
+    rates, teacher = drawn.train.provenance["realised_rates"], drawn.train_users.teacher
+    told = [
+        f"{100 * rates[name]:.1f} % {words}"
+        for name, fraction, words in (
+            ("skip", teacher.skip_fraction, "were skipped"),
+            ("equal", teacher.equal_fraction, "of the answers are ties"),
+            ("flip", teacher.mistake_rate, "of the answers are mistakes"),
+        )
+        if np.any(fraction)
+    ]
+    if told:
+        session.reporter.line(f"seed {drawn.seed}: of the train users' questions {', '.join(told)}")
 
 
 def write_pictures(prepared: Prepared, runs: Sequence[Run], session: Session) -> None:

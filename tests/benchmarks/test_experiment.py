@@ -1,6 +1,7 @@
 """Settings: presets, methods, what is merged, and what is refused when a plan is made."""
 
 import json
+import re
 
 import pytest
 
@@ -254,3 +255,20 @@ def test_every_point_of_a_sweep_can_be_planned_and_differs_from_the_others(name)
 def test_an_experiment_without_users_or_episodes_is_refused():
     with pytest.raises(ExperimentError, match="episodes must be at least 1"):
         EvaluationSettings(episodes=0)
+
+
+def test_what_imperfect_teachers_did_is_told(run, tmp_path, capsys):
+    """A nominal share of skips is one of utilities: of the maze's questions `skip` leaves none out."""
+
+    def said_of(teacher):
+        arguments = ("maze", "--preset", "smoke", "--methods", "oracle", "--teacher", teacher)
+        assert run(*arguments, out=tmp_path / teacher) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    mistakes = re.search(
+        r"seed 0: of the train users' questions ([\d.]+) % of the answers are mistakes", said_of("mistake_rate=0.25")
+    )
+    assert 20 < float(mistakes[1]) < 30
+    assert 5 < float(re.search(r"questions ([\d.]+) % were skipped", said_of("skip-quantile"))[1]) < 15
+    assert "seed 0: of the train users' questions 0.0 % were skipped" in said_of("skip")
+    assert "questions" not in said_of("rational")

@@ -186,6 +186,15 @@ def test_what_fails_is_named(option, name, message, own, run, capsys):
     assert said.count("\n") == 1
 
 
+def test_what_would_be_mixed_up_with_the_suites_own_is_refused(own, run, tmp_path, capsys):
+    path = tmp_path / "named.py"
+    path.write_text(own.read_text() + "\nFitted.name = 'btl'\nMINE = GroupPopulation('two-goals', '', MINE.groups)\n")
+    assert run("maze", "--preset", "smoke", "--methods", f"{path}:Fitted") == 2
+    assert f"the learner {path}:Fitted is called btl as one of the suite's own" in capsys.readouterr().err
+    assert run("maze", "--preset", "smoke", "--methods", "btl", "--population", f"{path}:MINE") == 2
+    assert f"the population {path}:MINE is called two-goals as one of the suite's own" in capsys.readouterr().err
+
+
 def test_a_policy_of_another_kind_says_what_it_lacks(own, run, capsys):
     assert run("maze", "--preset", "smoke", "--methods", f"btl@{own}:Half") == 2
     assert "it lacks check, train, serves_groups, spans_latents" in capsys.readouterr().err

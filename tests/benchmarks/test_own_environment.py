@@ -36,3 +36,61 @@ def test_the_page_names_every_field_of_an_environment():
     text = PAGE.read_text()
     optional = {field.name for field in fields(Environment)} - {"name", "gym_id", "make_task"}
     assert {name for name in optional if f"`{name}`" not in text} == set()
+
+
+BROKEN = """
+from dataclasses import replace
+
+
+class Bare(Table):
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed, options=options)[0]
+
+
+class Failing(Table):
+    def step(self, action):
+        raise ZeroDivisionError("of its own")
+
+
+class Many(TableTask):
+    def utility(self, observations, goals):
+        return 2 + super().utility(observations, goals)
+
+
+gym.register("Bare-v0", entry_point=Bare, max_episode_steps=50)
+gym.register("Failing-v0", entry_point=Failing, max_episode_steps=50)
+BARE, FAILING = replace(TABLE, gym_id="Bare-v0"), replace(TABLE, gym_id="Failing-v0")
+MANY = replace(TABLE, make_task=Many)
+MAZE = replace(TABLE, name="maze")
+TYPO = replace(TABLE, presets={"quik": QUICK})
+VARIANT_TYPO = replace(TABLE, variants={"named-goals": {"quik": QUICK}})
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """The page's environment, and others made of it that are none."""
+    path = tmp_path_factory.mktemp("broken") / "broken.py"
+    path.write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL).group(1) + BROKEN)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("BARE", "table: reset gives (observation, info), info a dict; it gave array("),
+        ("FAILING", "in Failing.step: ZeroDivisionError: of its own"),
+        ("MANY", "table: utilities lie between 0 and 1, utility gave 2."),
+        ("MAZE", "MAZE is called maze as one of the suite's own; give it another name"),
+        ("TYPO", "table has settings for a preset: unknown preset 'quik'; did you mean 'quick'?"),
+        ("VARIANT_TYPO", "unknown preset 'quik'; did you mean 'quick'?"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*Overriding environment")
+def test_a_broken_environment_is_refused_in_one_line_before_any_work(name, message, broken, run, tmp_path, capsys):
+    assert run("run", f"{broken}:{name}", "--preset", "smoke", out=tmp_path / "results") == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert not (tmp_path / "results").exists()
