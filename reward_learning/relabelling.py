@@ -23,6 +23,8 @@ from pluralbench.reward_learning.scaling import fit_scaling
 
 BEST_OF = 16
 HINDSIGHT_CANDIDATES = 64
+HINDSIGHT_ENDS = 2048
+"""Ends that stand for all where it is asked which are the best."""
 HINDSIGHT_ROWS = 1024
 """Trajectories whose ends are looked at together."""
 
@@ -65,12 +67,16 @@ def with_hindsight(
     comparison_states: Tensor,
     share: float,
     generator: torch.Generator,
+    best: float = 1.0,
 ) -> NDArray[np.int64]:
     """Sees a share of the trajectories under a latent that fits where they end, as in generalised hindsight.
 
     Such a trajectory is given the latent with the highest standing (r(s, z) - mean over s' of r(s', z)) / deviation
     over s' of r(s', z) of its last state s, among `HINDSIGHT_CANDIDATES` drawn evenly (Li, Pinto and Abbeel, NeurIPS
-    2020, arXiv 2002.11708, "reward relabelling"; there the standing is a percentile of the trajectory's return).
+    2020, arXiv 2002.11708, "reward relabelling"; there the standing is a percentile of the trajectory's return). Where
+    latents are few, that one may fit badly: whatever ends beside somebody's goal is then shown to the policy as what is
+    done there for this user. With `best` below 1 only a latent can be given under which r(s, z) is among the best
+    share `best` of all trajectories' ends; a trajectory without one keeps its own.
 
     Args:
         model: fitted.
@@ -79,7 +85,8 @@ def with_hindsight(
         latent_index: (N,), from the same.
         comparison_states: s', (C, S), from `draw_comparison_states`.
         share: of the trajectories, 0 to 1.
-        generator: draws which trajectories, and the candidates.
+        generator: draws which trajectories, the candidates, and `HINDSIGHT_ENDS` ends that stand for all.
+        best: above 0; 1 for any latent, however badly it fits.
 
     Returns:
         For each transition which of the latents it is seen under, (N,).
@@ -91,14 +98,21 @@ def with_hindsight(
     mean, deviation = of_states.mean(1), of_states.std(1, correction=0).clamp_min(1e-6)
     episodes = dataset.episode_index
     last = np.array([end - 1 for _, end in dataset.episode_bounds])
-    chosen = torch.rand(len(last), generator=generator) < share
+    is_looked_back = torch.rand(len(last), generator=generator) < share
     candidates = torch.randint(len(latents), (len(last), HINDSIGHT_CANDIDATES), generator=generator)
     owner = torch.from_numpy(latent_index[last])
-    for rows in chosen.nonzero().squeeze(1).split(HINDSIGHT_ROWS):
+    least = torch.full((len(latents),), -torch.inf, device=latents.device)
+    if best < 1:
+        some = last[torch.randint(len(last), (HINDSIGHT_ENDS,), generator=generator).numpy()]
+        ends = torch.from_numpy(dataset.next_observations[some]).to(latents.device)
+        least = torch.stack([model.reward(ends, z.expand(len(ends), -1)).quantile(1 - best) for z in latents])
+    for rows in is_looked_back.nonzero().squeeze(1).split(HINDSIGHT_ROWS):
         own = candidates[rows].to(latents.device)  # (B, H)
         ends = torch.from_numpy(dataset.next_observations[last[rows.numpy()]]).to(latents.device)
-        standing = (model.reward(ends[:, None], latents[own]) - mean[own]) / deviation[own]
-        owner[rows] = own.gather(1, standing.argmax(1, keepdim=True)).squeeze(1).cpu()
+        reward = model.reward(ends[:, None], latents[own])
+        standing = torch.where(reward >= least[own], (reward - mean[own]) / deviation[own], -torch.inf)
+        chosen = own.gather(1, standing.argmax(1, keepdim=True)).squeeze(1).cpu()
+        owner[rows] = torch.where(standing.isneginf().all(1).cpu(), owner[rows], chosen)
     return owner.numpy()[episodes].astype(np.int64)
 
 

@@ -74,7 +74,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     """What of a preset to change, and how to go on."""
     parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
     methods = "all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin; or bc, behaviour, tour"
-    parser.add_argument("--methods", nargs="+", metavar="METHOD", help=methods)
+    parser.add_argument("--methods", action="extend", nargs="+", metavar="METHOD", help=methods)
     parser.add_argument("--population", metavar="NAME", help="a population's name, or file.py:Name")
     parser.add_argument(
         "--teacher", metavar="NAME", help="how all users answer: a name, file.py:Name, or mistake_rate=0.25,..."
@@ -84,10 +84,17 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     add_simulator(parser)
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seeds", type=int, metavar="N", help="how many seeds: 0 to N - 1")
-    seeds.add_argument("--seed-list", type=seed, nargs="+", metavar="SEED", help="which seeds: 100 101 102")
+    seeds.add_argument(
+        "--seed-list", type=seed, action="extend", nargs="+", metavar="SEED", help="which seeds: 100 101 102"
+    )
     parser.add_argument("--data-per-seed", action="store_true", help="collect a dataset of its own for each seed")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="other settings: iql.num_updates=1000"
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other settings: iql.num_updates=1000",
     )
     parser.add_argument("--suite", metavar="NAME", help="name of the folder under --out (preset and changes)")
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
@@ -96,7 +103,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 def add_tracking(parser: argparse.ArgumentParser) -> None:
     """Who is told of numbers and figures as they come."""
     what = "tensorboard, wandb: also write metrics and figures for these; W&B offline unless WANDB_MODE says otherwise"
-    parser.add_argument("--track", nargs="+", default=[], metavar="NAME", help=what)
+    parser.add_argument("--track", action="extend", nargs="+", default=[], metavar="NAME", help=what)
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
-from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.experiments.settings import ExperimentError, without_later
 from pluralbench.envs import TransitionDataset
 from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.registry import file_of
@@ -48,7 +48,7 @@ def planned_identity(plan: Plan) -> Identity:
             **plan.environment.arguments,
             **_source(plan.experiment.environment),
         },
-        "settings": plan.settings(),
+        "settings": without_later(plan.settings()),
         "learners": found,
         "policies": {policies.get(method.policy).name: _source(method.policy) for method in plan.methods},
     }

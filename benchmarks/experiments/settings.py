@@ -72,6 +72,8 @@ class RelabelSettings:
     """Latents drawn; each trajectory is given one of them."""
     hindsight: float = 0.0
     """Share of the trajectories that are given a latent which fits where they end."""
+    hindsight_best: float = 1.0
+    """A latent fits where its reward is among this best share of all trajectories' ends; 1: the best one fits."""
     num_comparison_states: int = 256
     """States of the dataset against which a scaling compares."""
     comparison_states: str = "data"
@@ -80,7 +82,9 @@ class RelabelSettings:
     def __post_init__(self) -> None:
         check_whole(ExperimentError, self, 1, MOST_COMPARISONS, "num_answers")
         check_whole(ExperimentError, self, 1, MOST, "num_latents", "num_comparison_states")
-        check_number(ExperimentError, self, 0, 1, "hindsight")
+        check_number(ExperimentError, self, 0, 1, "hindsight", "hindsight_best")
+        if self.hindsight_best == 0:
+            raise ExperimentError("hindsight_best must be above 0: no end is among the best 0 of all")
         if self.comparison_states not in COMPARISON_STATES:
             raise ExperimentError(
                 unknown_name("choice of comparison states", self.comparison_states, COMPARISON_STATES)
@@ -157,3 +161,20 @@ class Experiment:
             raise ExperimentError("no method given; `list` shows the learners, scalings and policies")
         if len(set(self.methods)) != len(self.methods):
             raise ExperimentError(f"a method is named twice: {' '.join(self.methods)}")
+
+
+LATER = (("relabel", "hindsight_best", 1.0),)
+"""Settings that came when there were results already, with the value that is as it was before."""
+
+
+def without_later(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's settings as JSON values, without those of `LATER` that are as it was before they came.
+
+    So they stand in identities, and results from before are still known as the same experiment's.
+    """
+    found = dict(settings)
+    for stage, name, before in LATER:
+        own = found.get(stage)
+        if isinstance(own, Mapping) and own.get(name) == before:
+            found[stage] = {key: value for key, value in own.items() if key != name}
+    return found

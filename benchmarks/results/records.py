@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pluralbench.benchmarks.experiments.settings import without_later
 from pluralbench.benchmarks.results.diagnostics import Diagnostics
 from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text
 from pluralbench.errors import DamagedFileError
@@ -156,7 +157,8 @@ def read_config(path: Path) -> dict[str, Any]:
     identity, experiment = config["identity"], config["experiment"]
     by_name = ("environment", "population")  # by specification in the experiment
     settings = {name: value for name, value in identity.get("settings", {}).items() if name not in by_name}
-    wrong = differences(settings, {name: experiment.get(name) for name in settings}, "experiment")
+    used = without_later({name: experiment.get(name) for name in settings})
+    wrong = differences(settings, used, "experiment")
     if wrong:
         raise ResultsError(f"{path}: {plain(wrong[0])} differs between its settings and its identity")
     return config

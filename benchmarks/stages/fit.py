@@ -127,7 +127,8 @@ def _latents(prepared: Prepared, draws: SeedDraws, model: RewardModel) -> tuple[
     draw = LATENT_DRAWS["even" if model.knows_truth else relabel.latents]  # the truth has no prior, and serves all
     posterior = draw(model, context, states, generator)
     latents, index = draw_latents(posterior, prepared.dataset, generator, num_latents=relabel.num_latents)
-    index = with_hindsight(model, prepared.dataset, latents, index, states, relabel.hindsight, generator)
+    share, best = relabel.hindsight, relabel.hindsight_best
+    index = with_hindsight(model, prepared.dataset, latents, index, states, share, generator, best)
     if relabel.comparison_states == "wanted":
         states = draw_wanted_states(model, prepared.dataset, latents, len(states), generator)
     return latents, index, states

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pluralbench.benchmarks.commands.cli import main
+from pluralbench.benchmarks.commands.parser import make_parser
 from pluralbench.benchmarks.experiments.methods import REFERENCE_ROWS
 from pluralbench.envs import load_transitions
 from pluralbench.iql.settings import IQLSettings
@@ -229,3 +230,14 @@ def test_list_names_everything(capsys):
     text = capsys.readouterr().out
     for name in ("maze", "two-goals", "rational", "vpl", "spo", "quick", "worst-off group"):
         assert name in text
+
+
+def test_an_option_of_several_values_may_be_given_several_times():
+    """Formerly the last one won, and what stood in the others was lost without a word."""
+    words = "maze --set a=1 b=2 --set c=3 --methods btl --methods vpl vpl+spo --seed-list 7 --seed-list 8 9"
+    options = make_parser().parse_args(words.split())
+    assert options.set == ["a=1", "b=2", "c=3"]
+    assert options.methods == ["btl", "vpl", "vpl+spo"]
+    assert options.seed_list == [7, 8, 9]
+    assert make_parser().parse_args(["maze"]).set == []
+    assert make_parser().parse_args(["speed", "--only", "a", "--only", "b"]).only == ["a", "b"]

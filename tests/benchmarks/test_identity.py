@@ -3,14 +3,14 @@
 import csv
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined
+from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined, planned_identity
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
-from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.experiments.settings import LATER, Experiment, ExperimentError
 from pluralbench.benchmarks.report import method_rows
 from pluralbench.benchmarks.stages.prepare import identity_before_work
 
@@ -176,6 +176,19 @@ def test_clashes_compare_shared_seeds_and_learners_only():
     assert clashes(stored, newer) == ["learners.btl.version"]
     with pytest.raises(ExperimentError, match=r"learners.btl.version.*--suite"):
         check_same(stored, newer, "results/own")
+
+
+def test_a_setting_that_came_later_is_left_out_where_it_is_as_it_was_before():
+    """Results of before, with their digests, stay results of the same experiment."""
+    for stage, name, before in LATER:
+        plain, changed = (
+            planned_identity(make_plan(experiment_for("maze", "smoke", {"methods": ("oracle",), stage: {name: value}})))
+            for value in (before, 0.5 * before)
+        )
+        assert name not in plain["settings"][stage]
+        assert changed["settings"][stage][name] == 0.5 * before
+        defaults = {field.name: field.default_factory for field in fields(Experiment)}
+        assert getattr(defaults[stage](), name) == before
 
 
 def test_readmes_commands_do_not_write_into_the_presets_folder(run, tmp_path):

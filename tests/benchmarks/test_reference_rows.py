@@ -267,12 +267,13 @@ def test_what_latents_the_policy_sees_is_part_of_the_experiments_identity(maze):
     assert clashes(plain, identity(latents="even")) == ["relabel.latents"]
     assert clashes(plain, identity(hindsight=0.5)) == ["relabel.hindsight"]
     assert clashes(plain, identity(comparison_states="wanted")) == ["relabel.comparison_states"]
-    assert clashes(plain, identity(latents="posterior", hindsight=0.0)) == []
+    assert clashes(plain, identity(latents="posterior", hindsight=0.0, hindsight_best=1.0)) == []
+    assert clashes(plain, identity(hindsight_best=0.1)) == ["relabel.hindsight_best"]
     config = json.loads((seed_folder(maze.folder, "maze", "btl", 0) / "config.json").read_text())
     assert config["experiment"]["relabel"]["hindsight"] == 0.0
     assert config["identity"]["settings"]["relabel"]["latents"] == "posterior"
     quick = experiment_for("maze", "quick")
-    assert (quick.relabel.latents, quick.relabel.hindsight) == ("even", 0.5)
+    assert (quick.relabel.latents, quick.relabel.hindsight, quick.relabel.hindsight_best) == ("even", 1.0, 0.01)
 
 
 def test_hindsight_changes_which_latent_is_seen_where_and_no_latent(tmp_path, data_dir):

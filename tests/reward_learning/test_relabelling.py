@@ -206,6 +206,21 @@ def test_with_hindsight_a_trajectory_is_seen_by_whoever_likes_its_end_best(line)
     assert with_hindsight(Crowd(), data, latents, index, STATES, 0.0, generator) is index
 
 
+def test_hindsight_for_the_best_ends_leaves_trajectories_that_end_beside_a_goal_to_chance(line):
+    """Formerly all that ended nearer to one goal than to the others was shown to its users, however far from it."""
+    data = line.transitions(num_episodes=2_000)
+    latents = torch.tensor([[-1.0], [1.0], [2.0]])
+    index = np.full(len(data), 2, dtype=np.int64)
+    last = data.episode_bounds[:, 1] - 1
+    ends = data.next_observations[last, 0]
+    found = with_hindsight(Crowd(), data, latents, index, STATES, 1.0, seeded(0), best=0.1)[last]
+    assert (ends[found == 0] <= np.quantile(ends, 0.12)).all()
+    assert (found == 0).mean() == pytest.approx(0.1, abs=0.02)  # by a sample of the ends
+    assert (found[(ends > np.quantile(ends, 0.12)) & (ends < np.quantile(ends, 0.88))] == 2).all()
+    same = with_hindsight(Crowd(), data, latents, index, STATES, 0.5, seeded(3), best=1.0)
+    np.testing.assert_array_equal(same, with_hindsight(Crowd(), data, latents, index, STATES, 0.5, seeded(3)))
+
+
 def test_half_of_the_wanted_states_are_the_best_of_some_to_one_of_the_users(line):
     """Drawn evenly, hardly any lies in the best twentieth of the line, to either side."""
     data = line.transitions(num_episodes=400)
