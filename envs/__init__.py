@@ -24,6 +24,8 @@ __all__ = [  # noqa: RUF022 (by what they are about)
     "load_transitions",
     "save_transitions",
     "make_vector",
+    "check_environment",
+    "ContractError",
 ]
 
 __getattr__ = lazily(
@@ -33,6 +35,8 @@ __getattr__ = lazily(
         "load_transitions": "pluralbench.envs.transition_files",
         "save_transitions": "pluralbench.envs.transition_files",
         "make_vector": "pluralbench.envs.vectors",
+        "check_environment": "pluralbench.envs.environment_check",
+        "ContractError": "pluralbench.envs.environment_check",
     },
 )
 """Names that are imported when they are first asked for, with where they are."""

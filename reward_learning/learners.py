@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pluralbench.lines import plain
+from pluralbench.lines import plain, shown
 from pluralbench.registry import Registry, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
@@ -14,13 +15,22 @@ if TYPE_CHECKING:
 
 
 def _check(thing: object) -> None:
+    from inspect import signature  # slow to import, as what follows
+
     from pluralbench.reward_learning.reward_model import RewardModel
 
     if not (isinstance(thing, type) and issubclass(thing, RewardModel)):
-        raise TypeError(f"expected a subclass of RewardModel, got {thing!r}")
+        what = f"the class {thing.__qualname__}" if isinstance(thing, type) else shown(thing)
+        raise TypeError(f"expected a subclass of RewardModel, got {what}")
     missing = [*([] if thing.name else ["name"]), *sorted(thing.__abstractmethods__)]
     if missing:
         raise TypeError(f"{thing.__name__} lacks {', '.join(missing)}")
+    if not (isinstance(thing.settings_type, type) and is_dataclass(thing.settings_type)):
+        raise TypeError(f"{thing.__name__}.settings_type must be a dataclass, is {shown(thing.settings_type)}")
+    try:
+        signature(thing.__init__).bind(None, None, "cpu", None)
+    except TypeError as error:
+        raise TypeError(f"{thing.__name__}.__init__ takes (settings, device, task): {error}") from error
 
 
 learners: Registry[type[RewardModel]] = Registry("learner", "pluralbench.learners", _check)

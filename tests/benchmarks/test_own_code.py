@@ -139,6 +139,19 @@ class Infinite(Fitted):
 
 class Half(RewardModel):
     name = "half"
+
+
+class Plain:
+    name = "plain"
+
+
+class Dictionary(Fitted):
+    settings_type = dict
+
+
+class Alone(Fitted):
+    def __init__(self, other):
+        pass
 """
 
 
@@ -177,6 +190,9 @@ def own(tmp_path_factory):
         ("methods", "Column", "own.py, Column.reward gave (1, 2, 4) for observations (1, 2, 4)"),
         ("methods", "Infinite", "own.py, Infinite.reward gave rewards that are no finite numbers"),
         ("methods", "Half", "Half lacks fit, infer, reward"),
+        ("methods", "Plain", "Plain is no learner: expected a subclass of RewardModel, got the class Plain"),
+        ("methods", "Dictionary", "Dictionary.settings_type must be a dataclass, is <class 'dict'>"),
+        ("methods", "Alone", "Alone.__init__ takes (settings, device, task): too many positional arguments"),
     ],
 )
 def test_what_fails_is_named(option, name, message, own, run, capsys):
