@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from pluralbench.envs import gymnasium_ids
-from pluralbench.envs.environments import DataFormat, Environment, collect_at, script_at
-from pluralbench.envs.maze.presets import PRESETS, VARIANTS
+from pluralbench.envs.environments import DataFormat, Environment, Settings, collect_at, script_at
+from pluralbench.envs.maze.presets import D4RL_LIKE_PRESETS, PRESETS, VARIANTS
 from pluralbench.envs.maze.task import MazeTask
 from pluralbench.features import InputFeatures
 
@@ -23,7 +24,7 @@ FORMATS = {
 }
 
 
-def _environment(name: str, data: str) -> Environment:
+def _environment(name: str, data: str, presets: Mapping[str, Settings]) -> Environment:
     """The maze, with the data and the behaviour policy whose functions end in `data`."""
     return Environment(
         name=name,
@@ -36,7 +37,7 @@ def _environment(name: str, data: str) -> Environment:
         tour=partial(script_at, "pluralbench.envs.maze.scripts:tour_script"),
         planner=partial(script_at, "pluralbench.envs.maze.scripts:planned_script"),
         default_population="two-goals",
-        presets=PRESETS,
+        presets=presets,
         variants=VARIANTS,
         features=InputFeatures(sinusoid_columns=(0, 1), wavelengths=(8.0, 4.0, 2.0)),
         state_grid=lambda: MazeTask().state_grid(),
@@ -48,5 +49,5 @@ def _environment(name: str, data: str) -> Environment:
     )
 
 
-MAZE = _environment("maze", "")
-MAZE_D4RL_LIKE = _environment("maze-d4rl-like", "_like_d4rl")
+MAZE = _environment("maze", "", PRESETS)
+MAZE_D4RL_LIKE = _environment("maze-d4rl-like", "_like_d4rl", D4RL_LIKE_PRESETS)

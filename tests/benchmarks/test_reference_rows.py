@@ -272,8 +272,13 @@ def test_what_latents_the_policy_sees_is_part_of_the_experiments_identity(maze):
     config = json.loads((seed_folder(maze.folder, "maze", "btl", 0) / "config.json").read_text())
     assert config["experiment"]["relabel"]["hindsight"] == 0.0
     assert config["identity"]["settings"]["relabel"]["latents"] == "posterior"
-    quick = experiment_for("maze", "quick")
-    assert (quick.relabel.latents, quick.relabel.hindsight, quick.relabel.hindsight_best) == ("even", 1.0, 0.01)
+    for environment, population, share, best in (
+        ("maze", "two-goals", 0.5, 1.0),
+        ("maze", "ten-goals", 1.0, 0.01),
+        ("maze-d4rl-like", "two-goals", 1.0, 0.01),
+    ):
+        quick = experiment_for(environment, "quick", {"population": population}).relabel
+        assert (quick.latents, quick.hindsight, quick.hindsight_best) == ("even", share, best)
 
 
 def test_hindsight_changes_which_latent_is_seen_where_and_no_latent(tmp_path, data_dir):
