@@ -60,7 +60,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         SettingsError: a setting of a learner that it does not have, or an impossible value.
         DatasetError: no such dataset.
         InputError: the environment has no such simulator, or it is not installed.
-        ContractError: an environment that the suite does not bring breaks its contract.
+        ContractError: an environment from a file or a package breaks its contract; registered ones are trusted.
         PopulationError: the population does not suit the environment.
     """
     environment = environments.get(experiment.environment).on(experiment.simulator)

@@ -217,8 +217,8 @@ def test_hindsight_for_the_best_ends_leaves_trajectories_that_end_beside_a_goal_
     assert (ends[found == 0] <= np.quantile(ends, 0.12)).all()
     assert (found == 0).mean() == pytest.approx(0.1, abs=0.02)  # by a sample of the ends
     assert (found[(ends > np.quantile(ends, 0.12)) & (ends < np.quantile(ends, 0.88))] == 2).all()
-    same = with_hindsight(Crowd(), data, latents, index, STATES, 0.5, seeded(3), best=1.0)
-    np.testing.assert_array_equal(same, with_hindsight(Crowd(), data, latents, index, STATES, 0.5, seeded(3)))
+    loose = with_hindsight(Crowd(), data, latents, index, STATES, 1.0, seeded(0), best=1.0)[last]
+    assert (loose[ends < 0] == 0).all()
 
 
 def test_half_of_the_wanted_states_are_the_best_of_some_to_one_of_the_users(line):
