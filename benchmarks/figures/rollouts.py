@@ -18,6 +18,8 @@ MAX_USERS = 3
 """Users who are shown."""
 NUM_COLUMNS = 5
 NUM_GIF_FRAMES = 24
+TITLE_INCHES = 0.15
+"""Room between the title and the first row, beside what a layout leaves."""
 GIF_WIDTH = 320
 """Pixels of one user's part of the GIF."""
 
@@ -44,7 +46,8 @@ def show_rollouts(frames: Sequence[Sequence[Frame]], names: Sequence[str], stem:
 def _moments(episodes: Sequence[Sequence[Frame]], names: Sequence[str], title: str) -> Figure:
     columns = min(NUM_COLUMNS, max(len(episode) for episode in episodes))
     height, width = episodes[0][0].shape[:2]
-    figure = Figure(figsize=(1.8 * columns, 0.3 + (1.8 * height / width + 0.25) * len(episodes)))
+    inches = 0.15 + TITLE_INCHES + (1.8 * height / width + 0.25) * len(episodes)
+    figure = Figure(figsize=(1.8 * columns, inches))
     axes = figure.subplots(len(episodes), columns, squeeze=False)
     for row, (episode, name) in enumerate(zip(episodes, names, strict=True)):
         for column, index in enumerate(np.linspace(0, len(episode) - 1, columns).round().astype(int)):
@@ -52,7 +55,7 @@ def _moments(episodes: Sequence[Sequence[Frame]], names: Sequence[str], title: s
             axes[row, column].set_axis_off()
         axes[row, 0].set_title(f"wants {name}", loc="left", fontsize=8)
     figure.suptitle(title, fontsize=TITLE_SIZE, x=0.01, ha="left")
-    figure.tight_layout(pad=0.3)
+    figure.tight_layout(pad=0.3, rect=(0, 0, 1, 1 - TITLE_INCHES / inches))
     return figure
 
 
