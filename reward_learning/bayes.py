@@ -1,4 +1,4 @@
-"""Exact Bayes: the posterior over who there may be, given how each of them answers. What the answers allow at best.
+"""Exact Bayes: the posterior over who there may be, given how each of them answers.
 
 For a user who answered y_1 ... y_K to questions q_1 ... q_K, and candidates c with goals g_c and prior weights w_c,
 
@@ -7,6 +7,9 @@ For a user who answered y_1 ... y_K to questions q_1 ... q_K, and candidates c w
 with p_c the candidate's own Teacher: first preferred, second preferred, equal, or skipped. What was skipped tells
 something where a candidate skips, for the segments that were shown are known. The latent is the most probable goal, the
 reward that goal's utility, and the policy is the oracle's: it is trained on the users' true goals.
+
+Where no two goals are served alike, nobody finds the right one more often from the same answers. Where several are, as
+rankings with the same first place, acting for what likely goals have in common can serve more users than this does.
 
 Two things are not exact. No answer is held to be less probable than 1e-9, so that an answer which nobody would give
 rules nobody out. The thresholds of users who skip or call segments equal, which labelling resolves on random pairs of
