@@ -19,7 +19,7 @@ MAX_USERS = 3
 NUM_COLUMNS = 5
 NUM_GIF_FRAMES = 24
 TITLE_INCHES = 0.15
-"""Room between the title and the first row, beside what a layout leaves."""
+"""Between the title and the first row, beside what a layout leaves."""
 GIF_WIDTH = 320
 """Pixels of one user's part of the GIF."""
 
@@ -46,7 +46,7 @@ def show_rollouts(frames: Sequence[Sequence[Frame]], names: Sequence[str], stem:
 def _moments(episodes: Sequence[Sequence[Frame]], names: Sequence[str], title: str) -> Figure:
     columns = min(NUM_COLUMNS, max(len(episode) for episode in episodes))
     height, width = episodes[0][0].shape[:2]
-    inches = 0.15 + TITLE_INCHES + (1.8 * height / width + 0.25) * len(episodes)
+    inches = 0.3 + (1.8 * height / width + 0.25) * len(episodes)
     figure = Figure(figsize=(1.8 * columns, inches))
     axes = figure.subplots(len(episodes), columns, squeeze=False)
     for row, (episode, name) in enumerate(zip(episodes, names, strict=True)):
