@@ -28,6 +28,7 @@ from pluralbench.benchmarks.figures.suite import (
     seed_means,
 )
 from pluralbench.benchmarks.report import picture_names
+from pluralbench.benchmarks.results.records import EXPERIMENT
 from pluralbench.errors import InputError
 from pluralbench.files import read_text, write_text
 
@@ -58,20 +59,23 @@ def compare_with_reference(suite_folder: Path, reference_root: Path | None = Non
     Before them stands one line if there are references that cannot be read, made by another version for example.
     `reference_root` is a folder of reference suites, this repository's own by default.
     """
+    suites = []
+    for environment in results.environments_in(suite_folder):
+        try:
+            suites.append(read_suite(suite_folder, environment))
+        except InputError:
+            continue  # an experiment.json is damaged: said where the environment's own table would stand
     references, errors = [], []
     for folder in (path.parent for path in sorted((reference_root or REFERENCE_ROOT).rglob("success_rates.csv"))):
         if folder.resolve() != suite_folder.resolve():
             try:
-                references += read_suites(folder)
+                if _may_compare(suites, folder):
+                    references += read_suites(folder)
             except InputError as error:
                 errors.append(str(error))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     lines = [f"reference left out: {error}{more}" for error in errors[:1]]
-    for environment in results.environments_in(suite_folder):
-        try:
-            suite = read_suite(suite_folder, environment)
-        except InputError:
-            continue  # an experiment.json is damaged: said where the environment's own table would stand
+    for suite in suites:
         for reference in references:
             if reference.environment == suite.environment:
                 lines += _compare(suite, reference)
@@ -149,10 +153,20 @@ def _sections(report: Path) -> list[str]:
     return [part.strip("\n") for part in parts]
 
 
+def _may_compare(suites: Sequence[SuiteResults], folder: Path) -> bool:
+    """Whether a reference's rates, of which there may be very many, are worth reading: its records may rule it out."""
+    if not any(folder.glob(f"*/{EXPERIMENT}")):
+        return True  # of before, or damaged: reading says so
+    pairs = [(_identity(suite.folder, suite.environment), _identity(folder, suite.environment)) for suite in suites]
+    return any(own and other and settings_digest(own, []) == settings_digest(other, []) for own, other in pairs)
+
+
+def _identity(folder: Path, environment: str) -> Mapping[str, Any]:
+    return results.read_record(folder, environment).get("identity") or {}
+
+
 def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
-    identity, other = (
-        results.read_record(each.folder, each.environment).get("identity") for each in (suite, reference)
-    )
+    identity, other = (_identity(each.folder, each.environment) for each in (suite, reference))
     if not identity or not other:
         return []
     lines = []

@@ -3,6 +3,7 @@
 import pytest
 from result_folders import IDENTITY, write_suite
 
+from pluralbench.benchmarks import reference
 from pluralbench.benchmarks.figures.suite import read_suites
 from pluralbench.benchmarks.reference import REFERENCE_ROOT, compare_with_reference, keep_as_reference, settings_digest
 from pluralbench.benchmarks.report import markdown_report
@@ -17,13 +18,13 @@ def folder(tmp_path):
 
 def test_the_reference_of_the_same_experiment_is_compared_with(tmp_path):
     folder = write_suite(tmp_path / "suite", {"vpl": (9, 5, 1), "btl": (9, 8, 2)})
-    reference = write_suite(tmp_path / "reference" / "quick", {"vpl": (5, 5, 1), "btl": (0, 0, 2), "spl": (1, 1, 1)})
+    kept = write_suite(tmp_path / "reference" / "quick", {"vpl": (5, 5, 1), "btl": (0, 0, 2), "spl": (1, 1, 1)})
     vpl, btl = compare_with_reference(folder, tmp_path / "reference")
     assert vpl.startswith("maze, vpl: 0.70 here, 0.50 [")
     assert vpl.endswith("] in the reference (commit abc1234): within its interval")
     # Wilson's of none of two users: z^2 / (2 + z^2) = 0.66
     assert btl == "maze, btl: 0.85 here, 0.00 [0.00, 0.66] in the reference (commit abc1234): outside its interval"
-    assert compare_with_reference(reference, tmp_path / "reference") == []  # not with itself
+    assert compare_with_reference(kept, tmp_path / "reference") == []  # not with itself
 
 
 def test_rows_that_ask_nobody_are_compared_too(tmp_path):
@@ -171,3 +172,13 @@ def test_of_a_reference_of_before_nothing_stays(folder, tmp_path):
     assert {rate.environment for rate in read_success_rates(kept)} == {"maze"}
     assert not (kept / "tidy").exists()
     assert "tidy" not in (kept / "report.md").read_text()
+
+
+def test_rates_of_other_experiments_are_not_read(folder, tmp_path, monkeypatch):
+    root, read = tmp_path / "reference", []
+    write_suite(root / "same", {"vpl": (5, 5, 1)})
+    settings = {**IDENTITY["settings"], "num_transitions": 101}
+    write_suite(root / "other", {"vpl": (5, 5, 1)}, identity=changed(settings=settings))
+    monkeypatch.setattr(reference, "read_suites", lambda folder: read.append(folder.name) or read_suites(folder))
+    assert len(compare_with_reference(folder, root)) == 1
+    assert read == ["same"]
