@@ -21,10 +21,13 @@ from pluralbench.ranges import LARGEST, WIDEST_LAYER, check_number, check_whole
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.preference_losses import (
+    answer_logits,
     bradley_terry_nll,
+    log_with_mistakes,
     masked_mean,
     preference_accuracy,
     probability_nll,
+    with_mistakes,
 )
 from pluralbench.reward_learning.reward_model import broadcast_over_latents
 from pluralbench.reward_learning.training import Batch, Metrics
@@ -113,8 +116,9 @@ class DistributionalLearner(NetworkLearner):
         return self.preference_probability(*self.segment_parameters(outputs).unbind(-2))
 
     def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
-        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is preferred, whoever is asked."""
-        probability = self.probability(self.network(self.check_observations(segments)))
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is named, whoever is asked."""
+        preferred = self.probability(self.network(self.check_observations(segments)))
+        probability = with_mistakes(preferred, self.settings.mistake_rate)
         return broadcast_over_latents(probability, latents[:, None])
 
     def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
@@ -127,7 +131,7 @@ class DistributionalLearner(NetworkLearner):
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Chances of all answers, as trained."""
-        return self.probability(self.network(batch.segments)), batch.mask
+        return with_mistakes(self.probability(self.network(batch.segments)), self.settings.mistake_rate), batch.mask
 
 
 @dataclass(frozen=True)
@@ -186,10 +190,11 @@ class DPLMeanVariance(DistributionalLearner):
         (mean_first, mean_second), (var_first, var_second) = (part.unbind(-1) for part in parameters.unbind(-1))
         score = mean_variance_score(mean_first, var_first, mean_second, var_second)
         if self.settings.link == "probit":
-            won, lost = torch.special.log_ndtr(score), torch.special.log_ndtr(-score)
+            preferred = torch.special.log_ndtr(score), torch.special.log_ndtr(-score)
+            won, lost = log_with_mistakes(*preferred, self.settings.mistake_rate)
             nll = -(batch.labels * won + (1 - batch.labels) * lost)
         else:
-            nll = bradley_terry_nll(PAPER_SLOPE * score, batch.labels)
+            nll = bradley_terry_nll(answer_logits(PAPER_SLOPE * score, self.settings.mistake_rate), batch.labels)
         loss = masked_mean(nll, batch.mask)
         variance = masked_mean(var_first + var_second, batch.mask)
         accuracy = preference_accuracy(torch.special.ndtr(score.detach()), batch.labels, batch.mask)
@@ -251,7 +256,8 @@ class DPLCategorical(DistributionalLearner):
         """-log P(preferred segment) less the weighted entropy of the batch's average distribution."""
         outputs = self.network(batch.segments)  # (U, K, 2, T, A)
         probability = self.probability(outputs)
-        loss = masked_mean(probability_nll(probability, batch.labels), batch.mask)
+        answered = with_mistakes(probability, self.settings.mistake_rate)
+        loss = masked_mean(probability_nll(answered, batch.labels), batch.mask)
         entropy = batch_entropy(F.softmax(outputs[batch.mask], dim=-1).flatten(0, -2))
         accuracy = preference_accuracy(probability.detach(), batch.labels, batch.mask)
         metrics = {"nll": loss.detach(), "entropy": entropy.detach(), "accuracy": accuracy}

@@ -29,9 +29,9 @@ from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
 from pluralbench.ranges import LARGEST, MOST, MOST_LAYERS, WIDEST_LAYER, check_number, check_whole
 from pluralbench.reward_learning.errors import LearnerError
-from pluralbench.reward_learning.network_learner import NetworkLearner
+from pluralbench.reward_learning.network_learner import MOST_MISTAKES, NetworkLearner
 from pluralbench.reward_learning.networks import NEGATIVE_SLOPE, RewardNetwork
-from pluralbench.reward_learning.preference_losses import preference_logits, user_nll
+from pluralbench.reward_learning.preference_losses import answer_logits, preference_logits, user_nll
 from pluralbench.reward_learning.reward_model import History, Posterior
 from pluralbench.reward_learning.training import Batch, PreferenceBatches
 
@@ -58,6 +58,8 @@ class IndividualSettings:
     """Of Adam at the start."""
     weight_decay: float = 0.01
     """Decoupled (AdamW)."""
+    mistake_rate: float = 0.0
+    """Share of the answers that users give wrong, as the learner believes."""
 
     def __post_init__(self) -> None:
         check_whole(LearnerError, self, 1, WIDEST_LAYER, "hidden_size")
@@ -65,6 +67,7 @@ class IndividualSettings:
         check_whole(LearnerError, self, 1, MOST, "num_steps")
         check_number(LearnerError, self, 0, LARGEST, "weight_decay")
         check_number(LearnerError, self, 0, LARGEST, "learning_rate", above=True)
+        check_number(LearnerError, self, 0, MOST_MISTAKES, "mistake_rate")
 
 
 class Individual(NetworkLearner):
@@ -118,7 +121,8 @@ class Individual(NetworkLearner):
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.num_steps)
         with torch.enable_grad():
             for _ in range(settings.num_steps):
-                logits = preference_logits(stacked_rewards(layers, features).view(given.shape[:-1]))  # (N, K)
+                meant = preference_logits(stacked_rewards(layers, features).view(given.shape[:-1]))  # (N, K)
+                logits = answer_logits(meant, settings.mistake_rate)
                 optimizer.zero_grad(set_to_none=True)
                 (user_nll(logits, batch.labels, batch.mask) / num_answers).sum().backward()
                 optimizer.step()

@@ -28,7 +28,7 @@ from pluralbench.ranges import LARGEST, MOST, WIDEST_LAYER, check_number, check_
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork
-from pluralbench.reward_learning.preference_losses import bradley_terry_loss, user_nll
+from pluralbench.reward_learning.preference_losses import answer_logits, bradley_terry_loss, user_nll, with_mistakes
 from pluralbench.reward_learning.reward_model import Posterior
 from pluralbench.reward_learning.training import Batch, Metrics, context_and_targets, random_context
 
@@ -45,17 +45,29 @@ def blend(basis_rewards: Tensor, weights: Tensor) -> Tensor:
 
 
 def log_posterior(
-    weights: Tensor, differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float
+    weights: Tensor,
+    differences: Tensor,
+    labels: Tensor,
+    mask: Tensor,
+    prior_mean: Tensor,
+    prior_std: float,
+    mistake_rate: float = 0.0,
 ) -> Tensor:
     """Log-posterior (U,) of users' weights (U, B), up to a constant: their answers and a Gaussian prior."""
     logits = (differences @ F.softmax(weights, dim=-1)[..., None]).squeeze(-1)
     penalty = 0.5 * ((weights - prior_mean) / prior_std).square().sum(-1)
-    return -user_nll(logits, labels, mask) - penalty
+    return -user_nll(answer_logits(logits, mistake_rate), labels, mask) - penalty
 
 
 @torch.no_grad()
 def fit_weights(
-    differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float, num_steps: int = 15
+    differences: Tensor,
+    labels: Tensor,
+    mask: Tensor,
+    prior_mean: Tensor,
+    prior_std: float,
+    num_steps: int = 15,
+    mistake_rate: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Each user's most probable blending weights, by Gauss-Newton steps from the prior mean, with a line search.
 
@@ -66,34 +78,45 @@ def fit_weights(
         prior_mean: (B,), the answer where there are no answers.
         prior_std: of each weight.
         num_steps: Gauss-Newton steps.
+        mistake_rate: share of the answers that are flipped.
 
     Returns:
         The weights (U, B) and the variances (U, B) of their Laplace approximation; with no answers these are the
         prior's own. The result does not depend on the order of the answers, and skipped ones change nothing.
     """
     differences = torch.where(mask[..., None], differences, 0.0)
+    given = (differences, labels, mask, prior_mean, prior_std, mistake_rate)
     weights = prior_mean.expand(len(differences), -1)
     users = torch.arange(len(differences), device=differences.device)
     for _ in range(num_steps):
-        gradient, precision = _curvature(weights, differences, labels, mask, prior_mean, prior_std)
+        gradient, precision = _curvature(weights, *given)
         step = torch.linalg.solve(precision, gradient)
         tries = torch.stack([weights + size * step for size in STEP_SIZES])  # (tries, U, B)
-        scores = torch.stack(
-            [log_posterior(trial, differences, labels, mask, prior_mean, prior_std) for trial in tries]
-        )
+        scores = torch.stack([log_posterior(trial, *given) for trial in tries])
         weights = tries[scores.argmax(0), users]
-    _, precision = _curvature(weights, differences, labels, mask, prior_mean, prior_std)
+    _, precision = _curvature(weights, *given)
     return weights, torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1)
 
 
 def _curvature(
-    weights: Tensor, differences: Tensor, labels: Tensor, mask: Tensor, prior_mean: Tensor, prior_std: float
+    weights: Tensor,
+    differences: Tensor,
+    labels: Tensor,
+    mask: Tensor,
+    prior_mean: Tensor,
+    prior_std: float,
+    mistake_rate: float,
 ) -> tuple[Tensor, Tensor]:
     """Gradient (U, B) and Gauss-Newton curvature (U, B, B) of the log-posterior; the latter is positive definite."""
     shares = F.softmax(weights, dim=-1)
     logits = (differences @ shares[..., None]).squeeze(-1)
-    chances = logits.sigmoid()
     slopes = shares[:, None] * (differences - logits[..., None])  # (U, K, B), d logit / d weights
+    chances = logits.sigmoid()
+    if mistake_rate > 0:
+        meant, chances = chances, with_mistakes(chances, mistake_rate)
+        # d logit of the answer / d logit of what is meant
+        gain = (1 - 2 * mistake_rate) * meant * (1 - meant) / (chances * (1 - chances))
+        slopes = slopes * gain[..., None]
     residual = torch.where(mask, labels - chances, 0.0)
     gradient = (slopes * residual[..., None]).sum(1) - (weights - prior_mean) / prior_std**2
     information = torch.where(mask, chances * (1 - chances), 0.0)
@@ -169,7 +192,8 @@ class LoRe(NetworkLearner):
 
     def _weights(self, differences: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = self.network.population_mean, self.settings.prior_std
-        return fit_weights(differences.detach(), labels, mask, mean, std, self.settings.num_steps)
+        settings = self.settings
+        return fit_weights(differences.detach(), labels, mask, mean, std, settings.num_steps, settings.mistake_rate)
 
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
         """Of the answers that the weights were not fitted to, of which there is one at least."""
@@ -177,11 +201,12 @@ class LoRe(NetworkLearner):
         context = random_context(batch.mask, generator, fewest=0)
         weights, _ = self._weights(differences, batch.labels, batch.mask & context)
         self.network.population_mean.lerp_(weights.mean(0), MEAN_RATE)
-        return bradley_terry_loss(blend(differences, weights[:, None]), batch.labels, batch.mask & ~context)
+        logits = answer_logits(blend(differences, weights[:, None]), self.settings.mistake_rate)
+        return bradley_terry_loss(logits, batch.labels, batch.mask & ~context)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As blends of the differences in return."""
         context, targets = context_and_targets(batch.mask)
         differences = self.network.differences(batch)
         weights, _ = self._weights(differences, batch.labels, batch.mask & context)
-        return blend(differences, weights[:, None]).sigmoid(), targets
+        return with_mistakes(blend(differences, weights[:, None]).sigmoid(), self.settings.mistake_rate), targets

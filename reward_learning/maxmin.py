@@ -40,7 +40,7 @@ from pluralbench.reward_learning.hard_em import (
 )
 from pluralbench.reward_learning.network_learner import LearnerSettings, NetworkLearner
 from pluralbench.reward_learning.networks import RewardNetwork, initialise
-from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits, user_nll
+from pluralbench.reward_learning.preference_losses import answer_logits, bradley_terry_loss, preference_logits, user_nll
 from pluralbench.reward_learning.reward_model import History, RewardFunction, broadcast_over_latents
 from pluralbench.reward_learning.training import Batch, PreferenceBatches, context_and_targets, split_users, train
 
@@ -234,6 +234,10 @@ class MaxMin(NetworkLearner):
         num_updates, batch_users = num_steps * self.settings.step_updates, min(32, self.settings.batch_users)
         return dataclasses.replace(self.settings, num_updates=num_updates, batch_users=batch_users, **changes)
 
+    def _logits(self, group: nn.Module, batch: Batch) -> Tensor:
+        """Logits (U, K) of naming the first segment, by one group's reward."""
+        return answer_logits(preference_logits(group(batch.segments).squeeze(-1)), self.settings.mistake_rate)
+
     def _train(
         self,
         group: nn.Module,
@@ -246,10 +250,10 @@ class MaxMin(NetworkLearner):
         """Fits one group's reward to the users of these rows, in place."""
 
         def loss(batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-            return bradley_terry_loss(_logits(group, batch), batch.labels, batch.mask)
+            return bradley_terry_loss(self._logits(group, batch), batch.labels, batch.mask)
 
         def predict(batch: Batch) -> tuple[Tensor, Tensor]:
-            return _logits(group, batch).sigmoid(), batch.mask
+            return self._logits(group, batch).sigmoid(), batch.mask
 
         return train(group, preferences, loss, predict, settings, seed, self.device, progress, rows.numpy())
 
@@ -259,7 +263,7 @@ class MaxMin(NetworkLearner):
         parts = []
         for batch in PreferenceBatches(preferences, self.device).chunks(CHUNK_USERS):
             counted = batch.mask if mask is None else batch.mask & mask.to(batch.mask.device)[batch.rows]
-            parts.append(-user_nll(_logits(group, batch), batch.labels, counted).double().cpu())
+            parts.append(-user_nll(self._logits(group, batch), batch.labels, counted).double().cpu())
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -270,7 +274,3 @@ class MaxMin(NetworkLearner):
         rewards = torch.cat([group(observations) for group in network.groups], dim=-1)
         network.mean.copy_(rewards.mean(0))
         network.std.copy_(rewards.std(0, correction=0).clamp_min(1e-6))
-
-
-def _logits(group: nn.Module, batch: Batch) -> Tensor:
-    return preference_logits(group(batch.segments).squeeze(-1))

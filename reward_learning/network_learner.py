@@ -14,11 +14,16 @@ from pluralbench.feature_map import FeatureMap
 from pluralbench.features import InputFeatures
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
-from pluralbench.ranges import MOST_LAYERS, WIDEST_LAYER, check_whole
+from pluralbench.ranges import MOST_LAYERS, WIDEST_LAYER, check_number, check_whole
 from pluralbench.reward_learning.bounded_build import build_to_fit
 from pluralbench.reward_learning.errors import LearnerError
 from pluralbench.reward_learning.networks import RewardNetwork, initialise
-from pluralbench.reward_learning.preference_losses import bradley_terry_loss, preference_logits
+from pluralbench.reward_learning.preference_losses import (
+    answer_logits,
+    bradley_terry_loss,
+    preference_logits,
+    with_mistakes,
+)
 from pluralbench.reward_learning.reward_model import History, Posterior, RewardModel
 from pluralbench.reward_learning.training import (
     Batch,
@@ -33,6 +38,8 @@ STATISTICS_USERS = 20_000
 """Observations are normalised by the mean and std over the segments of this many users at most."""
 CHUNK_USERS = 1024
 """Users whose latents are inferred at once."""
+MOST_MISTAKES = 0.49
+"""Of answers half of which are wrong nothing can be learned."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,14 @@ class LearnerSettings(TrainingSettings):
     """Hidden layers of the reward network."""
     features: InputFeatures = field(default_factory=InputFeatures)
     """What the networks see of an observation besides its normalised columns."""
+    mistake_rate: float = 0.0
+    """Share of the answers that users give wrong, as the learner believes; 0 in the papers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole(LearnerError, self, 1, WIDEST_LAYER, "hidden_size")
         check_whole(LearnerError, self, 1, MOST_LAYERS, "num_layers")
+        check_number(LearnerError, self, 0, MOST_MISTAKES, "mistake_rate")
 
 
 def normalise_features(network: nn.Module, preferences: PreferenceDataset) -> None:
@@ -127,8 +137,13 @@ class NetworkLearner(RewardModel):
         return Posterior(torch.cat([part.mean for part in parts]), torch.cat([part.log_var for part in parts]))
 
     def logits(self, batch: Batch, latents: Tensor) -> Tensor:
-        """Logits (U, K) of preferring the first segment, for one latent per user (U, Z)."""
-        return preference_logits(self.reward(batch.segments, latents[:, None, None, None]))
+        """Logits (U, K) of naming the first segment, for one latent per user (U, Z)."""
+        meant = preference_logits(self.reward(batch.segments, latents[:, None, None, None]))
+        return answer_logits(meant, self.settings.mistake_rate)
+
+    def answer_probability(self, segments: Tensor, latents: Tensor) -> Tensor:
+        """Probability (U, K) that the first of two segments (U, K, 2, T, S) is named for latents (U, Z)."""
+        return with_mistakes(super().answer_probability(segments, latents), self.settings.mistake_rate)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Chances of the second half of each user's answers, from the first; of all answers without latents."""

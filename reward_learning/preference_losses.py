@@ -19,6 +19,32 @@ def preference_logits(rewards: Tensor) -> Tensor:
     return first - second
 
 
+def with_mistakes(probability: Tensor, mistake_rate: float) -> Tensor:
+    """P(first named), (...), from P(first preferred): (1 - epsilon) p + epsilon (1 - p).
+
+    Epsilon is the share of the answers that are flipped (B-Pref, Lee et al., 2021, has such teachers; Christiano et
+    al., 2017, section 2.2.3, fit them). No answer is surer than 1 - epsilon: one mistake about two very different
+    segments costs -log epsilon at most, and the reward keeps its range.
+    """
+    return probability + mistake_rate * (1 - 2 * probability)
+
+
+def log_with_mistakes(first: Tensor, second: Tensor, mistake_rate: float) -> tuple[Tensor, Tensor]:
+    """As `with_mistakes`, of logarithms: log P of naming the first and the second from log P of preferring them."""
+    if mistake_rate == 0:
+        return first, second
+    right, wrong = math.log1p(-mistake_rate), math.log(mistake_rate)
+    return torch.logaddexp(first + right, second + wrong), torch.logaddexp(second + right, first + wrong)
+
+
+def answer_logits(logits: Tensor, mistake_rate: float) -> Tensor:
+    """As `with_mistakes`, of logits (...)."""
+    if mistake_rate == 0:
+        return logits
+    first, second = log_with_mistakes(F.logsigmoid(logits), F.logsigmoid(-logits), mistake_rate)
+    return first - second
+
+
 def bradley_terry_nll(logits: Tensor, labels: Tensor) -> Tensor:
     """Negative log likelihood of each answer under p(first preferred) = sigmoid(logits) (VPL, eq. 1).
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
-from pluralbench.benchmarks.experiments.settings import ExperimentError, without_later
+from pluralbench.benchmarks.experiments.settings import ExperimentError, learner_without_later, without_later
 from pluralbench.envs import TransitionDataset
 from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.registry import file_of
@@ -39,7 +39,8 @@ def planned_identity(plan: Plan) -> Identity:
     for method in plan.methods:
         model = learners.get(method.learner)
         source = _source(method.learner)
-        found[model.name] = {"settings": plan.settings_of(method.learner), "version": model.version, **source}
+        settings = learner_without_later(plan.settings_of(method.learner))
+        found[model.name] = {"settings": settings, "version": model.version, **source}
     return {
         "environment": {
             "name": plan.environment.name,

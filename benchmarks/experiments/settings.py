@@ -163,8 +163,10 @@ class Experiment:
             raise ExperimentError(f"a method is named twice: {' '.join(self.methods)}")
 
 
-LATER = (("relabel", "hindsight_best", 1.0),)
-"""Settings that came when there were results already, with the value that is as it was before."""
+LATER: dict[str, dict[str, Any]] = {"relabel": {"hindsight_best": 1.0}}
+"""Settings of stages that came when there were results already, with the value that is as it was before."""
+LATER_OF_LEARNERS: dict[str, Any] = {"mistake_rate": 0.0}
+"""The same of every learner."""
 
 
 def without_later(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,9 +174,16 @@ def without_later(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     So they stand in identities, and results from before are still known as the same experiment's.
     """
-    found = dict(settings)
-    for stage, name, before in LATER:
-        own = found.get(stage)
-        if isinstance(own, Mapping) and own.get(name) == before:
-            found[stage] = {key: value for key, value in own.items() if key != name}
-    return found
+    changed = {stage: _without(settings[stage], later) for stage, later in LATER.items() if stage in settings}
+    return {**settings, **changed}
+
+
+def learner_without_later(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """One learner's settings, without those of `LATER_OF_LEARNERS` that are as it was before they came."""
+    return _without(settings, LATER_OF_LEARNERS)
+
+
+def _without(settings: Any, later: Mapping[str, Any]) -> Any:
+    if not isinstance(settings, Mapping):
+        return settings
+    return {name: value for name, value in settings.items() if name not in later or value != later[name]}

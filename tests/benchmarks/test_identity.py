@@ -10,9 +10,10 @@ import pytest
 from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined, planned_identity
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
-from pluralbench.benchmarks.experiments.settings import LATER, Experiment, ExperimentError
+from pluralbench.benchmarks.experiments.settings import LATER, LATER_OF_LEARNERS, Experiment, ExperimentError
 from pluralbench.benchmarks.report import method_rows
 from pluralbench.benchmarks.stages.prepare import identity_before_work
+from pluralbench.reward_learning.learners import learners
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -180,7 +181,7 @@ def test_clashes_compare_shared_seeds_and_learners_only():
 
 def test_a_setting_that_came_later_is_left_out_where_it_is_as_it_was_before():
     """Results of before, with their digests, stay results of the same experiment."""
-    for stage, name, before in LATER:
+    for stage, name, before in ((stage, *later) for stage, own in LATER.items() for later in own.items()):
         plain, changed = (
             planned_identity(make_plan(experiment_for("maze", "smoke", {"methods": ("oracle",), stage: {name: value}})))
             for value in (before, 0.5 * before)
@@ -189,6 +190,20 @@ def test_a_setting_that_came_later_is_left_out_where_it_is_as_it_was_before():
         assert changed["settings"][stage][name] == 0.5 * before
         defaults = {field.name: field.default_factory for field in fields(Experiment)}
         assert getattr(defaults[stage](), name) == before
+
+
+@pytest.mark.parametrize("learner", ["individual", "vpl"])
+def test_so_is_a_learners_setting(learner):
+    for name, before in LATER_OF_LEARNERS.items():
+        plain, changed = (
+            planned_identity(
+                make_plan(experiment_for("maze", "smoke", {"methods": (learner,), "learner_settings": {learner: own}}))
+            )["learners"][learner]["settings"]
+            for own in ({}, {name: before + 0.25})
+        )
+        assert name not in plain
+        assert changed == {**plain, name: before + 0.25}
+        assert getattr(learners.get(learner).settings_type(), name) == before
 
 
 def test_readmes_commands_do_not_write_into_the_presets_folder(run, tmp_path):

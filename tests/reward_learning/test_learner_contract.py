@@ -348,3 +348,34 @@ def test_names_of_learners_scalings_and_draws_are_known_without_torch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+EXPECT_MISTAKES = [
+    name
+    for name in NAMES
+    if "mistake_rate" in [field.name for field in dataclasses.fields(learners.get(name).settings_type)]
+]
+
+
+@pytest.mark.parametrize("name", EXPECT_MISTAKES)
+def test_mistakes_that_are_expected_leave_the_reward_its_range(name, line):
+    """Where each is held to be meant, one mistake about the two ends costs as much as their whole difference."""
+    answers = line.preferences(128, 16, goals=(1.0,))
+    flipped = np.random.default_rng(0).random(answers.labels.shape) < 0.2
+    answers = dataclasses.replace(answers, labels=np.where(flipped, 1 - answers.labels, answers.labels))
+    known = [field.name for field in dataclasses.fields(learners.get(name).settings_type)]
+    wanted = {"num_updates": 300, "learning_rate": 1e-2, "num_groups": 1, "hidden_size": 16, "num_steps": 40}
+    settings = {key: value for key, value in wanted.items() if key in known}
+    ends = torch.tensor([[[1.0, 0.0]], [[-1.0, 0.0]]])
+    preferred, named, spread = [], [], []
+    for mistake_rate in (0.0, 0.2):
+        model = make_learner(name, {**settings, "mistake_rate": mistake_rate})
+        model.fit(answers, seed=0)
+        latents = model.infer(answers).mean
+        first, second = model.preference_outputs(ends, latents)
+        preferred.append(model.preference_probability(first, second).mean().item())
+        named.append(model.answer_probability(ends[None, None, :, 0, None], latents).mean().item())
+        # maxmin brings its reward to deviation 1 and keeps what it was
+        spread.append(model.network.std.item() if name == "maxmin" else preferred[-1])
+    assert named == pytest.approx([preferred[0], 0.2 + 0.6 * preferred[1]], abs=1e-5)
+    assert spread[1] > spread[0]

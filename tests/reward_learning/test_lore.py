@@ -26,16 +26,18 @@ def test_blend_by_hand():
     assert blend(torch.tensor([1.0, 3.0]), weights[1]).item() == pytest.approx(1.0)
 
 
-def test_fitted_weights_are_a_stationary_maximum():
+@pytest.mark.parametrize("mistake_rate", [0.0, 0.1])
+def test_fitted_weights_are_a_stationary_maximum(mistake_rate):
     _, differences, labels, mask = planted()
-    weights, _ = fit_weights(differences, labels, mask, PRIOR_MEAN, 2.0, num_steps=60)
+    weights, _ = fit_weights(differences, labels, mask, PRIOR_MEAN, 2.0, 60, mistake_rate)
     leaf = weights.clone().requires_grad_()
-    score = log_posterior(leaf, differences, labels, mask, PRIOR_MEAN, 2.0)
+    score = log_posterior(leaf, differences, labels, mask, PRIOR_MEAN, 2.0, mistake_rate)
     (gradient,) = torch.autograd.grad(score.sum(), leaf)
     assert gradient.abs().max() < 1e-4
     for seed in range(20):
         nudge = 0.1 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        assert (log_posterior(weights + nudge, differences, labels, mask, PRIOR_MEAN, 2.0) < score).all()
+        nudged = log_posterior(weights + nudge, differences, labels, mask, PRIOR_MEAN, 2.0, mistake_rate)
+        assert (nudged < score).all()
 
 
 def test_no_answers_give_the_prior():

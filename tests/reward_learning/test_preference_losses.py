@@ -5,16 +5,19 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from pluralbench.reward_learning.preference_losses import (
+    answer_logits,
     bradley_terry_loss,
     bradley_terry_nll,
     cosine_cyclic_weight,
     free_bits,
     gaussian_kl,
+    log_with_mistakes,
     masked_mean,
     masked_sum,
     preference_accuracy,
     preference_logits,
     probability_nll,
+    with_mistakes,
 )
 
 
@@ -50,6 +53,28 @@ def test_a_tie_pulls_the_logit_to_zero():
     logits = torch.tensor([3.0], requires_grad=True)
     (gradient,) = torch.autograd.grad(bradley_terry_nll(logits, torch.tensor([0.5])).sum(), logits)
     assert gradient.item() == pytest.approx(1 / (1 + math.exp(-3)) - 0.5)
+
+
+def test_an_answer_is_flipped_with_the_chance_of_a_mistake():
+    probability = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
+    expected = torch.tensor([0.1, 0.3, 0.5, 0.9], dtype=torch.float64)
+    torch.testing.assert_close(with_mistakes(probability, 0.1), expected)
+    logits = probability.logit()
+    torch.testing.assert_close(answer_logits(logits, 0.1).sigmoid(), expected)
+    first, second = log_with_mistakes(probability.log(), (1 - probability).log(), 0.1)
+    torch.testing.assert_close(first.exp(), expected)
+    torch.testing.assert_close(second.exp(), 1 - expected)
+    assert answer_logits(logits, 0.0) is logits
+    assert with_mistakes(probability, 0.0).equal(probability)
+
+
+def test_a_mistake_costs_no_more_than_its_own_chance_and_does_not_pull_at_what_is_certain():
+    logits = torch.tensor([500.0, 40.0, 1.0], requires_grad=True)
+    loss = bradley_terry_nll(answer_logits(logits, 0.1), torch.zeros(3))
+    assert loss.tolist() == pytest.approx([-math.log(0.1), -math.log(0.1), -math.log(0.1 + 0.8 / (1 + math.e))])
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert gradient[0] == 0
+    assert gradient[1] < 1e-6 < gradient[2]
 
 
 def test_skipped_answers_count_nowhere():
