@@ -19,9 +19,9 @@ def test_the_readmes_population_runs_through_the_whole_benchmark_by_its_path(tmp
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "corners.py").write_text(code)
     monkeypatch.chdir(tmp_path)
-    arguments = command.replace("--preset quick", "--preset smoke").split()
+    arguments = command.replace("\\\n", "").replace("--preset quick", "--preset smoke").split()
     assert main([*arguments, "--out", "results", "--data-dir", "data"]) == 0
-    with (tmp_path / "results" / "smoke-corners" / "success_rates.csv").open() as file:
+    with (tmp_path / "results" / "corners" / "success_rates.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["population"] for row in rows} == {"corners"}
     assert {row["group"] for row in rows} == {"(1, 10)", "(7, 1)", "(7, 10)"}
