@@ -17,7 +17,7 @@ The latent is w itself, and Z = B.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,70 +44,60 @@ def blend(basis_rewards: Tensor, weights: Tensor) -> Tensor:
     return (basis_rewards * F.softmax(weights, dim=-1)).sum(-1)
 
 
-def log_posterior(
-    weights: Tensor,
-    differences: Tensor,
-    labels: Tensor,
-    mask: Tensor,
-    prior_mean: Tensor,
-    prior_std: float,
-    mistake_rate: float = 0.0,
-) -> Tensor:
+class Evidence(NamedTuple):
+    """What users' weights are fitted to."""
+
+    differences: Tensor
+    """(U, K, B), basis return of the first segment minus that of the second."""
+    labels: Tensor
+    """(U, K)."""
+    mask: Tensor
+    """(U, K) bool."""
+    prior_mean: Tensor
+    """(B,), the answer where there are no answers."""
+    prior_std: float
+    """Of each weight."""
+    mistake_rate: float = 0.0
+    """Share of the answers that are flipped."""
+
+
+def log_posterior(weights: Tensor, evidence: Evidence) -> Tensor:
     """Log-posterior (U,) of users' weights (U, B), up to a constant: their answers and a Gaussian prior."""
+    differences, labels, mask, prior_mean, prior_std, mistake_rate = evidence
     logits = (differences @ F.softmax(weights, dim=-1)[..., None]).squeeze(-1)
     penalty = 0.5 * ((weights - prior_mean) / prior_std).square().sum(-1)
     return -user_nll(answer_logits(logits, mistake_rate), labels, mask) - penalty
 
 
 @torch.no_grad()
-def fit_weights(
-    differences: Tensor,
-    labels: Tensor,
-    mask: Tensor,
-    prior_mean: Tensor,
-    prior_std: float,
-    num_steps: int = 15,
-    mistake_rate: float = 0.0,
-) -> tuple[Tensor, Tensor]:
+def fit_weights(evidence: Evidence, num_steps: int = 15) -> tuple[Tensor, Tensor]:
     """Each user's most probable blending weights, by Gauss-Newton steps from the prior mean, with a line search.
 
     Args:
-        differences: (U, K, B), basis return of the first segment minus that of the second.
-        labels: (U, K).
-        mask: (U, K) bool.
-        prior_mean: (B,), the answer where there are no answers.
-        prior_std: of each weight.
+        evidence: of U users.
         num_steps: Gauss-Newton steps.
-        mistake_rate: share of the answers that are flipped.
 
     Returns:
         The weights (U, B) and the variances (U, B) of their Laplace approximation; with no answers these are the
         prior's own. The result does not depend on the order of the answers, and skipped ones change nothing.
     """
-    differences = torch.where(mask[..., None], differences, 0.0)
-    given = (differences, labels, mask, prior_mean, prior_std, mistake_rate)
-    weights = prior_mean.expand(len(differences), -1)
+    differences = torch.where(evidence.mask[..., None], evidence.differences, 0.0)
+    evidence = evidence._replace(differences=differences)
+    weights = evidence.prior_mean.expand(len(differences), -1)
     users = torch.arange(len(differences), device=differences.device)
     for _ in range(num_steps):
-        gradient, precision = _curvature(weights, *given)
+        gradient, precision = _curvature(weights, evidence)
         step = torch.linalg.solve(precision, gradient)
         tries = torch.stack([weights + size * step for size in STEP_SIZES])  # (tries, U, B)
-        scores = torch.stack([log_posterior(trial, *given) for trial in tries])
+        scores = torch.stack([log_posterior(trial, evidence) for trial in tries])
         weights = tries[scores.argmax(0), users]
-    _, precision = _curvature(weights, *given)
+    _, precision = _curvature(weights, evidence)
     return weights, torch.linalg.inv(precision).diagonal(dim1=-2, dim2=-1)
 
 
-def _curvature(
-    weights: Tensor,
-    differences: Tensor,
-    labels: Tensor,
-    mask: Tensor,
-    prior_mean: Tensor,
-    prior_std: float,
-    mistake_rate: float,
-) -> tuple[Tensor, Tensor]:
+def _curvature(weights: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
     """Gradient (U, B) and Gauss-Newton curvature (U, B, B) of the log-posterior; the latter is positive definite."""
+    differences, labels, mask, prior_mean, prior_std, mistake_rate = evidence
     shares = F.softmax(weights, dim=-1)
     logits = (differences @ shares[..., None]).squeeze(-1)
     slopes = shares[:, None] * (differences - logits[..., None])  # (U, K, B), d logit / d weights
@@ -191,9 +181,9 @@ class LoRe(NetworkLearner):
         return blend(self.network.bases(self.check_observations(observations)), latents.to(self.device))
 
     def _weights(self, differences: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = self.network.population_mean, self.settings.prior_std
-        settings = self.settings
-        return fit_weights(differences.detach(), labels, mask, mean, std, settings.num_steps, settings.mistake_rate)
+        settings, mean = self.settings, self.network.population_mean
+        evidence = Evidence(differences.detach(), labels, mask, mean, settings.prior_std, settings.mistake_rate)
+        return fit_weights(evidence, settings.num_steps)
 
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
         """Of the answers that the weights were not fitted to, of which there is one at least."""

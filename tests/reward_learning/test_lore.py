@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pluralbench.reward_learning.didactic import gaussian_preferences
-from pluralbench.reward_learning.lore import LoRe, blend, fit_weights, log_posterior
+from pluralbench.reward_learning.lore import Evidence, LoRe, blend, fit_weights, log_posterior
 from pluralbench.settings import SettingsError
 
 PRIOR_MEAN = torch.tensor([0.5, -0.2, 0.0], dtype=torch.float64)
@@ -28,21 +28,22 @@ def test_blend_by_hand():
 
 @pytest.mark.parametrize("mistake_rate", [0.0, 0.1])
 def test_fitted_weights_are_a_stationary_maximum(mistake_rate):
-    _, differences, labels, mask = planted()
-    weights, _ = fit_weights(differences, labels, mask, PRIOR_MEAN, 2.0, 60, mistake_rate)
+    _, *answers = planted()
+    evidence = Evidence(*answers, PRIOR_MEAN, 2.0, mistake_rate)
+    weights, _ = fit_weights(evidence, num_steps=60)
     leaf = weights.clone().requires_grad_()
-    score = log_posterior(leaf, differences, labels, mask, PRIOR_MEAN, 2.0, mistake_rate)
+    score = log_posterior(leaf, evidence)
     (gradient,) = torch.autograd.grad(score.sum(), leaf)
     assert gradient.abs().max() < 1e-4
     for seed in range(20):
         nudge = 0.1 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        nudged = log_posterior(weights + nudge, differences, labels, mask, PRIOR_MEAN, 2.0, mistake_rate)
+        nudged = log_posterior(weights + nudge, evidence)
         assert (nudged < score).all()
 
 
 def test_no_answers_give_the_prior():
     _, differences, labels, mask = planted()
-    mean, var = fit_weights(differences, labels, torch.zeros_like(mask), PRIOR_MEAN, 2.0)
+    mean, var = fit_weights(Evidence(differences, labels, torch.zeros_like(mask), PRIOR_MEAN, 2.0))
     torch.testing.assert_close(mean, PRIOR_MEAN.expand_as(mean))
     torch.testing.assert_close(var, torch.full_like(var, 4.0))
 
@@ -50,12 +51,12 @@ def test_no_answers_give_the_prior():
 def test_order_and_skipped_answers_change_nothing_and_more_answers_sharpen():
     _, differences, labels, mask = planted()
     mask[:, 20:] = False
-    mean, var = fit_weights(differences, labels, mask, PRIOR_MEAN, 2.0)
+    mean, var = fit_weights(Evidence(differences, labels, mask, PRIOR_MEAN, 2.0))
     garbage = torch.where(mask[..., None], differences, torch.nan)
     shuffled = torch.randperm(40, generator=torch.Generator().manual_seed(0))
-    other, _ = fit_weights(garbage[:, shuffled], labels[:, shuffled], mask[:, shuffled], PRIOR_MEAN, 2.0)
+    other, _ = fit_weights(Evidence(garbage[:, shuffled], labels[:, shuffled], mask[:, shuffled], PRIOR_MEAN, 2.0))
     torch.testing.assert_close(mean, other)
-    _, sharper = fit_weights(differences, labels, torch.ones_like(mask), PRIOR_MEAN, 2.0)
+    _, sharper = fit_weights(Evidence(differences, labels, torch.ones_like(mask), PRIOR_MEAN, 2.0))
     assert sharper.mean() < var.mean() < 4.0
 
 
@@ -64,11 +65,10 @@ def test_laplace_variance_without_curvature_of_the_softmax_is_the_inverse_hessia
     truth, differences, _, mask = planted(num_users=2)
     labels = (differences @ truth.softmax(-1)[..., None]).squeeze(-1).sigmoid()
     # with the prior centred on the truth the optimum is the truth, and every residual is zero there
-    mean, var = fit_weights(differences[:1], labels[:1], mask[:1], truth[0], 1.5)
+    evidence = Evidence(differences[:1], labels[:1], mask[:1], truth[0], 1.5)
+    mean, var = fit_weights(evidence)
     torch.testing.assert_close(mean[0], truth[0])
-    hessian = torch.autograd.functional.hessian(
-        lambda w: log_posterior(w[None], differences[:1], labels[:1], mask[:1], truth[0], 1.5).sum(), truth[0]
-    )
+    hessian = torch.autograd.functional.hessian(lambda w: log_posterior(w[None], evidence).sum(), truth[0])
     torch.testing.assert_close(var[0], torch.linalg.inv(-hessian).diagonal())
 
 
