@@ -47,11 +47,12 @@ ZERO = {
     "variance_penalty", "num_groups", "kl_weight", "annealing_cycles", "free_bits", "free_nats", "guidance_weight",
     "num_flow_layers", "position_gain", "velocity_gain", "action_noise", "rare_cells_share", "max_rest",
     "waypoint_jitter", "noise", "clumsy_share", "clumsy_noise", "slip", "elsewhere_share", "aimless_share", "wander",
+    "mistake_rate",
 }  # fmt: skip
 SIGNED = {"min_log_std", "max_log_std", "position_gain", "velocity_gain"}
 UNBOUNDED = {"rationality"}
 ACCEPTED = {
-    -1: SIGNED, 0: ZERO, 0.5: {name for kind, name, hint in FIELDS if hint is float} - {"min_weight"},
+    -1: SIGNED, 0: ZERO, 0.5: {name for kind, name, hint in FIELDS if hint is float} - {"min_weight", "mistake_rate"},
     10**30: UNBOUNDED, math.inf: UNBOUNDED, math.nan: set(), 10**400: set(), 10**5000: set(),
     "often": set(),
 }  # fmt: skip

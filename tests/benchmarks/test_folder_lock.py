@@ -31,10 +31,9 @@ import os, sys, time
 from pathlib import Path
 from pluralbench.benchmarks.results.folder_lock import folder_lock
 with folder_lock(Path(sys.argv[1]), print):
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
         time.sleep(60)
-    print(child, flush=True)
     sys.stdin.read()
 """
 WRITE = """
