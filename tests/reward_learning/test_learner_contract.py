@@ -19,6 +19,7 @@ from pluralbench.reward_learning.model_files import ModelFileError
 from pluralbench.reward_learning.reward_model import RewardModel
 from pluralbench.reward_learning.scaling import fit_scaling
 from pluralbench.reward_learning.scalings import SCALINGS
+from pluralbench.reward_learning.training import PreferenceBatches
 from pluralbench.settings import SettingsError
 
 SMALL = {
@@ -351,21 +352,25 @@ def test_names_of_learners_scalings_and_draws_are_known_without_torch():
 
 
 EXPECT_MISTAKES = [
-    name
+    (name, {})
     for name in NAMES
     if "mistake_rate" in [field.name for field in dataclasses.fields(learners.get(name).settings_type)]
 ]
 
 
-@pytest.mark.parametrize("name", EXPECT_MISTAKES)
-def test_mistakes_that_are_expected_leave_the_reward_its_range(name, line):
+@pytest.mark.parametrize(
+    ("name", "of_its_own"),
+    [*EXPECT_MISTAKES, ("dpl-meanvar", {"link": "probit"})],
+    ids=lambda part: part if isinstance(part, str) else "-".join(part.values()),
+)
+def test_mistakes_that_are_expected_leave_the_reward_its_range(name, of_its_own, line):
     """Where each is held to be meant, one mistake about the two ends costs as much as their whole difference."""
     answers = line.preferences(128, 16, goals=(1.0,))
     flipped = np.random.default_rng(0).random(answers.labels.shape) < 0.2
     answers = dataclasses.replace(answers, labels=np.where(flipped, 1 - answers.labels, answers.labels))
     known = [field.name for field in dataclasses.fields(learners.get(name).settings_type)]
     wanted = {"num_updates": 300, "learning_rate": 1e-2, "num_groups": 1, "hidden_size": 16, "num_steps": 40}
-    settings = {key: value for key, value in wanted.items() if key in known}
+    settings = {key: value for key, value in wanted.items() if key in known} | of_its_own
     ends = torch.tensor([[[1.0, 0.0]], [[-1.0, 0.0]]])
     preferred, named, spread = [], [], []
     for mistake_rate in (0.0, 0.2):
@@ -375,6 +380,10 @@ def test_mistakes_that_are_expected_leave_the_reward_its_range(name, line):
         first, second = model.preference_outputs(ends, latents)
         preferred.append(model.preference_probability(first, second).mean().item())
         named.append(model.answer_probability(ends[None, None, :, 0, None], latents).mean().item())
+        if name != "individual":  # which has no checkpoints to choose from
+            (batch,) = PreferenceBatches(answers, "cpu").chunks(answers.num_users)
+            chances, _ = model.predict(batch)
+            assert mistake_rate - 1e-5 <= chances.min() < chances.max() <= 1 - mistake_rate + 1e-5
         # maxmin brings its reward to deviation 1 and keeps what it was
         spread.append(model.network.std.item() if name == "maxmin" else preferred[-1])
     assert named == pytest.approx([preferred[0], 0.2 + 0.6 * preferred[1]], abs=1e-5)
