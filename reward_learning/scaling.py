@@ -17,7 +17,8 @@ p(s, s') + p(s', s) = 1 by construction, unless the learner has one of its own (
 `spo` of a learner that is sure is a rank: flat where few states lie, which is where a user's goal is, so that a policy
 gains next to nothing by the last step to it. `spo-log` is a rank too, of the same order, and has the exponential
 distribution over the comparison states instead of the uniform one: each halving of how many are better is worth as
-much.
+much. That matters most where the learner is less sure of some users' rewards, which are then flatter than others': the
+policy of all latents hears least of them.
 """
 
 from __future__ import annotations

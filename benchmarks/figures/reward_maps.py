@@ -35,16 +35,16 @@ def reward_maps_figure(suite: SuiteResults) -> Figure | None:
     if first["rows"].size > 0:
         return _named_figure(panels, users, first["rows"], first["columns"])
     height, width = first["true"].shape[1:]
-    figure = Figure(figsize=(1.0 + 1.9 * len(users), 0.5 + (1.9 * height / width + 0.1) * len(panels)))
+    size = (1.6 + 1.9 * len(users), 0.5 + (1.9 * height / width + 0.1) * len(panels))
+    figure = Figure(figsize=size, layout="compressed")
     axes = figure.subplots(len(panels), len(users), squeeze=False)
     for row, (name, values) in enumerate(panels.items()):
         for column, user in enumerate(users):
             _map_panel(axes[row, column], values[column].astype(np.float64), "equal")
             if row == 0:
                 axes[row, column].set_title(f"wants {user}", fontsize=TITLE_SIZE)
-        axes[row, 0].set_ylabel(_in_lines(name), fontsize=7)
-    figure.tight_layout(pad=0.4)
-    figure.suptitle(f"reward of each place, {SCALE}", fontsize=TITLE_SIZE, y=1.01, va="bottom")
+        axes[row, 0].set_ylabel(_in_lines(name), fontsize=7, rotation=0, ha="right", va="center")
+    figure.suptitle(f"reward of each place, {SCALE}", fontsize=TITLE_SIZE)
     return figure
 
 

@@ -17,6 +17,7 @@ PRESETS: dict[str, Settings] = {
             "vpl",
             "vpl+maxnorm",
             "vpl+spo",
+            "vpl+spo-log",
         ),
         "num_transitions": 125_000,
         "iql": {"discount": 0.9},  # an episode has 25 steps
