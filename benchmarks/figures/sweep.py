@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,7 +42,8 @@ def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: 
     for position, method in enumerate(sorted(methods, key=is_reference_row)):  # learners have the plainest lines
         rates = [of_method(suite.rates, method) for suite in suites]
         title = next((title for suite in suites if (title := suite.title_of(method)) != method), method)
-        _draw_method(axes, rates, title, position, worst_group)
+        look = line_style(position) | ({"linestyle": "--"} if is_reference_row(method) else {})  # seen over a learner's
+        _draw_method(axes, rates, title, look, worst_group)
     axes.set_xticks(range(len(points)), list(points))
     axes.set_xlabel(x_label)
     success_axis(axes)
@@ -54,10 +56,9 @@ def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: 
 
 
 def _draw_method(
-    axes: Axes, points: Sequence[Sequence[SuccessRate]], title: str, position: int, worst_group: bool
+    axes: Axes, points: Sequence[Sequence[SuccessRate]], title: str, look: dict[str, Any], worst_group: bool
 ) -> None:
     """One method's lines over the points, each a list of its rates; held-out groups are never the worst one."""
-    look = line_style(position)
 
     def by_place(held_out: bool) -> dict[int, list[SuccessRate]]:
         own = {x: [rate for rate in point if rate.held_out == held_out] for x, point in enumerate(points)}
