@@ -1,6 +1,7 @@
 """Figures out of a suite's files alone, without a display."""
 
 import ast
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -185,6 +186,29 @@ def test_maps_with_named_places_show_the_names(folder, users):
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cup", "fork"]
     assert [axes.get_title() for axes in figure.axes[:2]] == ["true utility", "vpl"]
     assert figure.axes[0].get_ylabel() == ("" if len(users) == 1 else "wants a")
+
+
+def test_names_and_panels_of_flat_maps_do_not_overlap(folder):
+    values = np.ones((2, 20, 40), dtype=np.float32)
+    maps = {"learned": values, "true": values, "users": ["a", "b"], "rows": [], "columns": []}
+    names = [f"maxmin+spo@maxmin group {group}" for group in range(4)]
+    save_reward_maps(folder / "maze-reward-maps.npz", dict.fromkeys(names, maps))
+    figure = FIGURES["reward-maps"](read_suite(folder, "maze"))
+    figure.draw_without_rendering()
+    rows = [figure.axes[start : start + 2] for start in range(0, len(figure.axes), 2)]
+    labels = [row[0].yaxis.label.get_window_extent() for row in rows]
+    assert len(labels) == 5
+    assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(labels))
+    assert all(left.get_window_extent().x1 < right.get_window_extent().x0 for left, right in rows)
+
+
+def test_reference_rows_of_a_sweep_are_dashed(tmp_path):
+    folders = {label: write_suite(tmp_path / label) for label in ("few", "many")}
+    for folder in folders.values():
+        merge_success_rates(folder, rates_of("oracle", 0, (10, 10, 10)))
+    figure = sweep_figure({label: read_suite(folder, "maze") for label, folder in folders.items()}, "users")
+    looks = {line.get_label(): line.get_linestyle() for line in figure.axes[0].lines}
+    assert looks == {"vpl+spo": "-", "[x]": "-", "btl": "-", "oracle": "--"}
 
 
 def test_a_sweep_shows_the_worst_group_among_those_that_taught(tmp_path):
