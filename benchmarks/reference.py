@@ -27,8 +27,9 @@ from pluralbench.benchmarks.figures.suite import (
     read_suites,
     seed_means,
 )
+from pluralbench.benchmarks.figures.sweep import sweep_name
 from pluralbench.benchmarks.report import picture_names
-from pluralbench.benchmarks.results.records import EXPERIMENT
+from pluralbench.benchmarks.results.records import EXPERIMENT, sweep_path
 from pluralbench.errors import InputError
 from pluralbench.files import read_text, write_text
 
@@ -82,31 +83,53 @@ def compare_with_reference(suite_folder: Path, reference_root: Path | None = Non
     return lines
 
 
-def keep_as_reference(suite_folder: Path, reference_root: Path | None = None) -> Path:
-    """Copies what a reference keeps of a suite: rates, report, pictures, experiment.json, one config of each method.
+def keep_as_reference(folder: Path, reference_root: Path | None = None) -> Path:
+    """Copies what a reference keeps of a suite, or of a sweep and the suites at its points.
+
+    That is rates, report, pictures, experiment.json and one config of each method; a sweep's record, report and figure.
 
     Returns:
         The reference's folder, named as the suite's. What it holds of the suite's environments is replaced, other
         environments stay; of a reference that can no longer be read nothing stays.
 
     Raises:
-        ResultsError: the suite is a reference itself, or there is no checkout.
+        ResultsError: the suite is a reference itself or a point of a sweep, or there is no checkout.
     """
     root = reference_root or REFERENCE_ROOT
-    target = root / suite_folder.name
-    if suite_folder.resolve().is_relative_to(root.resolve()) or not root.parent.is_dir():
-        raise results.ResultsError(f"{suite_folder} cannot become a reference in {root}: give results/NAME of a clone")
+    target = root / folder.name
+    if folder.resolve().is_relative_to(root.resolve()) or not root.parent.is_dir():
+        raise results.ResultsError(f"{folder} cannot become a reference in {root}: give results/NAME of a clone")
+    if any(folder.name in sweep["points"].values() for sweep in results.read_sweeps(folder.parent)):
+        raise results.ResultsError(f"{folder} is a point of a sweep: give the whole one, {folder.parent}")
+    sweeps = results.read_sweeps(folder)
+    if not sweeps:
+        _keep_suite(folder, target)
+    for suite in results.suite_folders(folder) if sweeps else []:
+        _keep_suite(suite, target / suite.name)
+    for sweep in sweeps:
+        record = sweep_path(folder, sweep["environment"], sweep["sweep"]).relative_to(folder)
+        _copy([folder / record, folder / f"{sweep_name(sweep)}.png"], folder, target)
+    if sweeps:
+        _join_reports(folder / "report.md", target / "report.md")
+    return target
+
+
+def _keep_suite(suite_folder: Path, target: Path) -> None:
     suites = read_suites(suite_folder)
     others = _cleared(target, [suite.environment for suite in suites])
     rates = [rate for suite in suites for rate in suite.rates]
-    for path in _kept(suites):
-        if path.is_file():
-            place = target / path.relative_to(suite_folder)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, place)
+    _copy(_kept(suites), suite_folder, target)
     results.write_success_rates(target, [*others, *rates])
     _join_reports(suite_folder / "report.md", target / "report.md")
-    return target
+
+
+def _copy(paths: Sequence[Path], source: Path, target: Path) -> None:
+    """Copies those files of `source` that exist."""
+    for path in paths:
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
 
 
 def _kept(suites: Sequence[SuiteResults]) -> list[Path]:

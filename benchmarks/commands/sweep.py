@@ -15,9 +15,11 @@ from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
 from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.results.records import sweep_path
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.benchmarks.tracking import make_tracker
+from pluralbench.files import write_json
 
 
 def run_sweep(options: argparse.Namespace) -> None:
@@ -38,6 +40,14 @@ def run_sweep(options: argparse.Namespace) -> None:
     for own, plan in work:
         check_before_work(own, plan, options.resume)
     make_folders_for(work, options)
+    record = {
+        "sweep": options.sweep,
+        "environment": name,
+        "x_label": sweep.x_label,
+        "worst_group": sweep.worst_group,
+        "points": {label: own.name for label, own in folders.items()},
+    }
+    write_json(sweep_path(folder, name, options.sweep), record)
     session = Session(folder, options.resume, options.data_dir, Reporter())
     session.reporter.line(f"{sweep.x_label}: {', '.join(plans)}")
     points_of = {label: replace(session, folder=folders[label], tracker=trackers[label]) for label in plans}
@@ -45,5 +55,4 @@ def run_sweep(options: argparse.Namespace) -> None:
         for tracker in trackers.values():
             stack.enter_context(closing(tracker))
         run_launched([(plan, points_of[label]) for label, plan in plans.items()], options)
-    figure = draw_sweep(folders, folder / f"{name}-{options.sweep}", sweep.x_label, sweep.worst_group)
-    session.reporter.line(f"figure: {figure}")
+    session.reporter.line(f"figure: {draw_sweep(folder, record)}")

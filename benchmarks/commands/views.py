@@ -9,31 +9,50 @@ from pluralbench.benchmarks import didactic
 from pluralbench.benchmarks.commands.arguments import device_for
 from pluralbench.benchmarks.commands.places import check_result_folder
 from pluralbench.benchmarks.figures import draw_all
+from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reference import keep_as_reference
-from pluralbench.benchmarks.report import compare_lines, environments_of, markdown_report, run_lines, terminal_table
+from pluralbench.benchmarks.report import (
+    compare_lines,
+    environments_of,
+    markdown_report,
+    markdown_sweeps,
+    run_lines,
+    terminal_table,
+)
 from pluralbench.benchmarks.reporter import Reporter
+from pluralbench.benchmarks.results import read_sweeps, suite_folders
 from pluralbench.files import write_text
 
 
 def plot(options: argparse.Namespace) -> None:
-    """Draws every figure of a suite's folder again."""
-    _check_own_folder(options.folder)
-    reporter = Reporter()
-    for figure in draw_all(options.folder, reporter.line):
-        print(figure)
-    for line in run_lines(options.folder):
-        reporter.line(line)
+    """Draws every figure of a suite's folder again, or of a sweep's."""
+    folder, reporter = options.folder, Reporter()
+    _check_own_folder(folder)
+    suites, sweeps = suite_folders(folder), read_sweeps(folder)
+    for suite in suites:
+        for figure in draw_all(suite, reporter.line):
+            print(figure)
+    for sweep in sweeps:
+        print(draw_sweep(folder, sweep))
+    for suite in suites:
+        for line in run_lines(suite):
+            reporter.line(line if suite == folder else f"{suite}: {line}")
 
 
 def report(options: argparse.Namespace) -> None:
     """Writes report.md and prints the tables; with `--as-reference` copies what results/reference/ keeps."""
     folder, reporter = options.folder, Reporter()
     _check_own_folder(folder)
-    write_text(folder / "report.md", markdown_report(folder))
-    for environment in environments_of(folder):
-        reporter.console.print(terminal_table(folder, environment))
-        for line in compare_lines(folder, environment):
-            reporter.line(line)
+    for suite in suite_folders(folder):
+        write_text(suite / "report.md", markdown_report(suite))
+        for environment in environments_of(suite):
+            if suite != folder:
+                reporter.line(f"{suite}:")
+            reporter.console.print(terminal_table(suite, environment))
+            for line in compare_lines(suite, environment):
+                reporter.line(line)
+    if read_sweeps(folder):
+        write_text(folder / "report.md", markdown_sweeps(folder))
     reporter.line(f"{folder / 'report.md'}")
     if options.as_reference:
         reporter.line(f"reference: {keep_as_reference(folder)}")

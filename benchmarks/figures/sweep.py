@@ -17,20 +17,41 @@ from pluralbench.benchmarks.figures.suite import (
     group_means,
     is_reference_row,
     of_method,
-    read_suites,
+    read_suite,
     seed_means,
 )
-from pluralbench.benchmarks.results import SuccessRate
+from pluralbench.benchmarks.results import ResultsError, SuccessRate, read_rows
 
 
-def draw_sweep(folders: Mapping[str, Path], stem: Path, x_label: str, worst_group: bool = False) -> Path:
-    """Draws success over a sweep, of the worst-off group too if wanted, into `stem`.png and .pdf; returns the former.
+def draw_sweep(folder: Path, sweep: Mapping[str, Any]) -> Path:
+    """Draws success over the points that have been run, as <environment>-<sweep>.png and .pdf; returns the former.
 
-    `folders` are the suites' by the point's label on the axis; each holds one environment.
+    Args:
+        folder: of the sweep.
+        sweep: its record (`results.records.SweepRecord`).
+
+    Raises:
+        ResultsError: no point has been run, or the results of one are damaged.
     """
-    points = {label: read_suites(folder)[0] for label, folder in folders.items()}
+    points = read_points(folder, sweep)
     with style():
-        return save(sweep_figure(points, x_label, worst_group), stem)
+        figure = sweep_figure(points, sweep["x_label"], sweep["worst_group"])
+        return save(figure, folder / sweep_name(sweep))
+
+
+def sweep_name(sweep: Mapping[str, Any]) -> str:
+    """What the figure of a sweep is called, without an ending."""
+    return f"{sweep['environment']}-{sweep['sweep']}"
+
+
+def read_points(folder: Path, sweep: Mapping[str, Any]) -> dict[str, SuiteResults]:
+    """The results of a sweep's points that have been run, by their labels; raises as `draw_sweep`."""
+    folders = {label: folder / name for label, name in sweep["points"].items()}
+    environment = sweep["environment"]
+    run = {label: own for label, own in folders.items() if any(r.environment == environment for r in read_rows(own))}
+    if not run:
+        raise ResultsError(f"{folder}: no point of {sweep['sweep']} in {environment} has been run")
+    return {label: read_suite(own, environment) for label, own in run.items()}
 
 
 def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: bool = False) -> Figure:

@@ -13,13 +13,16 @@ policy/                              safetensors + JSON, not committed
 <env>/reward_models/<learner>/seed_<k>/   likewise
 .lock                                says which process works here (`folder_lock`)
 
+<out>/<sweep>/<point>/               a suite, laid out as above
+<out>/<sweep>/<env>/sweep-<name>.json   what varies over these suites
+
 Tables and JSON are checked whole by whoever reads them, and a damaged one is a ResultsError of one line; npz, models
 and policies have checksums. `runs` says which runs of an experiment are missing or damaged.
 """
 
 from pluralbench.benchmarks.results.metrics import read_metrics, write_metrics
 from pluralbench.benchmarks.results.names import ResultsError
-from pluralbench.benchmarks.results.records import read_config, read_record, read_summary
+from pluralbench.benchmarks.results.records import read_config, read_record, read_summary, read_sweeps
 from pluralbench.benchmarks.results.runs import seed_folder
 from pluralbench.benchmarks.results.success_rates import (
     COLUMNS,
@@ -28,6 +31,7 @@ from pluralbench.benchmarks.results.success_rates import (
     merge_success_rates,
     read_rows,
     read_success_rates,
+    suite_folders,
     write_success_rates,
 )
 
@@ -43,7 +47,9 @@ __all__ = [
     "read_rows",
     "read_success_rates",
     "read_summary",
+    "read_sweeps",
     "seed_folder",
+    "suite_folders",
     "write_metrics",
     "write_success_rates",
 ]

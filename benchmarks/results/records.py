@@ -20,6 +20,8 @@ from pluralbench.lines import plain, shown
 from pluralbench.settings import differences
 
 EXPERIMENT, CONFIG, SUMMARY, TRAINING = "experiment.json", "config.json", "summary.json", "training.json"
+SWEEP = "sweep-{}.json"
+"""Of a sweep's name."""
 IDENTITY_PARTS = ("environment", "settings", "learners", "policies", "users", "data", "answers")
 _DEEPEST = 32
 """Objects within objects; settings have five."""
@@ -67,6 +69,16 @@ class ExperimentRecord(_Record):
     seeds: Annotated[list[Count], AfterValidator(_different)]
     groups: list[Group]
     identity: Identity
+
+
+class SweepRecord(_Record):
+    """sweep-<name>.json: what varies over the suites in a sweep's folder."""
+
+    sweep: Name
+    environment: Name
+    x_label: Line  # what varies
+    worst_group: bool  # whether the success of the worst-off group is shown too
+    points: Annotated[dict[Line, Name], Field(min_length=1)]  # each suite's folder by the point's label on the axis
 
 
 class Config(_Record):
@@ -145,6 +157,27 @@ def read_record(suite_folder: Path, environment: str) -> dict[str, Any]:
         raise ResultsError(f"{path}: is of the environment {shown(record['environment'])}, expected {environment}")
     _check_different(path, "groups", [group["name"] for group in record["groups"]])
     return record
+
+
+def read_sweeps(folder: Path) -> list[dict[str, Any]]:
+    """Every sweep-<name>.json of a sweep's folder; none where the folder is no sweep's.
+
+    Raises:
+        ResultsError: one is damaged, or of another environment or sweep than it is called by.
+    """
+    records = []
+    for path in sorted(folder.glob(f"*/{SWEEP.format('*')}")):
+        record = _checked(path, SweepRecord)
+        if path != sweep_path(folder, record["environment"], record["sweep"]):
+            raise ResultsError(f"{path}: is of {shown(record['sweep'])} in {shown(record['environment'])}")
+        _check_different(path, "points", list(record["points"].values()))
+        records.append(record)
+    return records
+
+
+def sweep_path(folder: Path, environment: str, sweep: str) -> Path:
+    """Where a sweep's folder says what it holds."""
+    return folder / environment / SWEEP.format(sweep)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text
-from pluralbench.benchmarks.results.records import EXPERIMENT, read_record
+from pluralbench.benchmarks.results.records import EXPERIMENT, read_record, read_sweeps
 from pluralbench.benchmarks.results.tables import read_table, write_table
 from pluralbench.lines import plain, shown
 
@@ -97,6 +97,16 @@ def _no_results(folder: Path) -> ResultsError:
         near += [folder.parent] if (folder.parent / FILE).exists() else []
     meant = f"; one of {', '.join(map(str, near[:5]))}?" if len(near) > 1 else f"; {near[0]}?" if near else ""
     return ResultsError(f"{folder} holds no results: no {FILE} in it{meant}")
+
+
+def suite_folders(folder: Path) -> list[Path]:
+    """The suites in a folder: those of a sweep's points that have been run, or else the folder itself.
+
+    Raises:
+        ResultsError: the record of a sweep is damaged.
+    """
+    names = dict.fromkeys(name for sweep in read_sweeps(folder) for name in sweep["points"].values())
+    return [folder / name for name in names if (folder / name / FILE).exists()] or [folder]
 
 
 def environments_in(suite_folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from pluralbench.benchmarks.figures.rollouts import show_rollouts
 from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND
 from pluralbench.benchmarks.figures.success import success_figure
 from pluralbench.benchmarks.figures.suite import group_means, mean_success, of_method, read_suite, read_suites
-from pluralbench.benchmarks.figures.sweep import draw_sweep, sweep_figure
+from pluralbench.benchmarks.figures.sweep import sweep_figure
 from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates
 from pluralbench.benchmarks.results.figure_arrays import save_latents, save_reward_maps
 
@@ -222,10 +222,6 @@ def test_a_sweep_shows_the_worst_group_among_those_that_taught(tmp_path):
     assert list(worst.get_ydata()) == pytest.approx([0.5, 0.4])
     assert axes.get_title("left") == "maze; dotted: worst group; diamonds: held-out groups"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["few", "many"]
-    path = draw_sweep(folders, tmp_path / "users", x_label="users")
-    assert path == tmp_path / "users.png"
-    assert path.exists()
-    assert path.with_suffix(".pdf").exists()
 
 
 def test_active_shows_each_way_of_asking(tmp_path):
