@@ -71,7 +71,7 @@ def add_simulator(parser: argparse.ArgumentParser) -> None:
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
-    """What of a preset to change, and how to go on."""
+    """What of a preset to change."""
     parser.add_argument("--preset", default="quick", metavar="NAME", help="smoke, quick or paper (%(default)s)")
     methods = "all, or learner[+scaling][@policy]: btl vpl+spo maxmin+spo@maxmin; or bc, behaviour, tour"
     parser.add_argument("--methods", action="extend", nargs="+", metavar="METHOD", help=methods)
@@ -97,6 +97,10 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         help="other settings: iql.num_updates=1000",
     )
     parser.add_argument("--suite", metavar="NAME", help="name of the folder under --out (preset and changes)")
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    """How to go on."""
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stopped")
 
 

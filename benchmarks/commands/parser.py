@@ -11,6 +11,7 @@ from pluralbench.benchmarks.commands.arguments import (
     add_experiment,
     add_launcher,
     add_place,
+    add_resume,
     add_simulator,
     add_tracking,
     seed,
@@ -69,6 +70,7 @@ def _add_benchmarks(commands: Any) -> None:
         if name == "run":
             parser.add_argument("environment", metavar="ENVIRONMENT", help=f"{', '.join(names)}, or file.py:NAME")
         add_experiment(parser)
+        add_resume(parser)
         add_place(parser)
         add_launcher(parser)
         add_tracking(parser)
@@ -79,6 +81,7 @@ def _add_sweeps(commands: Any) -> None:
         parser = commands.add_parser(name, help=sweep.description)
         parser.add_argument("--environment", metavar="NAME", help="where (the first environment that has this sweep)")
         add_experiment(parser)
+        add_resume(parser)
         add_place(parser)
         if name != "active":  # one learner and no training of policies: nothing to hand out
             add_launcher(parser)

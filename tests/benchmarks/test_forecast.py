@@ -95,6 +95,7 @@ def test_the_command_writes_a_table_and_a_figure(tmp_path, capsys):
         (["--data-per-seed"], "a forecast is for data that all seeds share"),
         (["--runs-per-task", "0"], "--runs-per-task must be at least 1"),
         (["--environments", "moon"], "moon"),
+        (["--resume"], "--resume"),  # it rehearses anew
     ],
 )
 def test_wrong_options_are_refused(arguments, message, tmp_path, capsys):
