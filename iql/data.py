@@ -36,6 +36,8 @@ class ReplayData:
     """(E, N) int, which of its run's M latents each transition goes with."""
     rewards_before: Tensor | None = None
     """As `rewards`, of the state in which each transition starts; only shaping needs them."""
+    latent_counts: Tensor | None = None
+    """(E,) int, how many of the M latents each run has; what lies behind them is padding. None: all M."""
 
     @classmethod
     def from_arrays(
@@ -49,6 +51,7 @@ class ReplayData:
         latents: ArrayLike | Tensor | None = None,
         latent_index: ArrayLike | Tensor | None = None,
         rewards_before: ArrayLike | Tensor | None = None,
+        latent_counts: ArrayLike | Tensor | None = None,
         device: str | torch.device = "cpu",
     ) -> ReplayData:
         """Data of E runs on `device`, from NumPy arrays or tensors; no latents means Z = 0."""
@@ -69,7 +72,8 @@ class ReplayData:
             latent_index = torch.zeros(len(of_runs), 1).expand(-1, of_runs.shape[-1])
         shared = tensor(observations), tensor(actions), tensor(next_observations)
         flags = tensor(terminals, torch.bool), tensor(timeouts, torch.bool)
-        return cls(*shared, *flags, of_runs, tensor(latents), tensor(latent_index, torch.int32), before)
+        counts = None if latent_counts is None else tensor(latent_counts, torch.int64)
+        return cls(*shared, *flags, of_runs, tensor(latents), tensor(latent_index, torch.int32), before, counts)
 
     def __post_init__(self) -> None:
         if self.observations.ndim != 2 or self.actions.ndim != 2 or len(self.observations) == 0:
@@ -89,10 +93,13 @@ class ReplayData:
             raise IQLError(f"latent_index must be ({num_runs}, {num}), is {tuple(self.latent_index.shape)}")
         if self.latent_index.min() < 0 or self.latent_index.max() >= self.latents.shape[1]:
             raise IQLError(f"latent_index must lie in 0 to {self.latents.shape[1] - 1}")
+        counts = self.latent_counts
+        if counts is not None and (counts.shape != (num_runs,) or (self.latent_index >= counts[:, None]).any()):
+            raise IQLError(f"latent_counts must be ({num_runs},), each above the run's latent_index")
         if self.rewards_before is not None and self.rewards_before.shape != self.rewards.shape:
             raise IQLError(f"rewards_before must be {tuple(self.rewards.shape)}, as the rewards are")
         for name, values in self._tensors().items():
-            if name not in ("terminals", "timeouts", "latent_index") and (
+            if name not in ("terminals", "timeouts", "latent_index", "latent_counts") and (
                 values.dtype != torch.float32 or not torch.isfinite(values).all()
             ):
                 raise IQLError(f"{name} must be finite float32")
@@ -113,6 +120,12 @@ class ReplayData:
         """Z."""
         return self.latents.shape[2]
 
+    @property
+    def latents_of_runs(self) -> list[Tensor]:
+        """E of (M_e, Z): each run's latents without padding."""
+        counts = [self.latents.shape[1]] * self.num_runs if self.latent_counts is None else self.latent_counts.tolist()
+        return [own[:count] for own, count in zip(self.latents, counts, strict=True)]
+
     def to(self, device: str | torch.device) -> ReplayData:
         """The same data on another device."""
         return ReplayData(**{name: tensor.to(device) for name, tensor in self._tensors().items()})
@@ -124,22 +137,25 @@ class ReplayData:
         dimensions are divided by the same number: those that a reward model leaves unused hold noise of the prior's
         small deviation, and a deviation of 1 each would drown the one or two dimensions that tell users apart.
         """
-        mean = self.latents.mean(1, keepdim=True)
+        mean = torch.stack([own.mean(0, keepdim=True) for own in self.latents_of_runs])
         if self.latent_size == 0:
             return self, mean, mean
-        std = self.latents.std(1, keepdim=True, correction=0).amax(-1, keepdim=True)  # (E, 1, 1)
+        deviations = torch.stack([own.std(0, keepdim=True, correction=0) for own in self.latents_of_runs])
+        std = deviations.amax(-1, keepdim=True)  # (E, 1, 1)
         std = torch.where(std < 1e-6 * (1 + mean.abs().amax(-1, keepdim=True)), torch.ones_like(std), std)
         std = std.expand_as(mean)
         return replace(self, latents=(self.latents - mean) / std), mean, std
 
     def with_normalized_rewards(self) -> ReplayData:
-        """The same data with rewards of deviation 1, and of mean 0 where no transition is terminal.
+        """The same data with each run's rewards at deviation 1, and at mean 0 where no transition is terminal.
 
+        All groups of a run, where there are any, are moved and divided by the same numbers: the worst-off stays it.
         Without terminals a constant in every reward changes no policy, but with discount 0.99 a mean of 0.4 is an
         offset of 40 beneath advantages of a few tenths. Where episodes end truly it says how good it is to end.
         """
-        std = self.rewards.std(-1, keepdim=True).clamp_min(1e-6)
-        mean = 0.0 if self.terminals.any() else self.rewards.mean(-1, keepdim=True)
+        of_run = tuple(range(1, self.rewards.ndim))
+        std = self.rewards.std(of_run, keepdim=True).clamp_min(1e-6)
+        mean = 0.0 if self.terminals.any() else self.rewards.mean(of_run, keepdim=True)
         before = None if self.rewards_before is None else (self.rewards_before - mean) / std
         return replace(self, rewards=(self.rewards - mean) / std, rewards_before=before)
 

@@ -9,6 +9,7 @@ neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,8 +45,8 @@ class LatentCodes:
         return LatentCodes(self.centres[run : run + 1], self.precisions[run : run + 1])
 
 
-def fit_latent_codes(latents: Tensor, num_centres: int, width: float) -> LatentCodes | None:
-    """Codes for latents (E, M, Z) of which each run has few different ones: each of them is a centre.
+def fit_latent_codes(latents: Sequence[Tensor], num_centres: int, width: float) -> LatentCodes | None:
+    """Codes for the latents, E of (M_e, Z), of which each run has few different ones: each of them is a centre.
 
     None where some run has more than `num_centres`: latents that a model infers lie where it learned to put them, a
     little apart for every user, and the networks do better with what they are.
@@ -55,5 +56,6 @@ def fit_latent_codes(latents: Tensor, num_centres: int, width: float) -> LatentC
         return None
     missing = [own.new_full((num_centres - len(own), own.shape[1]), torch.inf) for own in found]
     centres = torch.stack([torch.cat(pair) for pair in zip(found, missing, strict=True)])
-    squares = (latents - latents.mean(1, keepdim=True)).square().sum(-1).mean(1)  # half the mean squared distance
+    # half the mean squared distance
+    squares = torch.stack([(own - own.mean(0, keepdim=True)).square().sum(-1).mean() for own in latents])
     return LatentCodes(centres, 1 / (4 * squares * width**2).clamp_min(1e-12)[:, None, None])

@@ -12,8 +12,9 @@ The second is a game between the policy and weights lambda over the groups. Crit
 per group and all of the *same* policy: the expectile weight |expectile - 1[u < 0]| of every entry is decided by the
 scalarised difference u = sum_k lambda_k (Q_k - V_k). So sum_k lambda_k V_k is what IQL would learn of the reward
 sum_k lambda_k r_k, while V_k tells what group k gets out of that. The actor follows the scalarised advantage, and
-lambda moves multiplicatively towards the group whose fitted value at the starts of episodes is lowest. This vector form
-of the expectile regression is ours; the paper has no offline-RL variant.
+lambda moves multiplicatively towards the group whose fitted value at the starts of episodes is lowest. Of shaped
+rewards the networks fit V_k - phi_k: the potential phi_k of the start, which differs from group to group, is added back
+first. This vector form of the expectile regression is ours; the paper has no offline-RL variant.
 
 With mutually exclusive goals the best policy mixes: its mean action may then serve no group. Act with
 `deterministic=False` where that matters.
@@ -49,8 +50,12 @@ class MaxMinLearner(Learner):
         shape = (self.num_runs, self.num_groups)
         self.group_weights = torch.full(shape, 1 / self.num_groups, device=self.device)
         self.group_values = torch.zeros(shape, device=self.device)
-        self._starts = self._start_inputs(data)  # (E K, M, in)
+        starts = _starts(data)
+        self._starts = self._start_inputs(data, starts)  # (E K, M, in)
         self._start_work = Workspace(self._value, self._starts.shape[1])
+        self._start_potentials = torch.zeros(shape, device=self.device)
+        if settings.shaping and data.rewards_before is not None:
+            self._start_potentials = data.rewards_before[..., starts].mean(-1) / (1 - settings.discount)
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that the next update depends on, by name."""
@@ -61,7 +66,7 @@ class MaxMinLearner(Learner):
         """One update of every run, then one step of the weights over the groups."""
         super().update(batch, rate, actor_rate)
         outputs = self._value.forward(self._starts, self._start_work)
-        values = outputs[:, 0].mean(-1).view_as(self.group_weights)
+        values = outputs[:, 0].mean(-1).view_as(self.group_weights) + self._start_potentials
         self.group_values.copy_(values)
         size = values.abs().mean(1, keepdim=True).clamp_min(1e-6)
         ahead = (values - values.mean(1, keepdim=True)) / size
@@ -85,11 +90,8 @@ class MaxMinLearner(Learner):
         torch.mul(sides[:, None], self._differences, out=self._value_gradient)
         self._value_gradient.mul_(-2 / self.settings.batch_size)
 
-    def _start_inputs(self, data: ReplayData) -> Tensor:
-        """Inputs of the value networks at the first observations of up to 256 episodes, evenly through the data."""
-        ends = data.terminals | data.timeouts
-        starts = torch.cat([ends.new_ones(1), ends[:-1]]).nonzero().squeeze(1)
-        starts = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _NUM_STARTS), device=starts.device).long()]
+    def _start_inputs(self, data: ReplayData, starts: Tensor) -> Tensor:
+        """Inputs of the value networks at the first observations of episodes."""
         inputs = torch.zeros(self.num_runs, self.num_groups, len(starts), self.widths[0] + 1, device=self.device)
         inputs[..., -1] = 1
         inputs[..., : self.features.size] = self.features(data.observations[starts])
@@ -97,6 +99,13 @@ class MaxMinLearner(Learner):
         latents = data.latents[runs, data.latent_index[:, starts].long()]  # (E, M, Z)
         inputs[..., self.features.size : self.state_size] = latents[:, None]
         return inputs.flatten(0, 1)
+
+
+def _starts(data: ReplayData) -> Tensor:
+    """The first transitions (M,) int64 of up to 256 episodes, evenly through the data."""
+    ends = data.terminals | data.timeouts
+    starts = torch.cat([ends.new_ones(1), ends[:-1]]).nonzero().squeeze(1)
+    return starts[torch.linspace(0, len(starts) - 1, min(len(starts), _NUM_STARTS), device=starts.device).long()]
 
 
 def train_maxmin(

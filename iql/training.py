@@ -85,7 +85,7 @@ def train(
         settings = replace(settings, precision=fastest_precision(device, settings.implementation))
     seen, codes = data.to(device), None
     if settings.latent_centres and data.latent_size:
-        codes = fit_latent_codes(seen.latents, settings.latent_centres, settings.latent_width)
+        codes = fit_latent_codes(seen.latents_of_runs, settings.latent_centres, settings.latent_width)
         seen = seen if codes is None else replace(seen, latents=codes(seen.latents))
     normalized, latent_mean, latent_std = seen.with_normalized_latents()
     if settings.normalize_rewards:

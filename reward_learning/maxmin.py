@@ -13,7 +13,9 @@ users share the policy, so the latent has size 0. Two objectives go by the name:
 A scaling f stands outside the minimum in the first, f(min_u r_u), and is each group's own in the second, f(r_u).
 
 Rewards from preferences have no unit, so each r_u is normalised to mean 0 and standard deviation 1 over the
-observations that were compared.
+observations that the first 512 users compared. `spo` of one group takes its preferences as they were fitted, sigmoid of
+the difference in r_u before that; of the minimum nobody's preferences are known, and sigmoid of the difference in it,
+which is in deviations, is a choice: so are the negative log-likelihood and the calibration of `maxmin`.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ class MaxMinNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class GroupReward(RewardFunction):
-    """The normalised reward of one of a fitted learner's K groups."""
+    """The normalised reward of one of a fitted learner's K groups, and its preferences."""
 
     learner: MaxMin
     group: int
@@ -97,8 +99,16 @@ class GroupReward(RewardFunction):
     def reward(self, observations: Tensor, latents: Tensor) -> Tensor:
         """(r_u - mean_u) / std_u (...) of observations (..., S); latents (..., 0) lend their leading shape."""
         network = self.learner.network
-        raw = network.groups[self.group](self.learner.check_observations(observations)).squeeze(-1)
+        raw = self._raw(observations)
         return broadcast_over_latents((raw - network.mean[self.group]) / network.std[self.group], latents)
+
+    def preference_outputs(self, observations: Tensor, latents: Tensor) -> Tensor:
+        """r_u (..., 1) as it was fitted: the group prefers s to s' with probability sigmoid(r_u(s) - r_u(s'))."""
+        return broadcast_over_latents(self._raw(observations), latents).unsqueeze(-1)
+
+    def _raw(self, observations: Tensor) -> Tensor:
+        group = self.learner.network.groups[self.group]
+        return torch.as_tensor(group(self.learner.check_observations(observations)).squeeze(-1))
 
 
 class MaxMin(NetworkLearner):

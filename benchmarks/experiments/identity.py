@@ -4,7 +4,7 @@ The identity is all that a number depends on but the machine:
 
     environment, its versions, simulator and source            settings of every stage, as used
     learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
-    policies   {name: source}
+    policies   {name: source, version after the first}
     data       {its seed: fingerprint}                answers  {seed: fingerprint of all answers}
 
 `source` is the checksum of a file outside this repository (`file.py:NAME`). Methods and seeds are no part of it: more
@@ -51,8 +51,13 @@ def planned_identity(plan: Plan) -> Identity:
         },
         "settings": without_later(plan.settings()),
         "learners": found,
-        "policies": {policies.get(method.policy).name: _source(method.policy) for method in plan.methods},
+        "policies": {policies.get(method.policy).name: _of_policy(method.policy) for method in plan.methods},
     }
+
+
+def _of_policy(specification: str) -> dict[str, Any]:
+    version = policies.get(specification).version
+    return {**_source(specification), **({"version": version} if version > 1 else {})}  # there was none at first
 
 
 def _source(specification: str) -> dict[str, str]:

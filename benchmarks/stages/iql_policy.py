@@ -121,6 +121,7 @@ class MaxMinPolicy(IQLPolicy):
     """One policy for several groups: the most that the worst-off one can get."""
 
     name = "maxmin"
+    version = 2
     serves_groups = True
 
     @classmethod
@@ -188,7 +189,7 @@ def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
         [run.relabelled_starts(prepared, own) for run, own in zip(stack, rewards, strict=True)] if shaping else None
     )
     latents = [run.fitted.latents.cpu().numpy().astype(np.float32) for run in stack]
-    most = max(len(rows) for rows in latents)
+    counts = [len(rows) for rows in latents]
     return ReplayData.from_arrays(
         dataset.observations,
         dataset.actions,
@@ -196,9 +197,10 @@ def _replay_data(prepared: Prepared, stack: Sequence[Run]) -> ReplayData:
         dataset.terminals,
         dataset.timeouts,
         rewards=np.stack(rewards),
-        latents=np.stack([np.resize(rows, (most, rows.shape[1])) for rows in latents]),  # (E, M, Z), padding is unused
+        latents=np.stack([np.resize(rows, (max(counts), rows.shape[1])) for rows in latents]),  # (E, M, Z)
         latent_index=np.stack([run.fitted.latent_index for run in stack]),
         rewards_before=None if before is None else np.stack(before),
+        latent_counts=None if len(set(counts)) == 1 else counts,
         device=prepared.plan.device,
     )
 

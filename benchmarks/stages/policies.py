@@ -17,6 +17,7 @@ class PolicyStage:
     """One way to make policies of rewards: `policies.register(name, YourStage)`, or `learner@file.py:YourStage`."""
 
     name: str  # what stands after `@` in a method's name
+    version: int = 1  # a new number when the same rewards and seed give another policy
     serves_groups: bool = False  # it maximises the rewards of a model's K groups, `run.rewards`, instead of one
     spans_latents: bool = False  # one policy is trained for all latents
     asks_nobody: bool = False  # it looks at no reward; its name alone is a method

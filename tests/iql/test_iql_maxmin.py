@@ -126,3 +126,62 @@ def test_group_weights_that_make_no_sense_are_named(values: dict, message: str) 
 def test_there_is_no_reference_of_maxmin() -> None:
     with pytest.raises(IQLError, match=r"no reference implementation: use iql\.implementation=fast"):
         MaxMinSettings(implementation="reference")
+
+
+def walk(rewards_of, num_episodes: int = 300, length: int = 10) -> ReplayData:
+    """Two places, -1 and 1; an action above 0 leads to the latter. Every episode starts at -1."""
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, size=(num_episodes, length))
+    after = np.where(actions > 0, 1.0, -1.0)
+    before = np.concatenate([np.full((num_episodes, 1), -1.0), after[:, :-1]], axis=1)
+    before, actions, after = (values.reshape(-1, 1) for values in (before, actions, after))
+    ends = np.arange(len(before)) % length == length - 1
+    rewards, starts = rewards_of(after[:, 0])[None], rewards_of(before[:, 0])[None]
+    return ReplayData.from_arrays(
+        before, actions, after, np.zeros_like(ends), ends, rewards=rewards, rewards_before=starts
+    )
+
+
+def true_values(policy, rewards_of, discount: float) -> np.ndarray:
+    """V_k (K,) of the stochastic policy from -1."""
+    places = np.array([-1.0, 1.0])
+    means = torch.as_tensor(policy.act(places[None, :, None].astype(np.float32)).ravel())
+    deviation = policy.actors[0, -1].clamp(WALK.min_log_std, WALK.max_log_std).exp().item()
+    right = torch.distributions.Normal(0.0, 1.0).cdf(means / deviation).numpy()
+    step = np.stack([1 - right, right], axis=1)
+    return np.linalg.solve(np.eye(2) - discount * step, step @ rewards_of(places).T)[0]
+
+
+WALK = replace(
+    SETTINGS, num_updates=1500, discount=0.9, temperature=3.0, learning_rate=1e-3, polyak=0.02, actor_average=0.0,
+    discrete_actions=False, group_weights=GroupWeightSettings(rate=0.003),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("shaping", [False, True])
+def test_both_places_are_worth_a_visit_whether_rewards_are_shaped_or_not(shaping: bool) -> None:
+    """One group wants to be at -1, where all start, the other at 1: half of the time each serves both, 5 of 10."""
+
+    def rewards_of(places: np.ndarray) -> np.ndarray:
+        return np.stack([places < 0, places > 0]).astype(float)
+
+    result = train_maxmin(walk(rewards_of), replace(WALK, shaping=shaping), [0])
+    values = true_values(result.policy, rewards_of, 0.9)
+    assert values.min() > 4.5
+    assert 0.4 < result.metrics[-1]["group_weight_0"][0] < 0.6
+    fitted = [result.metrics[-1][f"group_value_{group}"][0] for group in range(2)]
+    assert fitted == pytest.approx(values.tolist(), abs=1.0)  # without the potential's 10 and 0 added back
+
+
+def test_groups_are_normalised_by_the_same_numbers() -> None:
+    """Else the group with the smaller range would count as much as the other, and could not be the better-off one."""
+    rewards = np.stack([np.arange(8.0), np.full(8, 100.0) + np.arange(8.0) / 10])
+    ends = np.arange(8) == 7
+    data = ReplayData.from_arrays(
+        np.zeros((8, 1)), np.zeros((8, 1)), np.zeros((8, 1)), np.zeros_like(ends), ends, rewards[None]
+    )
+    found = data.with_normalized_rewards().rewards[0]
+    assert found.mean() == pytest.approx(0.0, abs=1e-6)
+    assert found.std() == pytest.approx(1.0)
+    scale = rewards.reshape(-1).std(ddof=1)
+    assert torch.allclose(found[1] - found[0], torch.as_tensor((rewards[1] - rewards[0]) / scale).float(), atol=1e-5)

@@ -111,3 +111,24 @@ def test_both_rewards_are_normalised_alike():
     normal = data.with_normalized_rewards()
     assert normal.rewards.std() == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(normal.rewards[0, :-1], normal.rewards_before[0, 1:], atol=1e-6)
+
+
+def test_padding_of_a_run_with_fewer_latents_changes_nothing():
+    """A run of 3 latents trains the same policy whether or not 7 of another run stand beside them."""
+    generator = np.random.default_rng(1)
+    few, many = generator.normal(size=(1, 3, 2)), generator.normal(size=(1, 7, 2))
+    alone, other = _data(few), _data(many)
+    both = ReplayData.from_arrays(
+        *(getattr(alone, name) for name in ("observations", "actions", "next_observations", "terminals", "timeouts")),
+        rewards=torch.cat([alone.rewards, other.rewards]),
+        latents=np.concatenate([np.concatenate([few, few, few], 1)[:, :7], many]),
+        latent_index=torch.cat([alone.latent_index, other.latent_index]),
+        latent_counts=[3, 7],
+    )
+    for settings in (SETTINGS, replace(SETTINGS, latent_centres=7, latent_width=0.5)):
+        observations, asked = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0)), few[:, [0, 1, 2, 0, 1]]
+        expected = train(alone, replace(settings), [4]).policy.act(observations, asked)
+        found = train(both, settings, [4, 5]).policy.of_run(0).act(observations, asked)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    with pytest.raises(IQLError, match="latent_counts must be"):
+        replace(both, latent_counts=torch.tensor([2, 7]))

@@ -16,6 +16,7 @@ from pluralbench.reward_learning.hard_em import (
     predictive_log_likelihood,
 )
 from pluralbench.reward_learning.maxmin import MaxMin
+from pluralbench.reward_learning.scaling import fit_scaling
 from pluralbench.settings import SettingsError
 
 
@@ -169,6 +170,17 @@ def test_the_reward_is_the_least_of_the_normalised_group_rewards(chosen):
     assert own_first.min() < -1
     posterior = chosen.infer(two_groups(3, 3, seed=2))
     assert posterior.mean.shape == (6, 0)
+
+
+def test_a_groups_preferences_are_as_fitted_and_not_in_deviations(chosen):
+    points, no_latent = torch.linspace(0, 1, 50)[:, None], torch.zeros(50, 0)
+    for group, network in zip(chosen.groups(), chosen.network.groups, strict=True):
+        outputs = group.preference_outputs(points, no_latent)
+        raw = network(points)
+        torch.testing.assert_close(outputs, raw)
+        spo = fit_scaling("spo", group, torch.zeros(1, 0), points)(points, torch.zeros(50, dtype=torch.int64))
+        torch.testing.assert_close(spo, (raw - raw.T).sigmoid().mean(1))
+        assert not torch.allclose(raw.std(), torch.ones(()), atol=0.2)  # in deviations it would be another scale
 
 
 def test_files_keep_the_groups(chosen, tmp_path):
