@@ -4,10 +4,17 @@ Test users are the sample, not episodes: a user is nearly always served or nearl
 user say little more than one. A user's success rate is that user's successes over that user's own episodes, and nothing
 is dropped: one rate for each seed and test user. Groups are strata: which there are is fixed, their users are drawn.
 
-Intervals are percentile bootstraps. A bootstrap cannot show an outcome that the sample lacks (eight users who all
-succeed give "1.00 to 1.00"), so where few users failed or few succeeded (`few`) they are widened to contain what
-Wilson's intervals give, which keep their coverage at 0 and 1 with few observations (Brown, Cai and DasGupta,
-Statistical Science 16, 2001). These count a user as one success or failure. No interval has zero width.
+Intervals are percentile bootstraps, widened for what a bootstrap of few cannot show:
+
+- An outcome that the sample lacks: eight users who all succeed give "1.00 to 1.00". Where few users failed or few
+  succeeded (`few`, of all seeds together) intervals contain what Wilson's give, which keep their coverage at 0 and 1
+  with few observations (Brown, Cai and DasGupta, Statistical Science 16, 2001) and count a user as one success or
+  failure.
+- How much another training may differ: resamples of S seeds have (S - 1) / S of their variance and none of the doubt
+  about it. All intervals contain Student's of the seeds' own values (`seed_ends`).
+
+No interval has zero width. Seeds that agree still do not show how often a training fails: five good ones are likely
+enough (1 in 20) where 45 % of all are bad. Nothing here can mend that but more seeds.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -27,7 +35,7 @@ Ends = tuple[float, float]
 FEW_USERS = 5
 """Fewer expected users than these who fail, or who succeed, are few (the rule of thumb of the normal approximation)."""
 NUM_RESAMPLES = 5_000
-NUM_FLIPS = 10_000
+NUM_FLIPS = 100_000
 _MAX_EXACT = 13
 """Users who differ, up to whom all flips of signs are gone through: 2 ** 13 are fewer than `NUM_FLIPS`."""
 _NO_WIDTH = 1e-9
@@ -73,11 +81,15 @@ class _Strata:
 
     def means(self, values: Sequence[Floats]) -> Floats:
         """(G,) mean over seeds of each group's mean value."""
-        by_seed = [
+        return _over_seeds(self.by_seed(values))
+
+    def by_seed(self, values: Sequence[Floats]) -> Floats:
+        """(S, G) mean value of each seed's groups, NaN where a seed lacks one."""
+        found = [
             [of_users[own].mean() if own.any() else np.nan for own in seed]
             for of_users, seed in zip(values, self.members, strict=True)
         ]
-        return _over_seeds(np.array(by_seed))
+        return np.array(found)
 
     def resample(
         self, draw: Callable[[int, Flags, int], Floats], generator: np.random.Generator, num_resamples: int
@@ -113,13 +125,19 @@ def success_intervals(
     """Intervals of the mean, of the worst group and of the gap, when seeds, users and episodes are all samples.
 
     Each resample draws seeds, within each drawn seed as many users of each group as it has, and each drawn user's
-    episodes (binomial at the user's rate); worst and best group are chosen anew in each. With two seeds all are hints.
-    Where a group's users are `few` the intervals are widened: `_mean_ends`, `_worst_ends`, `_gap_ends`. The number of
-    users, their groups and episodes may differ between seeds.
+    episodes (binomial at the user's rate); worst and best group are chosen anew in each. Where a group's users are
+    `few` the intervals are widened: `_mean_ends`, `_worst_ends`, `_gap_ends`. All are by `seed_ends`: of the seeds'
+    means, of the group found worst, and of the difference of the two found best and worst; at the end from which chance
+    moved these away as far out as the choice among G groups, or their pairs, demands (Bonferroni). The number of users,
+    their groups and episodes may differ between seeds.
     """
     strata = _Strata(seeds)
-    rates = strata.means([users.rates for users in seeds])
-    mean = float(np.mean([users.rates.mean() for users in seeds]))
+    by_seed = strata.by_seed([users.rates for users in seeds])
+    rates = _over_seeds(by_seed)
+    of_seeds = np.array([users.rates.mean() for users in seeds])
+    mean, worst, best, num = float(of_seeds.mean()), int(rates.argmin()), int(rates.argmax()), max(len(rates), 2)
+    tail = 1 - confidence
+    either, of_groups, of_pairs = 1 - tail / 2, 1 - tail / num, 1 - tail / (num * (num - 1))
     is_few, (low, high) = few(rates, strata.numbers), wilson(rates, strata.numbers, confidence)
     means, drawn = strata.resample(
         lambda seed, own, times: _resampled_rate(seeds[seed], own, times, generator), generator, num_resamples
@@ -135,12 +153,35 @@ def success_intervals(
     def gap_ends(is_few: Flags) -> Ends:
         return _gap_ends(drawn, rates, low, high, is_few, confidence)
 
-    return SuccessIntervals(
-        _interval(mean, means, is_few, mean_ends, confidence),
-        _interval(float(rates.min()), least, is_few, worst_ends, confidence),
-        strata.names[int(rates.argmin())],
-        _interval(float(np.ptp(rates)), most - least, is_few, gap_ends, confidence) if len(rates) > 1 else None,
+    between = (
+        seed_ends(of_seeds, either, either),
+        seed_ends(by_seed[:, worst], either, of_groups),
+        seed_ends(by_seed[:, best] - by_seed[:, worst], of_pairs, either),
     )
+    found_mean, found_worst, found_gap = (_clipped(ends, 0.0) for ends in between)
+    return SuccessIntervals(
+        _interval(mean, means, is_few, mean_ends, found_mean, confidence),
+        _interval(float(rates.min()), least, is_few, worst_ends, found_worst, confidence),
+        strata.names[worst],
+        _interval(float(np.ptp(rates)), most - least, is_few, gap_ends, found_gap, confidence)
+        if len(rates) > 1
+        else None,
+    )
+
+
+def seed_ends(values: ArrayLike, below: float = 0.975, above: float = 0.975) -> Ends:
+    """Ends of the mean of S seeds' values x: x - t s / sqrt(S) and x + t s / sqrt(S) (Student, 1908).
+
+    s is their deviation, t the quantile of S - 1 degrees of freedom at `below` and at `above`. NaN is no value. Of
+    fewer than two there are no ends, infinity and less: one training does not show how much another differs.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    x = x[~np.isnan(x)]
+    if len(x) < 2:
+        return np.inf, -np.inf
+    error = float(x.std(ddof=1)) / len(x) ** 0.5
+    less, more = stats.t.ppf([below, above], len(x) - 1)
+    return float(x.mean() - less * error), float(x.mean() + more * error)
 
 
 def paired_difference(
@@ -150,11 +191,13 @@ def paired_difference(
     """Mean difference of two methods' success rates, `first` minus `second`, for the same users of the same seeds.
 
     Resamples seeds, then users within their group; a user's two rates stay together: both methods' users are in the
-    same order. Where a group is few under either method the interval is widened to contain `_difference_ends`.
+    same order. Where a group is few under either method the interval is widened to contain `_difference_ends`, and
+    always to contain `seed_ends` of the seeds' mean differences.
     """
     strata = _Strata(first)
     differences = [a.rates - b.rates for a, b in zip(first, second, strict=True)]
-    estimate = float(np.mean([own.mean() for own in differences]))
+    of_seeds = np.array([own.mean() for own in differences])
+    estimate, either = float(of_seeds.mean()), (1 + confidence) / 2
     p, q = (strata.means([users.rates for users in seeds]) for seeds in (first, second))
 
     def draw(seed: int, own: Flags, times: int) -> Floats:
@@ -165,7 +208,8 @@ def paired_difference(
         return _difference_ends(estimate, p, q, strata, confidence) if is_few.any() else (estimate, estimate)
 
     means, _ = strata.resample(draw, generator, num_resamples)
-    return _interval(estimate, means, few(p, strata.numbers) | few(q, strata.numbers), ends, confidence)
+    between, is_few = seed_ends(of_seeds, either, either), few(p, strata.numbers) | few(q, strata.numbers)
+    return _interval(estimate, means, is_few, ends, _clipped(between, -1.0), confidence)
 
 
 def sign_flip_p(differences: Sequence[Floats], generator: np.random.Generator, num_flips: int = NUM_FLIPS) -> float:
@@ -282,13 +326,20 @@ def _difference_ends(estimate: float, first: Floats, second: Floats, strata: _St
     return max(-1.0, estimate - below), min(1.0, estimate + above)
 
 
+def _clipped(ends: Ends, least: float) -> Ends:
+    return max(ends[0], least), min(ends[1], 1.0)
+
+
 def _interval(
-    estimate: float, resampled: Floats, is_few: Flags, ends: Callable[[Flags], Ends], confidence: float
+    estimate: float, resampled: Floats, is_few: Flags, ends: Callable[[Flags], Ends], between: Ends, confidence: float
 ) -> Interval:
-    """The percentile interval, widened by the `ends` of groups that are few; by all groups' where it has no width."""
+    """The percentile interval, widened by the ends `between` seeds, and by the `ends` of groups that are few.
+
+    By all groups' where it has no width then.
+    """
     low, high = (float(end) for end in np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2]))
     few_low, few_high = ends(is_few)
-    low, high = min(low, few_low, estimate), max(high, few_high, estimate)
+    low, high = min(low, few_low, between[0], estimate), max(high, few_high, between[1], estimate)
     if high - low < _NO_WIDTH:
         low, high = ends(np.ones_like(is_few))
     return Interval(estimate, low, high)

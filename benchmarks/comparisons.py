@@ -25,7 +25,7 @@ FIT = 0.95
 ASK_NOBODY = ("behaviour", "bc", "tour")
 """The reference rows that every learner is tested against; the others say what could be had, not what to beat."""
 SIGNIFICANT = 0.05
-"""A difference of two methods holds where the corrected p is below."""
+"""A difference of two methods may be claimed where the corrected p is below."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,13 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether the difference is more than chance: p < 0.05."""
+        """Whether the models that were trained differ by more than chance: p < 0.05."""
         return self.p < SIGNIFICANT
+
+    @property
+    def holds_over_seeds(self) -> bool:
+        """Whether other trainings would differ so too: besides, the interval, which is of seeds too, is above 0."""
+        return self.holds and self.difference.low > 0
 
 
 @lru_cache(maxsize=16)

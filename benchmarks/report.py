@@ -133,7 +133,7 @@ MARKDOWN_ONLY = (IQM, PLANNED, ACCURACY)
 LEGEND = (
     "Success rates are of test users: a user is served where things are as the user wants them when the episode ends. "
     "Users are the sample of the interquartile mean (IQM) and of the 95 % intervals: seeds, users within groups and "
-    "episodes are resampled, and intervals widened where few users failed or few succeeded."
+    "episodes are resampled, and intervals widened by how seeds differ and where few users failed or few succeeded."
 )
 SWEEP_LEGEND = (
     "Mean success rate of the test users and, behind it, that of the worst-off group, with 95 % intervals. All columns "
@@ -227,7 +227,9 @@ def compare_lines(suite_folder: Path, environment: str) -> list[str]:
     lines = [f"{NOT_WHOLE} {line}" for line in suite.runs.lines]
     lines += [line] if (line := unfit(suite)) else []
     if comparisons := compare_methods(suite):
-        lines.append(f"who beats whom ({TEST}): {_beaten_in_words(suite, comparisons)}")
+        lines.append(
+            f"who beats whom ({TEST}, 95 % interval over seeds above 0): {_beaten_in_words(suite, comparisons)}"
+        )
     return lines
 
 
@@ -247,10 +249,10 @@ def run_lines(suite_folder: Path) -> list[str]:
 
 
 def _beaten_in_words(suite: SuiteResults, comparisons: Iterable[Comparison]) -> str:
-    """`a, b > c, d; c > d`: methods that beat the same others stand together."""
+    """`a, b > c, d; c > d`: methods that beat the same others over seeds stand together."""
     beaten: dict[str, set[str]] = {method: set() for method in suite.methods}
     for comparison in comparisons:
-        if comparison.holds:
+        if comparison.holds_over_seeds:
             beaten[comparison.better].add(comparison.worse)
     winners: dict[str, list[str]] = {}
     for method, others in beaten.items():
@@ -265,7 +267,8 @@ def _who_beats_whom(suite: SuiteResults) -> str:
     if not comparisons:
         return ""
     lines = [f"### Who beats whom\n\nBy the mean difference of success rates ({TEST} over {len(comparisons)} pairs):\n"]
-    lines += [f"- {_beats(comparison)}" for comparison in comparisons if comparison.holds]
+    claims = sorted((one for one in comparisons if one.holds), key=lambda one: not one.holds_over_seeds)
+    lines += [f"- {_beats(one)}" for one in claims]
     others = [f"`{one.better}` and `{one.worse}`" for one in comparisons if not one.holds]
     if others:
         lines.append(f"- no difference that holds: {', '.join(others)}")
@@ -275,7 +278,7 @@ def _who_beats_whom(suite: SuiteResults) -> str:
 def _beats(comparison: Comparison) -> str:
     p = "p < 0.0001" if comparison.p < 1e-4 else f"p = {comparison.p:.4f}"
     difference = _with_interval(comparison.difference, "+")
-    seeds = "" if comparison.difference.low > 0 else " (of these models: over seeds the interval reaches 0)"
+    seeds = "" if comparison.holds_over_seeds else " (of these models: over seeds the interval reaches 0)"
     return f"`{comparison.better}` beats `{comparison.worse}`: {difference}, {p}{seeds}"
 
 

@@ -19,7 +19,7 @@ def test_who_beats_whom_by_hand(tmp_path):
     found = {(one.better, one.worse): one.p for one in compare_methods(read_suite(folder, "maze"))}
     assert found == {("vpl", "[x]"): 3 * 2 / 2**8, ("vpl+spo", "[x]"): 3 * 2 / 2**8, ("vpl", "vpl+spo"): 1.0}
     (line,) = compare_lines(folder, "maze")
-    assert line.endswith("Holm-corrected p < 0.05): vpl, vpl+spo > [x]")
+    assert line.endswith("Holm-corrected p < 0.05, 95 % interval over seeds above 0): vpl, vpl+spo > [x]")
     text = markdown_report(folder)
     assert "### Who beats whom\n" in text
     assert "- `vpl` beats `[x]`: +1.00 [0.54, 1.00], p = 0.0234\n" in text
@@ -73,8 +73,10 @@ def test_one_method_beats_no_other(tmp_path):
 
 def test_a_difference_that_other_seeds_may_turn_is_told(tmp_path):
     methods = {"vpl": [[5] * 20, [0] * 20], "btl": [[0] * 20, [2] * 20]}  # +1.0 and -0.4
-    (line,) = [line for line in markdown_report(write_users(tmp_path, methods)).splitlines() if line.startswith("- `")]
-    assert line.startswith("- `vpl` beats `btl`: +0.30 [-0.4")
+    folder = write_users(tmp_path, methods)
+    assert compare_lines(folder, "maze")[0].endswith(": no difference")  # none that may be claimed
+    (line,) = [line for line in markdown_report(folder).splitlines() if line.startswith("- `")]
+    assert line.startswith("- `vpl` beats `btl`: +0.30 [-1.00, 1.00], p = ")
     assert line.endswith("(of these models: over seeds the interval reaches 0)")
 
 
