@@ -11,7 +11,8 @@ Intervals are percentile bootstraps, widened for what a bootstrap of few cannot 
   with few observations (Brown, Cai and DasGupta, Statistical Science 16, 2001) and count a user as one success or
   failure.
 - How much another training may differ: resamples of S seeds have (S - 1) / S of their variance and none of the doubt
-  about it. All intervals contain Student's of the seeds' own values (`seed_ends`).
+  about it. Where seeds differ by more than their users explain, intervals contain Student's of the seeds' own values
+  (`seed_ends`).
 
 No interval has zero width. Seeds that agree still do not show how often a training fails: five good ones are likely
 enough (1 in 20) where 45 % of all are bad. Nothing here can mend that but more seeds.
@@ -91,6 +92,14 @@ class _Strata:
         ]
         return np.array(found)
 
+    def sampling(self, values: Sequence[Floats]) -> Floats:
+        """(S, G) variance of each seed's group's mean by the sampling of its users; 0 of a single user."""
+        found = [
+            [of_users[own].var(ddof=1) / own.sum() if own.sum() > 1 else 0.0 for own in seed]
+            for of_users, seed in zip(values, self.members, strict=True)
+        ]
+        return np.array(found)
+
     def resample(
         self, draw: Callable[[int, Flags, int], Floats], generator: np.random.Generator, num_resamples: int
     ) -> tuple[Floats, Floats]:
@@ -126,15 +135,16 @@ def success_intervals(
 
     Each resample draws seeds, within each drawn seed as many users of each group as it has, and each drawn user's
     episodes (binomial at the user's rate); worst and best group are chosen anew in each. Where a group's users are
-    `few` the intervals are widened: `_mean_ends`, `_worst_ends`, `_gap_ends`. All are by `seed_ends`: of the seeds'
+    `few` the intervals are widened: `_mean_ends`, `_worst_ends`, `_gap_ends`. So they are by `seed_ends`: of the seeds'
     means, of the group found worst, and of the difference of the two found best and worst; at the end from which chance
     moved these away as far out as the choice among G groups, or their pairs, demands (Bonferroni). The number of users,
     their groups and episodes may differ between seeds.
     """
     strata = _Strata(seeds)
-    by_seed = strata.by_seed([users.rates for users in seeds])
+    of_users = [users.rates for users in seeds]
+    by_seed, sampling = strata.by_seed(of_users), strata.sampling(of_users)
     rates = _over_seeds(by_seed)
-    of_seeds = np.array([users.rates.mean() for users in seeds])
+    of_seeds = np.array([own.mean() for own in of_users])
     mean, worst, best, num = float(of_seeds.mean()), int(rates.argmin()), int(rates.argmax()), max(len(rates), 2)
     tail = 1 - confidence
     either, of_groups, of_pairs = 1 - tail / 2, 1 - tail / num, 1 - tail / (num * (num - 1))
@@ -154,9 +164,9 @@ def success_intervals(
         return _gap_ends(drawn, rates, low, high, is_few, confidence)
 
     between = (
-        seed_ends(of_seeds, either, either),
-        seed_ends(by_seed[:, worst], either, of_groups),
-        seed_ends(by_seed[:, best] - by_seed[:, worst], of_pairs, either),
+        seed_ends(of_seeds, (strata.shares**2 * sampling).sum(1), either, either),
+        seed_ends(by_seed[:, worst], sampling[:, worst], either, of_groups),
+        seed_ends(by_seed[:, best] - by_seed[:, worst], sampling[:, [best, worst]].sum(1), of_pairs, either),
     )
     found_mean, found_worst, found_gap = (_clipped(ends, 0.0) for ends in between)
     return SuccessIntervals(
@@ -169,15 +179,16 @@ def success_intervals(
     )
 
 
-def seed_ends(values: ArrayLike, below: float = 0.975, above: float = 0.975) -> Ends:
+def seed_ends(values: ArrayLike, sampling: ArrayLike, below: float = 0.975, above: float = 0.975) -> Ends:
     """Ends of the mean of S seeds' values x: x - t s / sqrt(S) and x + t s / sqrt(S) (Student, 1908).
 
-    s is their deviation, t the quantile of S - 1 degrees of freedom at `below` and at `above`. NaN is no value. Of
-    fewer than two there are no ends, infinity and less: one training does not show how much another differs.
+    s is their deviation, t the quantile of S - 1 degrees of freedom at `below` and at `above`. NaN is no value. There
+    are no ends, infinity and less, of fewer than two, for one training does not show how much another differs, and
+    where s^2 is no more than the mean of `sampling` (S,), the variance that each has by its users alone.
     """
-    x = np.asarray(values, dtype=np.float64)
-    x = x[~np.isnan(x)]
-    if len(x) < 2:
+    x, own = np.asarray(values, dtype=np.float64), np.asarray(sampling, dtype=np.float64)
+    x, own = x[~np.isnan(x)], own[~np.isnan(x)]
+    if len(x) < 2 or x.var(ddof=1) <= own.mean():
         return np.inf, -np.inf
     error = float(x.std(ddof=1)) / len(x) ** 0.5
     less, more = stats.t.ppf([below, above], len(x) - 1)
@@ -192,7 +203,7 @@ def paired_difference(
 
     Resamples seeds, then users within their group; a user's two rates stay together: both methods' users are in the
     same order. Where a group is few under either method the interval is widened to contain `_difference_ends`, and
-    always to contain `seed_ends` of the seeds' mean differences.
+    to contain `seed_ends` of the seeds' mean differences.
     """
     strata = _Strata(first)
     differences = [a.rates - b.rates for a, b in zip(first, second, strict=True)]
@@ -208,7 +219,8 @@ def paired_difference(
         return _difference_ends(estimate, p, q, strata, confidence) if is_few.any() else (estimate, estimate)
 
     means, _ = strata.resample(draw, generator, num_resamples)
-    between, is_few = seed_ends(of_seeds, either, either), few(p, strata.numbers) | few(q, strata.numbers)
+    between = seed_ends(of_seeds, (strata.shares**2 * strata.sampling(differences)).sum(1), either, either)
+    is_few = few(p, strata.numbers) | few(q, strata.numbers)
     return _interval(estimate, means, is_few, ends, _clipped(between, -1.0), confidence)
 
 

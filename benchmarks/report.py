@@ -28,7 +28,6 @@ from pluralbench.benchmarks.figures.suite import (
     seed_means,
     success_intervals,
 )
-from pluralbench.benchmarks.figures.sweep import read_points, sweep_name
 from pluralbench.benchmarks.reporter import FILE_WIDTH
 
 SHORTEST_NAME = 10
@@ -118,8 +117,8 @@ COLUMNS: dict[str, Callable[[MethodRow], str]] = {
     INTERVAL: lambda row: " to ".join(_ends(row.mean)),
     REACHED: lambda row: f"{row.reached:.2f}",
     IQM: lambda row: f"{row.interquartile_mean:.2f}",
-    WORST_GROUP: lambda row: f"{_with_interval(row.worst)}, {row.worst_group}",
-    GAP: lambda row: "" if row.gap is None else _with_interval(row.gap),
+    WORST_GROUP: lambda row: f"{with_interval(row.worst)}, {row.worst_group}",
+    GAP: lambda row: "" if row.gap is None else with_interval(row.gap),
     REWARD_RIGHT: lambda row: _or_blank(row.reward_right, 2),
     POLICY_RIGHT: lambda row: _or_blank(row.policy_right, 2),
     PLANNED: lambda row: _or_blank(row.planned, 2),
@@ -134,10 +133,6 @@ LEGEND = (
     "Success rates are of test users: a user is served where things are as the user wants them when the episode ends. "
     "Users are the sample of the interquartile mean (IQM) and of the 95 % intervals: seeds, users within groups and "
     "episodes are resampled, and intervals widened by how seeds differ and where few users failed or few succeeded."
-)
-SWEEP_LEGEND = (
-    "Mean success rate of the test users and, behind it, that of the worst-off group, with 95 % intervals. All columns "
-    "and what made the numbers stand in the points' own reports."
 )
 NOTES = {
     REACHED: "success by the papers' rule, at any time in the episode",
@@ -166,7 +161,8 @@ def _ends(interval: aggregate.Interval) -> tuple[str, str]:
     return low, high
 
 
-def _with_interval(interval: aggregate.Interval, sign: str = "") -> str:
+def with_interval(interval: aggregate.Interval, sign: str = "") -> str:
+    """`0.99 [0.94, 1.00]`."""
     return f"{interval.estimate:{sign}.2f} [{', '.join(_ends(interval))}]"
 
 
@@ -277,7 +273,7 @@ def _who_beats_whom(suite: SuiteResults) -> str:
 
 def _beats(comparison: Comparison) -> str:
     p = "p < 0.0001" if comparison.p < 1e-4 else f"p = {comparison.p:.4f}"
-    difference = _with_interval(comparison.difference, "+")
+    difference = with_interval(comparison.difference, "+")
     seeds = "" if comparison.holds_over_seeds else " (of these models: over seeds the interval reaches 0)"
     return f"`{comparison.better}` beats `{comparison.worse}`: {difference}, {p}{seeds}"
 
@@ -303,36 +299,6 @@ def markdown_report(suite_folder: Path) -> str:
             if (suite_folder / name).exists():
                 parts.append(f"![{name.removesuffix('.png')}]({name})\n")
     return "\n".join(parts)
-
-
-def markdown_sweeps(folder: Path) -> str:
-    """A table over the points of every sweep in a folder, its figure, and where the points' reports are.
-
-    Raises:
-        ResultsError: the folder is no sweep's, no point has been run, or something of it is damaged.
-    """
-    parts = [f"# {folder.name}\n"]
-    for sweep in results.read_sweeps(folder):
-        points = read_points(folder, sweep)
-        methods = dict.fromkeys(method for suite in points.values() for method in suite.methods)
-        rows = [
-            [f"[{label}]({sweep['points'][label]}/report.md)", *(_at_point(suite, method) for method in methods)]
-            for label, suite in points.items()
-        ]
-        parts.append(f"## {sweep['environment']}, {sweep['sweep']}\n")
-        parts.append(markdown_table([sweep["x_label"], *methods], rows))
-        parts.append(f"{SWEEP_LEGEND}\n")
-        parts.append(f"![{sweep_name(sweep)}]({sweep_name(sweep)}.png)\n")
-    return "\n".join(parts)
-
-
-def _at_point(suite: SuiteResults, method: str) -> str:
-    """A method's cell in the table of a sweep; empty where the point was run without it."""
-    if method not in suite.methods:
-        return ""
-    intervals = success_intervals(suite.table_rates(method))
-    mark = f" {NOT_WHOLE}" if method in suite.runs.not_whole else ""
-    return f"{_with_interval(intervals.mean)}; {_with_interval(intervals.worst)}{mark}"
 
 
 def _made_by(suite: SuiteResults) -> list[str]:

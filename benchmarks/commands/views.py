@@ -15,12 +15,12 @@ from pluralbench.benchmarks.report import (
     compare_lines,
     environments_of,
     markdown_report,
-    markdown_sweeps,
     run_lines,
     terminal_table,
 )
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results import read_sweeps, suite_folders
+from pluralbench.benchmarks.sweep_report import markdown_sweeps
 from pluralbench.files import write_text
 
 
