@@ -1,8 +1,8 @@
 """How a suite's numbers compare with the committed reference of the same experiment.
 
 `results/reference/<suite>/` of this repository is laid out as any suite's folder. The same experiment is one with equal
-environment and settings, and equal settings of the method's learner; the precision in which IQL computes may differ, as
-it does between machines.
+environment and settings, and equal settings of the method's learner and of what its scaling learns; the precision in
+which IQL computes may differ, as it does between machines.
 """
 
 from __future__ import annotations
@@ -197,6 +197,7 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
         learner = NO_LEARNER if method in ASK_NOBODY else learner_of(method)
         known = all(learner in each.get("learners", {}) for each in (identity, other))
         same = known and settings_digest(identity, [learner]) == settings_digest(other, [learner])
+        same = same and _learned_scaling(identity, method) == _learned_scaling(other, method)
         if method not in reference.methods or not same:
             continue
         rates, expected = (each.table_rates(method) for each in (suite, reference))
@@ -208,6 +209,11 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
             f"{_commit(reference, method)}): {'within' if within else 'outside'} its interval"
         )
     return lines
+
+
+def _learned_scaling(identity: Mapping[str, Any], method: str) -> Any:
+    """What an identity says of a method's scaling; None where nothing is learned for it."""
+    return identity.get("scalings", {}).get(method.partition("@")[0].partition("+")[2])
 
 
 def _commit(reference: SuiteResults, method: str) -> str:

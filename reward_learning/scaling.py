@@ -9,7 +9,8 @@ from the dataset, each scaling is a function of one observation s and one latent
     maxnorm    r(s, z) / max over s' of |r(s', z)|         (VPL, A.2)
     spo        mean over s' of p(s preferred to s' | z)    (VPL, 4.1) in [0, 1] for every z
     spo-log    -log(1 + 1 / 2C - spo(s, z))                (ours) keeps apart the few states that are liked best
-    spo-pairs  spo with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper
+    spo-pairs  spo with p from a classifier learned on pairs of states (`pair_classifier`), as in the paper; of the
+               learner it takes latents, never rewards
 
 p(s preferred to s' | z) is the model's `preference_probability`: sigmoid(r(s, z) - r(s', z)), so that
 p(s, s') + p(s', s) = 1 by construction, unless the learner has one of its own (dpl, and the oracle that never errs).

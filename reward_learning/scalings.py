@@ -1,3 +1,5 @@
 """The names of the scalings; `scaling` says what they are. Importing this file costs nothing."""
 
-SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-log", "spo-pairs")
+SPO_PAIRS = "spo-pairs"
+"""The scaling that learns a classifier of its own."""
+SCALINGS = ("none", "batchnorm", "maxnorm", "spo", "spo-log", SPO_PAIRS)

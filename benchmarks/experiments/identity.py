@@ -4,11 +4,11 @@ The identity is all that a number depends on but the machine:
 
     environment, its versions, simulator and source            settings of every stage, as used
     learners   {name: settings, version, source}      users    {seed: fingerprint of train and test users}
-    policies   {name: source, version after the first}
+    policies   {name: source, version after the first}  scalings {name: settings, version} of those that learn
     data       {its seed: fingerprint}                answers  {seed: fingerprint of all answers}
 
 `source` is the checksum of a file outside this repository (`file.py:NAME`). Methods and seeds are no part of it: more
-of them may join, so learners, users, data and answers are compared where both sides have them.
+of them may join, so learners, scalings, users, data and answers are compared where both sides have them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from pluralbench.envs import TransitionDataset
 from pluralbench.preference_oracles.fingerprints import content_fingerprint
 from pluralbench.registry import file_of
 from pluralbench.reward_learning.learners import learners
-from pluralbench.settings import differences, merged
+from pluralbench.reward_learning.pair_classifier import PairClassifier
+from pluralbench.reward_learning.scalings import SPO_PAIRS
+from pluralbench.settings import as_json, differences, merged
 
-BY_KEY = ("learners", "policies", "users", "data", "answers")
+BY_KEY = ("learners", "scalings", "policies", "users", "data", "answers")
 """Parts of an identity that grow as methods and seeds join."""
 Identity = dict[str, Any]
 
@@ -41,6 +43,8 @@ def planned_identity(plan: Plan) -> Identity:
         source = _source(method.learner)
         settings = learner_without_later(plan.settings_of(method.learner))
         found[model.name] = {"settings": settings, "version": model.version, **source}
+    classifier = {"settings": as_json(plan.classifier_settings), "version": PairClassifier.version}
+    learns = any(method.scaling == SPO_PAIRS for method in plan.methods)
     return {
         "environment": {
             "name": plan.environment.name,
@@ -52,6 +56,7 @@ def planned_identity(plan: Plan) -> Identity:
         "settings": without_later(plan.settings()),
         "learners": found,
         "policies": {policies.get(method.policy).name: _of_policy(method.policy) for method in plan.methods},
+        **({"scalings": {SPO_PAIRS: classifier}} if learns else {}),
     }
 
 
@@ -76,12 +81,15 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run_digest(identity: Identity, learner: str, policy: str, method: str, seed: int, data_seed: int) -> str:
+def run_digest(
+    identity: Identity, learner: str, scaling: str, policy: str, method: str, seed: int, data_seed: int
+) -> str:
     """Of all that one method's run with one seed depends on, and its dataset's seed."""
     keys = {"users": str(seed), "answers": str(seed), "data": str(data_seed)}
     own = {part: identity[part].get(key) for part, key in keys.items()}
     shared = {part: value for part, value in identity.items() if part not in BY_KEY}
-    return digest([shared, own, identity["learners"][learner], identity["policies"][policy], method, seed])
+    learned = [identity["scalings"][scaling]] if scaling in identity.get("scalings", {}) else []
+    return digest([shared, own, identity["learners"][learner], identity["policies"][policy], method, seed, *learned])
 
 
 def clashes(stored: Identity, new: Identity) -> list[str]:

@@ -11,7 +11,7 @@ from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.lines import shown
 from pluralbench.registry import Registry, UnknownNameError, file_of, unknown_name
 from pluralbench.reward_learning.learners import learners
-from pluralbench.reward_learning.scalings import SCALINGS
+from pluralbench.reward_learning.scalings import SCALINGS, SPO_PAIRS
 
 if TYPE_CHECKING:
     from pluralbench.envs import Environment
@@ -55,6 +55,15 @@ ALL_METHODS = (
     "spl+spo", "vpl", "vpl+batchnorm", "vpl+maxnorm", "vpl+spo-log", "vpl+spo",
 )  # fmt: skip
 """What `--methods all` stands for; rollouts of the last one are shown."""
+
+_LEND_NO_LATENTS = {
+    "per_user": "fits one network for all users, and {} has one for each",
+    "grouped": "knows no groups, and {} consists of them",
+    "knows_truth": "learns from answers, and {} knows the truth",
+    "asks_nobody": "learns from answers, and {} asks nobody",
+}
+"""By the property of the learner why `spo-pairs`, which takes a learner's latents and not its reward, says nothing of
+it."""
 
 
 def possible_methods(
@@ -134,7 +143,7 @@ def _stands_alone(name: str) -> bool:
 
 
 def _check_fit(text: str, model: type[RewardModel], scaling: str, stage: Any) -> None:
-    """Raises ExperimentError where the policy does not suit the learner."""
+    """Raises ExperimentError where policy or scaling do not suit the learner."""
     if model.per_user and stage.spans_latents:
         raise ExperimentError(
             f"{text}: {model.name} fits every user separately, so one policy cannot serve all; use @planned or @greedy"
@@ -146,5 +155,7 @@ def _check_fit(text: str, model: type[RewardModel], scaling: str, stage: Any) ->
         raise ExperimentError(
             f"{text}: the policy {stage.name} needs a learner of groups ({grouped}); {model.name} has none"
         )
-    if stage.serves_groups and scaling == "spo-pairs":
-        raise ExperimentError(f"{text}: the classifier of spo-pairs knows no groups; use another scaling: spo")
+    for name, why in _LEND_NO_LATENTS.items() if scaling == SPO_PAIRS else ():
+        if getattr(model, name):
+            reason = why.format(model.name)
+            raise ExperimentError(f"{text}: the classifier of {SPO_PAIRS} {reason}; use another scaling: spo")

@@ -21,7 +21,9 @@ from pluralbench.preference_oracles.teacher_populations import with_teacher
 from pluralbench.preference_oracles.users import Population
 from pluralbench.registry import Registry, unknown_name
 from pluralbench.reward_learning.learners import learners
-from pluralbench.settings import SettingsError, as_json, merged, settings_from
+from pluralbench.reward_learning.pair_classifier import PairClassifierSettings
+from pluralbench.reward_learning.scalings import SPO_PAIRS
+from pluralbench.settings import S, SettingsError, as_json, merged, settings_from
 
 LONGEST_NAME = 200
 """Bytes of a name that folders and files of results are called by; most systems allow 255, endings included."""
@@ -37,6 +39,7 @@ class Plan:
     population: Population  # with the experiment's teacher, where it has one
     methods: tuple[Method, ...]  # in the experiment's order
     learner_settings: Mapping[str, Any]  # by the learner's specification, all its settings
+    classifier_settings: PairClassifierSettings  # of the scaling `spo-pairs`, whether or not a method has it
     device: str  # where networks live
 
     def settings(self) -> dict[str, Any]:
@@ -102,6 +105,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
         population,
         methods,
         learner_settings,
+        _settings_of(experiment, PairClassifierSettings, SPO_PAIRS),
         device,
     )
 
@@ -123,8 +127,11 @@ def _check_own_name(registry: Registry[Any], specification: str, name: str) -> N
 
 
 def _check_settings_of_others(experiment: Experiment, used: tuple[str, ...]) -> None:
-    """SettingsError for settings of a learner that there is not, or that none has, whether or not it is `used`."""
-    known = tuple(dict.fromkeys([*learners.names(), *(learners.get(learner).name for learner in used)]))
+    """SettingsError for settings of a learner that there is not, or that none has, whether or not it is `used`.
+
+    The classifier of `spo-pairs` goes by the scaling's name.
+    """
+    known = tuple(dict.fromkeys([*learners.names(), SPO_PAIRS, *(learners.get(learner).name for learner in used)]))
     for name, values in experiment.learner_settings.items():
         if name == "*":
             types = [learners.get(learner).settings_type for learner in (*learners.names(), *used)]
@@ -140,10 +147,14 @@ def _check_settings_of_others(experiment: Experiment, used: tuple[str, ...]) -> 
 
 
 def _learner_settings(experiment: Experiment, learner: str) -> Any:
-    """A learner's settings: those given to every learner that has them, then its own."""
+    """All settings of a learner."""
     model = learners.get(learner)
-    kind = model.settings_type
-    has = {field.name for field in fields(kind)}
+    return _settings_of(experiment, model.settings_type, model.name)
+
+
+def _settings_of(experiment: Experiment, kind: type[S], name: str) -> S:
+    """Settings by the name of their owner: those given to every learner that has them, then its own."""
+    has = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     shared = {key: value for key, value in experiment.learner_settings.get("*", {}).items() if key in has}
-    own = experiment.learner_settings.get(model.name, {})
-    return settings_from(kind, merged(shared, own), f"learner_settings.{model.name}")
+    own = experiment.learner_settings.get(name, {})
+    return settings_from(kind, merged(shared, own), f"learner_settings.{name}")

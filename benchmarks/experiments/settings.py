@@ -139,7 +139,8 @@ class Experiment:
     """How a policy is made of rewards where a method does not say: `iql`, or `greedy` where one step decides."""
     preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
     learner_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings of each learner by its name; `*` are those of every learner that has them."""
+    """Settings of each learner by its name; `*` are those of every learner that has them. `spo-pairs` are those of that
+    scaling's classifier, which takes part in `*`."""
     relabel: RelabelSettings = field(default_factory=RelabelSettings)
     iql: IQLSettings = field(default_factory=IQLSettings)
     group_weights: GroupWeightSettings = field(default_factory=GroupWeightSettings)

@@ -22,7 +22,7 @@ from pluralbench.settings import differences
 EXPERIMENT, CONFIG, SUMMARY, TRAINING = "experiment.json", "config.json", "summary.json", "training.json"
 SWEEP = "sweep-{}.json"
 """Of a sweep's name."""
-IDENTITY_PARTS = ("environment", "settings", "learners", "policies", "users", "data", "answers")
+IDENTITY_PARTS = ("environment", "settings", "learners", "scalings", "policies", "users", "data", "answers")
 _DEEPEST = 32
 """Objects within objects; settings have five."""
 _LARGEST_COUNT = 10**18

@@ -26,7 +26,7 @@ from pluralbench.reward_learning.checks import checked_fit
 from pluralbench.reward_learning.diagnostics import CONTEXT_SIZES, diagnose
 from pluralbench.reward_learning.latent_draws import LATENT_DRAWS
 from pluralbench.reward_learning.learners import learners, load_model, make_learner
-from pluralbench.reward_learning.pair_classifier import PairClassifier, fit_pair_classifier
+from pluralbench.reward_learning.pair_classifier import PairClassifier, PairClassifierSettings, fit_pair_classifier
 from pluralbench.reward_learning.relabelling import (
     draw_comparison_states,
     draw_latents,
@@ -34,6 +34,7 @@ from pluralbench.reward_learning.relabelling import (
     with_hindsight,
 )
 from pluralbench.reward_learning.reward_model import RewardModel
+from pluralbench.reward_learning.scalings import SPO_PAIRS
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,17 @@ class FittedLearner:
     latents: Tensor  # (M, Z) under which trajectories are relabelled
     latent_index: NDArray[np.int64]  # (N,) which of them each transition is seen under
     comparison_states: Tensor  # (C, S) with which scalings compare
+    classifier_settings: PairClassifierSettings  # of the scaling `spo-pairs`
 
     @cached_property
     def pair_classifier(self) -> PairClassifier:
         """For the scaling `spo-pairs`; fitted when it is first asked for."""
-        return fit_pair_classifier(self.model, self.draws.train, self.draws.seed, device=str(self.latents.device))[0]
+        own = self.model, self.draws.train, self.draws.seed, self.classifier_settings
+        return fit_pair_classifier(*own, device=str(self.latents.device))[0]
 
     def classifier_for(self, scaling: str) -> PairClassifier | None:
         """The classifier of pairs, where the scaling needs it."""
-        return self.pair_classifier if scaling == "spo-pairs" else None
+        return self.pair_classifier if scaling == SPO_PAIRS else None
 
 
 def fit_learner(
@@ -94,7 +97,7 @@ def fit_learner(
     elif diagnostics:
         reporter.line("  accuracy unknown: all further answers of test users are ties or skipped")
     seen = _latents(prepared, draws, model)
-    return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen)
+    return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen, plan.classifier_settings)
 
 
 def model_folder(plan: Plan, learner: str, seed: int, session: Session) -> Path:

@@ -25,6 +25,7 @@ from pluralbench.benchmarks.stages.session import Session
 from pluralbench.errors import InputError
 from pluralbench.files import write_json
 from pluralbench.iql import Policy
+from pluralbench.reward_learning.scalings import SPO_PAIRS
 from pluralbench.settings import as_json
 
 
@@ -80,7 +81,7 @@ class Ledger:
 
     def _digest(self, run: Run) -> str:
         policy = policies.get(run.method.policy).name
-        own = self.identity, run.fitted.model.name, policy, run.method.name
+        own = self.identity, run.fitted.model.name, run.method.scaling, policy, run.method.name
         return run_digest(*own, run.seed, self.prepared.data_seed)
 
     def _is_shown(self, run: Run) -> bool:
@@ -90,6 +91,8 @@ class Ledger:
     def _config(self, run: Run) -> dict[str, Any]:
         plan = self.prepared.plan
         settings = {run.fitted.model.name: plan.settings_of(run.method.learner)}
+        if run.method.scaling == SPO_PAIRS:
+            settings[SPO_PAIRS] = as_json(plan.classifier_settings)
         keys = {"users": run.seed, "answers": run.seed, "data": self.prepared.data_seed}
         return {
             "experiment": as_json(replace(plan.experiment, methods=(run.method.name,), learner_settings=settings)),

@@ -13,6 +13,7 @@ from pluralbench.benchmarks.stages.fit import FittedLearner
 from pluralbench.benchmarks.stages.runs import Run
 from pluralbench.envs import Environment, MultiGoalTask, StateGrid, environments
 from pluralbench.reward_learning.learners import make_learner
+from pluralbench.reward_learning.pair_classifier import PairClassifierSettings
 
 
 class Line(MultiGoalTask):
@@ -182,7 +183,8 @@ def oracle_run(environment, goals, wanted):
     )
     states = torch.empty(0, task.observation_size)
     latents = torch.as_tensor(wanted)
-    fitted = FittedLearner(draws, model, [], 0.0, {}, latents, np.zeros(0, np.int64), states)
+    own = latents, np.zeros(0, np.int64), states, PairClassifierSettings()
+    fitted = FittedLearner(draws, model, [], 0.0, {}, *own)
     prepared = SimpleNamespace(plan=SimpleNamespace(environment=environment, task=task))
     return prepared, Run(Method("oracle", "none", "iql", "oracle"), fitted, 8)
 

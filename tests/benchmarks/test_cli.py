@@ -79,6 +79,16 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--methods", "maxmin@maxmni"], "did you mean 'maxmin'"),
         (["maze", "--methods", "btl@maxmin"], "a learner of groups (maxmin)"),
         (["maze", "--methods", "maxmin+spo-pairs@maxmin"], "knows no groups"),
+        # formerly taken: rewards of a classifier that has nothing of these learners in it
+        (["maze", "--methods", "maxmin+spo-pairs"], "the classifier of spo-pairs knows no groups, and maxmin consists"),
+        (["maze", "--methods", "individual+spo-pairs"], "fits one network for all users, and individual has one for"),
+        (["maze", "--methods", "oracle+spo-pairs"], "learns from answers, and oracle knows the truth"),
+        (
+            ["maze", "--set", "learner_settings.spo-pairs.num_update=1"],
+            "did you mean 'learner_settings.spo-pairs.num_u",
+        ),
+        (["maze", "--set", "learner_settings.spo-pears.num_updates=1"], "did you mean 'learner_settings.spo-pairs'"),
+        (["maze", "--set", "learner_settings.spo-pairs.num_layers=0"], "num_layers must be at least 1"),
         (["maze", "--set", "group_weights.rate=fast"], "group_weights.rate"),
         (["maze", "--set", "group_weights.rate=-1"], "must not be negative"),
         (["maze", "--preset", "quik"], "did you mean 'quick'"),

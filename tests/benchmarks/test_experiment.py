@@ -67,11 +67,25 @@ def test_a_learner_that_fits_every_user_has_a_policy_that_can_be_had_for_each(de
         ("tour@iql", "tour asks nobody and stands alone"),
         ("individual@iql", "use @planned or @greedy"),
         ("individual@maxmin", "use @planned or @greedy"),
+        ("individual+spo-pairs@greedy", "individual has one for each; use another scaling: spo"),
+        ("bayes+spo-pairs", "bayes knows the truth; use another scaling: spo"),
+        (f"{NO_LEARNER}+spo-pairs", "no-reward asks nobody; use another scaling: spo"),
     ],
 )
 def test_a_policy_that_does_not_suit_its_learner_is_refused(text, message):
     with pytest.raises(ExperimentError, match=message):
         Method.parse(text)
+
+
+def test_a_learner_from_a_file_lends_latents_to_spo_pairs_or_is_refused_by_what_it_says_of_itself(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from pluralbench.reward_learning.btl import BTL\n\n\nclass Plain(BTL):\n    name = 'plain'\n\n\n"
+        "class Grouped(BTL):\n    name, grouped = 'own', True\n"
+    )
+    assert Method.parse(f"{path}:Plain+spo-pairs").name == "plain+spo-pairs"
+    with pytest.raises(ExperimentError, match="knows no groups, and own consists of them"):
+        Method.parse(f"{path}:Grouped+spo-pairs")
 
 
 def test_a_learner_from_a_file_takes_a_policy_whatever_its_path(tmp_path):
@@ -237,6 +251,12 @@ def test_a_part_of_one_learners_settings_joins_those_of_all_learners():
         "differences": [],
     }
     assert plan.settings_of("btl")["features"]["wavelengths"] == [8.0, 4.0, 2.0]
+
+
+def test_the_classifier_of_pairs_takes_part_in_the_settings_of_all_learners():
+    changes = {"methods": ("vpl+spo-pairs",), "learner_settings": {"spo-pairs": {"num_layers": 2}}}
+    settings = make_plan(experiment_for("maze", "quick", changes)).classifier_settings
+    assert (settings.num_updates, settings.learning_rate, settings.num_layers) == (2_500, 5e-3, 2)
 
 
 @pytest.mark.parametrize("name", list(SWEEPS))

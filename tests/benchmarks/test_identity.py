@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined, planned_identity
+from pluralbench.benchmarks.experiments.identity import check_same, clashes, joined, planned_identity, run_digest
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
 from pluralbench.benchmarks.experiments.settings import LATER, LATER_OF_LEARNERS, Experiment, ExperimentError
@@ -204,6 +204,51 @@ def test_so_is_a_learners_setting(learner):
         assert name not in plain
         assert changed == {**plain, name: before + 0.25}
         assert getattr(learners.get(learner).settings_type(), name) == before
+
+
+def test_what_spo_pairs_learns_with_is_part_of_the_experiment_where_a_method_has_it(run, tmp_path, capsys):
+    """Formerly its settings stood nowhere and could not be chosen."""
+    assert run(*SMOKE) == 0
+    command = [word if word != "btl" else "btl+spo-pairs" for word in SMOKE]
+    chosen = "learner_settings.spo-pairs.num_updates=3"
+    assert run(*command, chosen) == 0  # it may join
+    own = tmp_path / "own" / "maze"
+    settings = json.loads((own / "btl+spo-pairs" / "seed_0" / "config.json").read_text())["experiment"]
+    assert set(settings["learner_settings"]) == {"btl", "spo-pairs"}
+    assert settings["learner_settings"]["spo-pairs"].items() >= {"num_updates": 3, "num_validations": 2}.items()
+    assert set(json.loads((own / "btl" / "seed_0" / "config.json").read_text())["experiment"]["learner_settings"]) == {
+        "btl"
+    }
+    identity = json.loads((own / "experiment.json").read_text())["identity"]
+    assert identity["scalings"]["spo-pairs"]["settings"]["num_updates"] == 3
+    before = snapshot(own)
+    assert run(*command, chosen, "--resume") == 0
+    assert snapshot(own) == before
+    capsys.readouterr()
+    assert run(*command, "learner_settings.spo-pairs.num_updates=4", "--resume") == 2
+    assert "scalings.spo-pairs.settings.num_updates (there 3, here 4)" in capsys.readouterr().err
+    assert run(*SMOKE, "learner_settings.spo-pairs.num_updates=4", "--resume") == 0  # of nothing that it runs
+
+
+def test_an_experiment_without_spo_pairs_has_the_identity_and_digests_of_before():
+    identity = {
+        "environment": {"name": "line"}, "settings": {"iql": {"num_updates": 4}}, "learners": {"vpl": {"version": 1}},
+        "policies": {"iql": {}}, "users": {"3": "u"}, "answers": {"3": "a"}, "data": {"7": "d"},
+    }  # fmt: skip
+    assert run_digest(identity, "vpl", "spo", "iql", "vpl+spo", 3, 7) == "d12e2329a4c4c080"
+    more = {**identity, "scalings": {"spo-pairs": {"version": 1}}}
+    assert run_digest(more, "vpl", "spo", "iql", "vpl+spo", 3, 7) == "d12e2329a4c4c080"
+    digests = {
+        run_digest(identity | {"scalings": {"spo-pairs": {"version": version}}}, "vpl", "spo-pairs", *rest)
+        for version in (1, 2)
+        for rest in [("iql", "vpl+spo-pairs", 3, 7)]
+    }
+    assert len(digests) == 2
+    plans = [make_plan(experiment_for("maze", "smoke", {"methods": (name,)})) for name in ("vpl+spo", "vpl+spo-pairs")]
+    without, having = map(planned_identity, plans)
+    assert set(without) == {"environment", "settings", "learners", "policies"}
+    assert without == {part: having[part] for part in without}
+    assert set(having) - set(without) == {"scalings"}
 
 
 def test_readmes_commands_do_not_write_into_the_presets_folder(run, tmp_path):

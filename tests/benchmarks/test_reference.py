@@ -64,6 +64,16 @@ def test_only_the_same_experiment_is_compared_with(folder, tmp_path, identity, m
     assert [line.split()[1].rstrip(":") for line in lines] == methods
 
 
+def test_a_scaling_that_learns_is_compared_with_one_of_the_same_settings(folder, tmp_path):
+    methods = {"vpl": (5, 5, 1), "btl+spo-pairs@iql": (5, 5, 1)}
+    own = changed(scalings={"spo-pairs": {"settings": {"num_updates": 5}, "version": 1}})
+    others = changed(scalings={"spo-pairs": {"settings": {"num_updates": 6}, "version": 1}})
+    write_suite(tmp_path / "own", methods, identity=own)
+    for identity, num in ((own, 2), (others, 1), (IDENTITY, 1)):
+        write_suite(tmp_path / f"{num}/reference", methods, identity=identity)
+        assert len(compare_with_reference(tmp_path / "own", tmp_path / str(num))) == num
+
+
 def test_a_damaged_reference_is_named_and_none_is_none(folder, tmp_path):
     (tmp_path / "reference/quick").mkdir(parents=True)
     (tmp_path / "reference/quick/success_rates.csv").write_text("nothing\n")
