@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import torch
 
+from pluralbench.benchmarks.results.served_users import ServedUsers, load_served_users, save_served_users
 from pluralbench.envs.foreign_data import read_data
 from pluralbench.envs.gymnasium_ids import MAZE
 from pluralbench.envs.maze import maze2d_files, pointmaze_files
@@ -191,6 +192,16 @@ def _read_preferences(data: PreferenceDataset) -> Any:
     return _columns(data)
 
 
+def _write_users(folder: Path) -> None:
+    latents = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    save_served_users(folder / "a.npz", ServedUsers(latents, preferences()))
+
+
+def _read_users(folder: Path) -> Any:
+    users = load_served_users(folder / "a.npz")
+    return [users.latents, _columns(users.answers)]
+
+
 def _of_a_run(name: str) -> Kind:
     """A table or JSON that people read and edit: checked whole, without a checksum."""
     return Kind(
@@ -219,6 +230,7 @@ KINDS: dict[str, Kind] = {
         lambda folder: export_npz(preferences(), folder / "a.npz"),
         lambda folder: _read_preferences(import_npz(folder / "a.npz")),
     ),
+    "users-npz": Kind(_write_users, _read_users),
     "latents-npz": Kind(fuzz_results.write_latents, fuzz_results.read_latents),
     "reward-maps-npz": Kind(fuzz_results.write_maps, fuzz_results.read_maps),
     "model": Kind(_write_model, _model_content),

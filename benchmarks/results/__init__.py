@@ -10,6 +10,7 @@ config.json                          every setting, the git commit, package vers
 metrics.csv                          long: stage,step,metric,value
 summary.json                         by user: final success, whether reward and policy were right; diagnostics, seconds
 policy/                              safetensors + JSON, not committed
+users.npz                            whom it was scored on, their latents and answers (`served_users`), not committed
 <env>/reward_models/<learner>/seed_<k>/   likewise
 .lock                                says which process works here (`folder_lock`)
 
@@ -24,6 +25,7 @@ from pluralbench.benchmarks.results.metrics import read_metrics, write_metrics
 from pluralbench.benchmarks.results.names import ResultsError
 from pluralbench.benchmarks.results.records import read_config, read_record, read_summary, read_sweeps
 from pluralbench.benchmarks.results.runs import seed_folder
+from pluralbench.benchmarks.results.served_users import ServedUsers, load_served_users
 from pluralbench.benchmarks.results.success_rates import (
     COLUMNS,
     SuccessRate,
@@ -38,8 +40,10 @@ from pluralbench.benchmarks.results.success_rates import (
 __all__ = [
     "COLUMNS",
     "ResultsError",
+    "ServedUsers",
     "SuccessRate",
     "environments_in",
+    "load_served_users",
     "merge_success_rates",
     "read_config",
     "read_metrics",

@@ -17,6 +17,8 @@ from pluralbench.benchmarks.provenance import provenance
 from pluralbench.benchmarks.results.metrics import FILE as METRICS
 from pluralbench.benchmarks.results.records import CONFIG, SUMMARY
 from pluralbench.benchmarks.results.runs import POLICY, read_run
+from pluralbench.benchmarks.results.served_users import FILE as USERS
+from pluralbench.benchmarks.results.served_users import load_served_users, save_served_users
 from pluralbench.benchmarks.stages.blame import blame
 from pluralbench.benchmarks.stages.prepare import Prepared
 from pluralbench.benchmarks.stages.rollouts import record_rollouts
@@ -47,7 +49,7 @@ class Ledger:
             return False
         folder = self._folder(run)
         files = read_run(folder)
-        damage = [*files.damage, *_damage_of_policy(folder / POLICY)] if files.begun else []
+        damage = [*files.damage, *_damage_of_policy(folder)] if files.begun else []
         if files.config is not None and clashes(files.config["identity"], self.identity):
             damage.append(f"{folder / CONFIG}: is of another experiment")
         if files.summary is not None and files.summary["digest"] != self._digest(run):
@@ -57,7 +59,7 @@ class Ledger:
         return files.summary is not None and not damage
 
     def finish(self, trained: TrainedRun) -> None:
-        """Writes config.json, metrics.csv, the rows of success_rates.csv, the policy, and summary.json last."""
+        """Writes config.json, metrics.csv, rows of success_rates.csv, the policy, its users, and summary.json last."""
         run, folder = trained.run, self._folder(trained.run)
         (folder / SUMMARY).unlink(missing_ok=True)
         write_json(folder / CONFIG, self._config(run))
@@ -66,6 +68,7 @@ class Ledger:
         results.merge_success_rates(self.session.folder, rates)
         if trained.save is not None:
             trained.save(folder / POLICY)
+        save_served_users(folder / USERS, run.served_users)
         if self._is_shown(run):
             with self.session.reporter.stage("pictures of rollouts"):
                 record_rollouts(self.prepared.plan, trained, self.session.folder)
@@ -148,14 +151,19 @@ class Ledger:
 
 
 def _damage_of_policy(folder: Path) -> list[str]:
-    """What is wrong with a policy as `iql.Policy` writes it; nothing where there is none, or one of another kind."""
-    if not any((folder / f"policy.{ending}").exists() for ending in ("json", "safetensors")):
-        return []
+    """What is wrong with a run's policy, as `iql.Policy` writes it, and with its users; nothing where there are none.
+
+    A policy may be of another kind, and runs of before kept no users.
+    """
+    damage = []
     try:
-        Policy.load(folder)
+        if any((folder / POLICY / f"policy.{ending}").exists() for ending in ("json", "safetensors")):
+            Policy.load(folder / POLICY)
+        if (folder / USERS).exists():
+            load_served_users(folder / USERS)
     except InputError as error:
-        return [str(error)]
-    return []
+        damage.append(str(error))
+    return damage
 
 
 def _known(values: NDArray[np.float64]) -> float | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pluralbench.benchmarks.experiments.methods import Method, policies
 from pluralbench.benchmarks.experiments.plan import Plan
+from pluralbench.benchmarks.results.served_users import ServedUsers
 from pluralbench.benchmarks.stages.evaluate import Act, Outcome
 from pluralbench.benchmarks.stages.fit import FittedLearner
 from pluralbench.benchmarks.stages.prepare import Prepared
@@ -64,6 +65,13 @@ class Run:
     def is_personal(self) -> bool:
         """Whether the reward depends on what a user answered."""
         return self.user_latents.shape[1] > 0 and self.fitted.model.reads_answers
+
+    @property
+    def served_users(self) -> ServedUsers:
+        """These users with their latents, and with the answers from which those were inferred."""
+        draws, num_answers = self.fitted.draws, self.num_answers if self.is_personal else 0
+        latents = self.user_latents.cpu().numpy().astype(np.float32)
+        return ServedUsers(latents, draws.context(num_answers, draws.acting))
 
     @cached_property
     def rewards(self) -> Mapping[str, RewardFunction]:

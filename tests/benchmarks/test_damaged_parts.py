@@ -96,6 +96,7 @@ MODEL, RUN = "maze/reward_models/btl/seed_0", "maze/btl/seed_0"
         (f"{RUN}/config.json", other_number, "btl seed 0 is damaged ("),
         (f"{RUN}/metrics.csv", one_more_word, "btl seed 0 is damaged ("),
         (f"{RUN}/policy/policy.safetensors", flip, "btl seed 0 is damaged ("),
+        (f"{RUN}/users.npz", flip, "btl seed 0 is damaged ("),
     ],
 )
 def test_a_damaged_part_is_told_of_and_made_again(suite, again, name, damage, told):
@@ -107,10 +108,10 @@ def test_a_damaged_part_is_told_of_and_made_again(suite, again, name, damage, to
     assert (suite / name).name in line
     assert line.endswith(": fitted again" if name.startswith(MODEL) else ": run again")
     assert (suite / "success_rates.csv").read_bytes() == table
-    if name.endswith(("safetensors", "metrics.csv")):
+    if name.endswith(("safetensors", "metrics.csv", "npz")):
         assert (suite / name).read_bytes() == good
     untouched = [other for other in before if other.startswith(("maze/vpl/", "maze/reward_models/vpl/"))]
-    assert len(untouched) == 8
+    assert len(untouched) == 9
     after = times(suite)
     assert {other: after[other] for other in untouched} == {other: before[other] for other in untouched}
     assert read_suite(suite, "maze").runs.faults == ()

@@ -7,13 +7,14 @@ import pytest
 
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.settings import Experiment
-from pluralbench.benchmarks.results import read_success_rates, seed_folder
+from pluralbench.benchmarks.results import ServedUsers, load_served_users, read_success_rates, seed_folder
 from pluralbench.benchmarks.stages import ledger as module
 from pluralbench.benchmarks.stages.blame import Blame
 from pluralbench.benchmarks.stages.evaluate import Outcome
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.session import Session
 from pluralbench.files import read_json
+from pluralbench.preference_oracles.preferences import PreferenceDataset
 
 METHOD = Method("vpl", "none", "iql", "vpl")
 IDENTITY = {
@@ -34,6 +35,14 @@ def trained(run):
     return SimpleNamespace(run=run, outcome=OUTCOME, metrics=[], curve=[], by_answers=[], seconds=0.0, save=None)
 
 
+def users_of(ids):
+    """Users of two groups with a latent and two answers each."""
+    num = len(ids)
+    segments, answered = np.zeros((num, 2, 2, 1, 3), np.float32), np.ones((num, 2), bool)
+    columns = segments, answered.astype(np.float32), answered, ids, ("a", "b"), ids % 2, np.zeros((num, 1))
+    return ServedUsers(np.arange(num, dtype=np.float32)[:, None], PreferenceDataset(*columns))
+
+
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     """A ledger that has written one run, that run, and its summary."""
@@ -52,6 +61,7 @@ def finished(tmp_path, monkeypatch):
         method=METHOD,
         seed=3,
         goals=np.arange(4.0)[:, None],
+        served_users=users_of(np.arange(4)),
         fitted=SimpleNamespace(
             model=SimpleNamespace(name="vpl"), draws=SimpleNamespace(acting_users=users), training=[], seconds=0.0,
             diagnostics=None,
@@ -110,3 +120,14 @@ def test_a_run_on_the_same_data_is_finished_and_on_others_is_not(finished):
     assert ledger.is_finished(run)
     other = SimpleNamespace(plan=ledger.prepared.plan, data_seed=8)
     assert not Ledger(other, IDENTITY, ledger.session, first_seed=0).is_finished(run)
+
+
+def test_the_users_of_a_run_lie_beside_it_and_a_run_of_before_is_finished_without_them(finished, tmp_path):
+    ledger, run, _ = finished
+    path = seed_folder(tmp_path, "line", "vpl", 3) / "users.npz"
+    np.testing.assert_array_equal(load_served_users(path).latent_of(2), [2.0])
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    assert not ledger.is_finished(run)
+    path.unlink()
+    assert ledger.is_finished(run)
