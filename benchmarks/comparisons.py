@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from pluralbench.benchmarks import aggregate
+from pluralbench.benchmarks import aggregate, significance
 from pluralbench.benchmarks.aggregate import Interval
 from pluralbench.benchmarks.figures.suite import (
     SuiteResults,
@@ -53,7 +53,7 @@ def compare_methods(suite: SuiteResults) -> tuple[Comparison, ...]:
     """Learners with one another and with the rows that `ASK_NOBODY`, each pair on the users that both served.
 
     Of groups that taught the reward model (`SuiteResults.taught`), in the order of the methods. With few seeds the test
-    speaks about the models trained (`aggregate.sign_flip_p`).
+    speaks about the models trained (`significance.sign_flip_p`).
     """
     rates = {method: {(rate.seed, rate.user): rate for rate in suite.table_rates(method)} for method in suite.methods}
     pairs, p_values = [], []
@@ -65,13 +65,13 @@ def compare_methods(suite: SuiteResults) -> tuple[Comparison, ...]:
             own, other = (users_by_seed([rates[method][key] for key in shared]) for method in (first, second))
             difference = aggregate.paired_difference(own, other, np.random.default_rng(0))
             by_seed = [a.rates - b.rates for a, b in zip(own, other, strict=True)]
-            p_values.append(aggregate.sign_flip_p(by_seed, np.random.default_rng(0)))
+            p_values.append(significance.sign_flip_p(by_seed, np.random.default_rng(0)))
             pairs.append((first, second, difference))
     return tuple(
         Comparison(first, second, found, p)
         if found.estimate >= 0
         else Comparison(second, first, Interval(-found.estimate, -found.high, -found.low), p)
-        for (first, second, found), p in zip(pairs, aggregate.holm(p_values).tolist(), strict=True)
+        for (first, second, found), p in zip(pairs, significance.holm(p_values).tolist(), strict=True)
     )
 
 

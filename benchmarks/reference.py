@@ -197,7 +197,7 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
         learner = NO_LEARNER if method in ASK_NOBODY else learner_of(method)
         known = all(learner in each.get("learners", {}) for each in (identity, other))
         same = known and settings_digest(identity, [learner]) == settings_digest(other, [learner])
-        same = same and _learned_scaling(identity, method) == _learned_scaling(other, method)
+        same = same and _beside_the_learner(identity, method) == _beside_the_learner(other, method)
         if method not in reference.methods or not same:
             continue
         rates, expected = (each.table_rates(method) for each in (suite, reference))
@@ -211,9 +211,10 @@ def _compare(suite: SuiteResults, reference: SuiteResults) -> list[str]:
     return lines
 
 
-def _learned_scaling(identity: Mapping[str, Any], method: str) -> Any:
-    """What an identity says of a method's scaling; None where nothing is learned for it."""
-    return identity.get("scalings", {}).get(method.partition("@")[0].partition("+")[2])
+def _beside_the_learner(identity: Mapping[str, Any], method: str) -> tuple[Any, Any]:
+    """What an identity says of a method's scaling, None where nothing is learned for it, and of the policy it names."""
+    reward, _, policy = method.partition("@")
+    return identity.get("scalings", {}).get(reward.partition("+")[2]), identity.get("policies", {}).get(policy)
 
 
 def _commit(reference: SuiteResults, method: str) -> str:

@@ -74,6 +74,14 @@ def test_a_scaling_that_learns_is_compared_with_one_of_the_same_settings(folder,
         assert len(compare_with_reference(tmp_path / "own", tmp_path / str(num))) == num
 
 
+def test_a_policy_of_another_version_is_not_compared_with(tmp_path):
+    methods = {"vpl": (5, 5, 1), "btl@maxmin": (4, 4, 4)}
+    folder = write_suite(tmp_path / "suite", methods, identity=changed(policies={"iql": {}, "maxmin": {"version": 2}}))
+    write_suite(tmp_path / "reference" / "quick", methods, identity=changed(policies={"iql": {}, "maxmin": {}}))
+    (vpl,) = compare_with_reference(folder, tmp_path / "reference")
+    assert vpl.startswith("maze, vpl: ")
+
+
 def test_a_damaged_reference_is_named_and_none_is_none(folder, tmp_path):
     (tmp_path / "reference/quick").mkdir(parents=True)
     (tmp_path / "reference/quick/success_rates.csv").write_text("nothing\n")
