@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
-from pluralbench.preference_oracles.teachers import NUMBERS, RATIONAL, Teacher
-from pluralbench.preference_oracles.users import PopulationError, Users
+from pluralbench.preference_oracles.teachers import RATIONAL, Teacher
+from pluralbench.preference_oracles.users import PopulationError, Users, joined_teacher
 
 TEST_IDS_FROM = 1_000_000_000
 """Train users count from 0, test users from here, so that no user is both."""
@@ -116,12 +116,14 @@ class GroupPopulation:
                     f"population {self.name!r}, group {name!r}: the teacher is a Teacher, not its name: "
                     f"get_teacher({group.teacher!r}) gives it"
                 )
+            if group.teacher.num_users is not None:
+                raise PopulationError("a group's teacher needs plain numbers, not one for each user")
         return Users(
             ids=first_id + np.arange(len(index)),
             group_names=names,
             group_index=index,
             goals=goals,
-            teacher=stacked_teacher([group.teacher for group in groups], index),
+            teacher=joined_teacher([(group.teacher, 1) for group in groups]).take(index),
             taught=tuple(i < len(self.groups) for i in range(len(groups))),
         )
 
@@ -160,19 +162,3 @@ def unsuitable(population: str, task: MultiGoalTask, reason: object) -> Populati
 def generator_for_test_users(generator: np.random.Generator) -> np.random.Generator:
     """A stream of its own for test users: those who give the same seed for both still get other people."""
     return np.random.default_rng([int(generator.integers(2**62)), TEST_IDS_FROM])
-
-
-def stacked_teacher(teachers: Sequence[Teacher], index: NDArray[np.int64]) -> Teacher:
-    """One teacher for users of whom the i-th answers like `teachers[index[i]]`; numbers where they all agree."""
-    if any(teacher.num_users is not None for teacher in teachers):
-        raise PopulationError("a group's teacher needs plain numbers, not one for each user")
-    if all(teacher == teachers[0] for teacher in teachers):
-        return teachers[0]
-    columns: dict[str, Any] = {}
-    for name in NUMBERS:
-        values = np.array([getattr(teacher, name) for teacher in teachers], dtype=np.float64)
-        columns[name] = values[index] if (values != values[0]).any() else float(values[0])
-    rules = {teacher.threshold_rule for teacher in teachers}
-    if len(rules) > 1:
-        raise PopulationError(f"all teachers of a population need the same threshold_rule, found {sorted(rules)}")
-    return replace(teachers[0], **columns)

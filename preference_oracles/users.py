@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.errors import InputError
+from pluralbench.lines import shown
+from pluralbench.plugins import name_of
 from pluralbench.preference_oracles.teachers import NUMBERS, Teacher
 
 
@@ -82,17 +84,32 @@ class Users:
 
 
 def joined_teacher(parts: Sequence[tuple[Teacher, int]]) -> Teacher:
-    """One teacher for users of whom the first so many answer like the first, and so on; numbers where all agree."""
-    teachers = [teacher for teacher, _ in parts]
-    rules = {teacher.threshold_rule for teacher in teachers}
-    if len(rules) > 1:
-        raise PopulationError(f"all teachers of a population need the same threshold_rule, found {sorted(rules)}")
+    """One teacher for users of whom the first so many answer like the first, and so on; numbers where all agree.
+
+    Raises:
+        PopulationError: teachers of users who are there have different classes, or differ in what is no number.
+    """
+    present = [(teacher, num) for teacher, num in parts if num] or parts[:1]
+    first = present[0][0]
+    for teacher, _ in present:
+        _check_same_rule(first, teacher)
     columns: dict[str, Any] = {}
     for name in NUMBERS:
-        values = [np.broadcast_to(getattr(teacher, name), num) for teacher, num in parts]
+        values = [np.broadcast_to(getattr(teacher, name), num) for teacher, num in present]
         joined = np.concatenate(values).astype(np.float64)
-        columns[name] = joined if len(np.unique(joined)) > 1 else getattr(teachers[0].take(0), name)
-    return replace(teachers[0], **columns)
+        columns[name] = joined if len(np.unique(joined)) > 1 else getattr(first.take(0), name)
+    return replace(first, **columns)
+
+
+def _check_same_rule(first: Teacher, second: Teacher) -> None:
+    """PopulationError unless both answer by the same rule, and only its `NUMBERS` differ."""
+    both = "all teachers of a population need the same"
+    if type(first) is not type(second):
+        raise PopulationError(f"{both} class, found {name_of(type(first))} and {name_of(type(second))}")
+    for name in (field.name for field in fields(first) if field.name not in NUMBERS):
+        one, other = getattr(first, name), getattr(second, name)
+        if not np.array_equal(one, other):
+            raise PopulationError(f"{both} {name}, found {shown(one)} and {shown(other)}")
 
 
 def joined_users(first: Users, second: Users) -> Users:

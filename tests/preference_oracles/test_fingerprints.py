@@ -83,6 +83,17 @@ def test_any_change_of_users_shows(change: dict[str, Any]) -> None:
     assert users_fingerprint(users(**change)) != fingerprint
 
 
+class Sleepy(Teacher):
+    """Answers by a rule of its own."""
+
+
+def test_the_rule_by_which_users_answer_shows() -> None:
+    plain = "b39df586c74a707a36b523104a4afbd809ae64368b6628e519e15689cfca03c9"
+    assert users_fingerprint(users()) == plain  # that of older versions, so that experiments of theirs can be resumed
+    assert users_fingerprint(users(teacher=Sleepy())) != plain
+    assert users_fingerprint(users(teacher=Sleepy())) == users_fingerprint(users(teacher=Sleepy()))
+
+
 @pytest.mark.parametrize("column", ["segments", "labels", "mask", "user_ids", "group_index", "goals", "group_names"])
 def test_any_change_of_answers_shows(column: str) -> None:
     data = preferences()

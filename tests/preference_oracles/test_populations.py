@@ -201,6 +201,18 @@ def test_groups_may_differ_in_their_teachers() -> None:
     assert users[int(np.flatnonzero(users.group_index)[0])].group == "careless"
 
 
+def test_groups_do_not_answer_by_the_rule_of_the_first_one() -> None:
+    class Sleepy(Teacher):
+        pass
+
+    for teachers in ((Sleepy(), Teacher()), (Teacher(), Sleepy())):
+        groups = tuple(Group((7, 1), 0.5, f"group {i}", teacher) for i, teacher in enumerate(teachers))
+        with pytest.raises(PopulationError, match=r"^all teachers of a population need the same class, found .*Sleepy"):
+            GroupPopulation("mine", "", groups).train_users(MAZE, 10, np.random.default_rng(0))
+    alike = GroupPopulation("mine", "", (Group((7, 1), 1.0, teacher=Sleepy()),))
+    assert type(alike.train_users(MAZE, 10, np.random.default_rng(0)).teacher) is Sleepy
+
+
 def test_with_teacher_changes_the_answers_and_not_the_people() -> None:
     population = get_population("two-goals")
     changed = with_teacher(population, "mistake")
