@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.plan import Plan
@@ -29,6 +30,7 @@ from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.preference_oracles.question_bank import question_bank
 from pluralbench.reward_learning.active_queries import answer_table, best_next, best_set, mixture_samples
 from pluralbench.reward_learning.answering import answer_probabilities
+from pluralbench.reward_learning.diagnostic_measures import correctness
 from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
 NUM_QUESTIONS = (1, 2, 3, 4, 6, 8)
@@ -95,17 +97,21 @@ def _points(prepared: Prepared, fitted: FittedLearner, method: Method) -> list[P
     )
     known = model.infer(draws.train.take_queries(slice(0, plan.experiment.relabel.num_answers)))
     targets = draws.targets()
-    decided = targets.mask & (targets.labels != 0.5)
     points = []
     for (way, questions), columns in choose_questions(model, bank, known, NUM_QUESTIONS, draws.seed).items():
         means = model.infer(bank.take_queries(columns)).mean
-        right = (answer_probabilities(model, targets, means) > 0.5) == (targets.labels > 0.5)
         act = greedy_policy(plan.environment, Run(method, fitted, questions), means)
         outcome = run_episodes(plan.environment, act, draws.test_users.goals, EPISODES, FINAL, draws.start_seeds)
         rates = tuple(map(float, outcome.success_rates))
-        accuracy = float(right[decided].mean()) if decided.any() else float("nan")
-        points.append(Point(way, questions, draws.seed, accuracy, rates))
+        points.append(Point(way, questions, draws.seed, accuracy(model, targets, means), rates))
     return points
+
+
+def accuracy(model: RewardModel, targets: PreferenceDataset, latents: Tensor) -> float:
+    """Share of the decided answers that the model calls right for latents (U, Z); NaN where all of them are ties."""
+    decided = targets.mask & (targets.labels != 0.5)
+    right = correctness(answer_probabilities(model, targets, latents), targets.labels)
+    return float(right[decided].mean()) if decided.any() else float("nan")
 
 
 def choose_questions(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pluralbench.benchmarks.stages import active
-from pluralbench.benchmarks.stages.active import choose_questions
+from pluralbench.benchmarks.stages.active import accuracy, choose_questions
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.reward_learning.reward_model import Posterior, RewardModel
 
@@ -76,6 +76,16 @@ def test_each_user_s_own_queries(bank):
         np.testing.assert_array_equal(own.labels[user], bank.labels[user, row])
         np.testing.assert_array_equal(own.segments[user], bank.segments[user, row])
     assert replace(own).num_comparisons == 2
+
+
+def test_a_prediction_that_leans_to_neither_side_is_half_right(bank):
+    decided = bank.take_queries([6, 9])
+    knows_nothing = torch.zeros(NUM_USERS, 2)
+    assert accuracy(TwoBits(), decided, knows_nothing) == 0.5
+    only_second = decided.take_users([3])  # of this user all answers are 0
+    assert accuracy(TwoBits(), only_second, knows_nothing[:1]) == 0.5
+    assert accuracy(TwoBits(), bank, torch.tensor(bank.goals, dtype=torch.float32)) == 1.0
+    assert np.isnan(accuracy(TwoBits(), bank.take_queries([0, 1]), knows_nothing))
 
 
 def test_the_experiment_writes_numbers_and_a_figure(run, tmp_path, monkeypatch):
