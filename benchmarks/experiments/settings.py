@@ -104,7 +104,7 @@ class EvaluationSettings:
     episodes: int = 5
     """Episodes for each of these users at the end of training."""
     num_curve_points: int = 8
-    """Evaluations during training, the last one included."""
+    """Evaluations during training at most, the last one included."""
     curve_episodes: int = 1
     """Episodes for each user at every evaluation but the last."""
 

@@ -90,7 +90,7 @@ class IQLPolicy(PolicyStage):
             device=plan.device,
             progress=progress,
             log_every=max(1, num_updates // 20),
-            evaluate_every=max(1, num_updates // settings.num_curve_points),
+            evaluate_every=evaluation_interval(num_updates, settings.num_curve_points),
             on_evaluate=evaluate,
             on_metrics=track,
             checkpoint_folder=checkpoints,
@@ -146,6 +146,11 @@ class CloningPolicy(IQLPolicy):
 
     def _optimise(self, experiment: Experiment, data: ReplayData, seeds: list[int], **options: Any) -> TrainingResult:
         return train(data, experiment.iql, seeds, learner_class=CloningLearner, **options)
+
+
+def evaluation_interval(num_updates: int, num_points: int) -> int:
+    """Updates between evaluations, of which there are `num_points` at most, with the one after the last update."""
+    return -(-num_updates // num_points)
 
 
 def _same(first: Run, second: Run) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from pluralbench.benchmarks.stages.evaluate import Outcome, run_episodes
+from pluralbench.benchmarks.stages.iql_policy import evaluation_interval
 from pluralbench.envs.environments import Environment
 from pluralbench.envs.scripts import Script
 
@@ -134,3 +135,19 @@ class Remembering(Script):
 def test_a_script_remembers_each_episode_by_itself(environment):
     outcome = run_episodes(environment, Remembering(), np.array([[3.0], [2.0]]), episodes=3, seed=0)
     np.testing.assert_array_equal(outcome.successes, [3, 0])
+
+
+@pytest.mark.parametrize(
+    ("num_updates", "num_points", "steps"),
+    [
+        (20, 2, [10, 20]),
+        (20, 3, [7, 14, 20]),
+        (20, 6, [4, 8, 12, 16, 20]),
+        (20, 1, [20]),
+        (2, 8, [1, 2]),
+        (26_000, 5, [5_200, 10_400, 15_600, 20_800, 26_000]),
+    ],
+)
+def test_a_curve_has_no_more_points_than_asked_for(num_updates, num_points, steps):
+    every = evaluation_interval(num_updates, num_points)
+    assert [step for step in range(1, num_updates + 1) if step % every == 0 or step == num_updates] == steps
