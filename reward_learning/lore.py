@@ -105,7 +105,8 @@ def _curvature(weights: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
     if mistake_rate > 0:
         meant, chances = chances, with_mistakes(chances, mistake_rate)
         # d logit of the answer / d logit of what is meant
-        gain = (1 - 2 * mistake_rate) * meant * (1 - meant) / (chances * (1 - chances))
+        spread = (chances * (1 - chances)).clamp(min=torch.finfo(chances.dtype).tiny)  # 0 where both round to 0 or 1
+        gain = (1 - 2 * mistake_rate) * meant * (1 - meant) / spread
         slopes = slopes * gain[..., None]
     residual = torch.where(mask, labels - chances, 0.0)
     gradient = (slopes * residual[..., None]).sum(1) - (weights - prior_mean) / prior_std**2
@@ -186,7 +187,7 @@ class LoRe(NetworkLearner):
         return fit_weights(evidence, settings.num_steps)
 
     def loss(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Tensor, Metrics]:
-        """Of the answers that the weights were not fitted to, of which there is one at least."""
+        """Of the answers that the weights were not fitted to; 0 where users skipped all of these."""
         differences = self.network.differences(batch)
         context = random_context(batch.mask, generator, fewest=0)
         weights, _ = self._weights(differences, batch.labels, batch.mask & context)

@@ -41,6 +41,16 @@ def test_fitted_weights_are_a_stationary_maximum(mistake_rate):
         assert (nudged < score).all()
 
 
+@pytest.mark.parametrize("mistake_rate", [1e-30, 1e-9, 1e-3])
+def test_answers_that_are_as_good_as_certain_give_weights_that_are_numbers(mistake_rate):
+    _, differences, labels, mask = planted()
+    evidence = Evidence(100 * differences.float(), labels.float(), mask, PRIOR_MEAN.float(), 2.0, mistake_rate)
+    weights, var = fit_weights(evidence)
+    assert weights.isfinite().all()
+    assert var.isfinite().all()
+    assert (log_posterior(weights, evidence) >= log_posterior(PRIOR_MEAN.float().expand(6, -1), evidence)).all()
+
+
 def test_no_answers_give_the_prior():
     _, differences, labels, mask = planted()
     mean, var = fit_weights(Evidence(differences, labels, torch.zeros_like(mask), PRIOR_MEAN, 2.0))
