@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from pluralbench.errors import InputError
 from pluralbench.features import InputFeatures
@@ -81,7 +81,6 @@ class IQLSettings:
     """`fast` trains all runs in one set of stacked parameters; `reference` one run after the other, with autograd."""
 
     def __post_init__(self) -> None:
-        _check_finite(self)
         check_whole(IQLError, self, 1, MOST, "num_updates", "batch_size", "n_step")
         if not isinstance(self.hidden_sizes, tuple) or not 1 <= len(self.hidden_sizes) <= MOST_LAYERS:
             raise IQLError(f"hidden_sizes must be one or more positive widths, at most {MOST_LAYERS}")
@@ -137,7 +136,6 @@ class GroupWeightSettings:
     """Smallest weight of a group, from which it can come back."""
 
     def __post_init__(self) -> None:
-        _check_finite(self)
         check_number(IQLError, self, float("-inf"), LARGEST, "rate", "min_weight")
         if self.rate < 0:
             raise IQLError(f"the group weights' rate must not be negative, is {self.rate}")
@@ -156,11 +154,3 @@ class MaxMinSettings(IQLSettings):
         super().__post_init__()
         if self.implementation == "reference":
             raise IQLError("max-min IQL has no reference implementation: use iql.implementation=fast")
-
-
-def _check_finite(settings: Any) -> None:
-    """IQLError for the first setting that is NaN or infinite."""
-    for known in fields(settings):
-        value = getattr(settings, known.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise IQLError(f"{known.name} must be a finite number, is {value}")
