@@ -131,8 +131,6 @@ def draw_wanted_states(
     Of the latter each is the best of `BEST_OF` drawn evenly, to the user of one of the latents. A rank among states of
     the dataset alone is flat where few of them lie, which is where users' goals are.
     """
-    if len(latents) == 0:
-        return draw_comparison_states(dataset, num_states, generator)
     num_wanted = num_states // 2
     num_candidates = num_wanted * BEST_OF
     drawn = draw_comparison_states(dataset, num_states - num_wanted + num_candidates, generator).to(latents.device)
