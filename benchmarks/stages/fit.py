@@ -80,12 +80,13 @@ def fit_learner(
                 kept = _read(prepared, folder, learner, depends_on)
             except InputError as error:
                 reporter.line(f"seed {draws.seed}: reward model {name} is damaged ({error}): fitted again")
+        if kept:
+            kept[0].meet(draws.everybody)
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)
         tracked_as = f"{plan.environment.name}/reward_models/{name}/seed_{draws.seed}"
         for number, row in enumerate(() if kept else record["rows"]):
             values = {f"reward/{key}": value for key, value in row.items() if key != "update"}
             session.tracker.scalars(tracked_as, int(row.get("update", number)), values)
-        model.meet(draws.everybody)
         num_answers = plan.experiment.evaluation.num_answers
         sizes = (num_answers,) if model.per_user else CONTEXT_SIZES  # each size fits every user's network anew
         known = (draws.all_context(), draws.targets(), plan.task, num_answers, sizes)
