@@ -47,7 +47,8 @@ class TrainingSettings:
     max_grad_norm: float = 10.0
     """Gradients are clipped to this norm."""
     validation_fraction: float = 0.1
-    """Share of the users who are kept apart to choose the checkpoint; 0 keeps the last one."""
+    """Share of the users who are kept apart to choose the checkpoint; 0 keeps the last one. So do users of one answer
+    each where latents are inferred: nothing is left to be predicted."""
     num_validations: int = 20
     """How often the checkpoint is weighed, evenly over the training."""
 
@@ -133,7 +134,11 @@ def split_users(num_users: int, fraction: float, seed: int) -> tuple[Rows, Rows]
 
 
 def context_and_targets(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Splits each user's answers: the first half (U, K) for the encoder, the other half (U, K) to be predicted."""
+    """Splits each user's answers: the first half (U, K) for the encoder, the other half (U, K) to be predicted.
+
+    A single answer, K = 1, is the encoder's, and none is left to be predicted. To predict it from no answers would
+    favour the checkpoint that tells users apart least.
+    """
     half = max(1, mask.shape[1] // 2)
     first = torch.arange(mask.shape[1], device=mask.device) < half
     return mask & first, mask & ~first
@@ -158,7 +163,7 @@ def train(
     progress: Progress | None = None,
     rows: Rows | None = None,
 ) -> History:
-    """Trains `network` in place and leaves it at the checkpoint with the lowest validation NLL.
+    """Trains `network` in place and leaves it at the checkpoint with the lowest validation NLL, else at the last one.
 
     Args:
         network: on `device`, initialised.
@@ -172,8 +177,9 @@ def train(
         rows: learn from these users only.
 
     Returns:
-        One row per validation: `update`, the loss's metrics averaged since the last row, and, with users kept apart,
-        `validation_nll` and `validation_accuracy`. The row that was kept has `kept` = 1.
+        One row per validation: `update`, the loss's metrics averaged since the last row, and, where users kept apart
+        gave answers that the encoder does not see, `validation_nll` and `validation_accuracy`. The row that was kept
+        has `kept` = 1.
     """
     batches = PreferenceBatches(preferences, device)
     users = np.arange(batches.num_users) if rows is None else np.asarray(rows, dtype=np.int64)
@@ -191,7 +197,7 @@ def train(
             window.clear()
             if len(validation_rows):
                 row.update(validate(batches, validation_rows, predict))
-                if row["validation_nll"] < best_nll:
+                if row.get("validation_nll", best_nll) < best_nll:
                     best_nll, best_row = row["validation_nll"], len(history)
                     best_state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
             history.append(row)
@@ -225,13 +231,15 @@ def _gradient_steps(
 
 @torch.no_grad()
 def validate(batches: PreferenceBatches, rows: Rows, predict: Predictor, chunk: int = 256) -> dict[str, float]:
-    """Validation NLL per answer and accuracy on the targets of these users."""
+    """Validation NLL per answer and accuracy on the targets of these users; empty where they have no targets."""
     parts = []
     for start in range(0, len(rows), chunk):
         batch = batches.take(rows[start : start + chunk])
         probability, targets = predict(batch)
         parts.append((probability.float(), batch.labels, targets))
     probability, labels, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+    if not targets.any():
+        return {}
     nll = probability_nll(probability, labels)[targets].mean()
     accuracy = preference_accuracy(probability, labels, targets)
     return {"validation_nll": float(nll), "validation_accuracy": float(accuracy)}

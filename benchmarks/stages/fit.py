@@ -91,6 +91,8 @@ def fit_learner(
         sizes = (num_answers,) if model.per_user else CONTEXT_SIZES  # each size fits every user's network anew
         known = (draws.all_context(), draws.targets(), plan.task, num_answers, sizes)
         diagnostics = {} if model.asks_nobody else diagnose(model, *known)
+    if _is_unchosen(model, record["rows"]):
+        reporter.line("  the last checkpoint is kept: train users kept apart left no answer to choose one by")
     if diagnostics.get("accuracy") is not None:
         updates = int(record["rows"][-1].get("update", 0)) if record["rows"] else 0
         session.tracker.scalars(tracked_as, updates, {"reward/accuracy on test users": diagnostics["accuracy"]})
@@ -99,6 +101,12 @@ def fit_learner(
         reporter.line("  accuracy unknown: all further answers of test users are ties or skipped")
     seen = _latents(prepared, draws, model)
     return FittedLearner(draws, model, record["rows"], record["seconds"], diagnostics, *seen, plan.classifier_settings)
+
+
+def _is_unchosen(model: RewardModel, rows: list[dict[str, float]]) -> bool:
+    """Whether a checkpoint should have been chosen by users kept apart (`training.train`) and could not."""
+    fraction = getattr(model.settings, "validation_fraction", 0.0)
+    return fraction > 0 and any("kept" in row for row in rows) and not any("validation_nll" in row for row in rows)
 
 
 def model_folder(plan: Plan, learner: str, seed: int, session: Session) -> Path:

@@ -38,3 +38,27 @@ def test_a_learner_meets_the_users_once_before_fit_or_after_load(fit, monkeypatc
     calls.clear()
     fit("oracle", resume=True)
     assert calls == ["restore", "meet", "posterior_for_policy"]
+
+
+@pytest.mark.parametrize(
+    ("learner", "num_comparisons", "fraction", "is_told"),
+    [
+        ("vpl", 1, 0.1, True),
+        ("vpl", 2, 0.1, False),
+        ("vpl", 1, 0.0, False),  # nobody was kept apart, as asked for
+        ("btl", 1, 0.1, False),  # predicts every answer
+        ("individual", 1, 0.1, False),
+        ("oracle", 1, 0.1, False),
+    ],
+)
+def test_it_is_told_where_no_answer_is_left_to_choose_a_checkpoint_by(
+    learner, num_comparisons, fraction, is_told, fit, capsys
+):
+    own = {"num_updates": 2, "num_validations": 1, "validation_fraction": fraction} if learner in ("vpl", "btl") else {}
+    changes = {"preferences": {"num_comparisons": num_comparisons}, "learner_settings": {learner: own}}
+    fit(learner, **changes)
+    told = "  the last checkpoint is kept: train users kept apart left no answer to choose one by"
+    assert (told in capsys.readouterr().out.splitlines()) == is_told
+    if is_told:
+        fit(learner, resume=True, **changes)
+        assert told in capsys.readouterr().out.splitlines()

@@ -54,6 +54,12 @@ def fitted(line):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_one_answer_of_each_user_gives_metrics_that_are_numbers(name, line):
+    rows = small(name, line).fit(line.preferences(24, num_comparisons=1), seed=0)
+    assert all(np.isfinite(value) for row in rows for value in row.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_fit_logs_rows_of_numbers_and_reports_progress(name, line):
     calls = []
     model = small(name, line)

@@ -66,6 +66,18 @@ def test_without_validation_the_last_checkpoint_is_kept(line):
     assert calls == [(5, 20), (10, 20), (15, 20), (20, 20)]
 
 
+def test_users_without_an_answer_to_predict_choose_no_checkpoint(line):
+    network = Counter()
+
+    def predict(batch):
+        return torch.full_like(batch.labels, 0.5), context_and_targets(batch.mask)[1]
+
+    history = train(network, line.preferences(20, num_comparisons=1), downhill(network), predict, SETTINGS, 0, "cpu")
+    assert all(row.keys() == {"update", "loss", "progress", "kept"} for row in history)
+    assert [row["update"] for row in history if row["kept"]] == [20.0]
+    assert network.value.item() == pytest.approx(-2.0, abs=0.05)
+
+
 def test_a_cosine_lowers_the_learning_rate_to_nothing(line):
     network = Counter()
     settings = TrainingSettings(
