@@ -68,7 +68,7 @@ class SPLSettings(LearnerSettings):
     annealing_cycles: int = 4
     """Cycles in which the weight rises to beta along a cosine; 0 holds it constant."""
     free_nats: float = 1.0
-    """KL per user that costs nothing."""
+    """Mean KL of a batch's users that costs nothing."""
     guidance_weight: float = 1.0
     """Of the swap guidance, in nats per user."""
     num_flow_layers: int = 2
