@@ -133,18 +133,15 @@ def success_intervals(
     Each resample draws seeds, within each drawn seed as many users of each group as it has, and each drawn user's
     episodes (binomial at the user's rate); worst and best group are chosen anew in each. Where a group's users are
     `few` the intervals are widened: `_mean_ends`, `_worst_ends`, `_gap_ends`. So they are by `seed_ends`: of the seeds'
-    means, of the group found worst, and of the difference of the two found best and worst; at the end from which chance
-    moved these away as far out as the choice among G groups, or their pairs, demands (Bonferroni). The number of users,
-    their groups and episodes may differ between seeds.
+    means, of the group found worst, and of the difference of the two found best and worst. The number of users, their
+    groups and episodes may differ between seeds.
     """
     strata = _Strata(seeds)
     of_users = [users.rates for users in seeds]
     by_seed, sampling = strata.by_seed(of_users), strata.sampling(of_users)
     rates = _over_seeds(by_seed)
     of_seeds = np.array([own.mean() for own in of_users])
-    mean, worst, best, num = float(of_seeds.mean()), int(rates.argmin()), int(rates.argmax()), max(len(rates), 2)
-    tail = 1 - confidence
-    either, of_groups, of_pairs = 1 - tail / 2, 1 - tail / num, 1 - tail / (num * (num - 1))
+    mean, worst, best = float(of_seeds.mean()), int(rates.argmin()), int(rates.argmax())
     is_few, (low, high) = few(rates, strata.numbers), wilson(rates, strata.numbers, confidence)
     means, drawn = strata.resample(
         lambda seed, own, times: _resampled_rate(seeds[seed], own, times, generator), generator, num_resamples
@@ -161,9 +158,9 @@ def success_intervals(
         return _gap_ends(drawn, rates, low, high, is_few, confidence)
 
     between = (
-        seed_ends(of_seeds, (strata.shares**2 * sampling).sum(1), either, either),
-        seed_ends(by_seed[:, worst], sampling[:, worst], either, of_groups),
-        seed_ends(by_seed[:, best] - by_seed[:, worst], sampling[:, [best, worst]].sum(1), of_pairs, either),
+        seed_ends(of_seeds, (strata.shares**2 * sampling).sum(1), confidence),
+        seed_ends(by_seed[:, worst], sampling[:, worst], confidence),
+        seed_ends(by_seed[:, best] - by_seed[:, worst], sampling[:, [best, worst]].sum(1), confidence),
     )
     found_mean, found_worst, found_gap = (_clipped(ends, 0.0) for ends in between)
     return SuccessIntervals(
@@ -176,20 +173,19 @@ def success_intervals(
     )
 
 
-def seed_ends(values: ArrayLike, sampling: ArrayLike, below: float = 0.975, above: float = 0.975) -> Ends:
+def seed_ends(values: ArrayLike, sampling: ArrayLike, confidence: float = 0.95) -> Ends:
     """Ends of the mean of S seeds' values x: x - t s / sqrt(S) and x + t s / sqrt(S) (Student, 1908).
 
-    s is their deviation, t the quantile of S - 1 degrees of freedom at `below` and at `above`. NaN is no value. There
-    are no ends, infinity and less, of fewer than two, for one training does not show how much another differs, and
-    where s^2 is no more than the mean of `sampling` (S,), the variance that each has by its users alone.
+    s is their deviation, t the two-sided quantile of S - 1 degrees of freedom. NaN is no value. There are no ends,
+    infinity and less, of fewer than two, for one training does not show how much another differs, and where s^2 is no
+    more than the mean of `sampling` (S,), the variance that each has by its users alone.
     """
     x, own = np.asarray(values, dtype=np.float64), np.asarray(sampling, dtype=np.float64)
     x, own = x[~np.isnan(x)], own[~np.isnan(x)]
     if len(x) < 2 or x.var(ddof=1) <= own.mean():
         return np.inf, -np.inf
-    error = float(x.std(ddof=1)) / len(x) ** 0.5
-    less, more = stats.t.ppf([below, above], len(x) - 1)
-    return float(x.mean() - less * error), float(x.mean() + more * error)
+    reach = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1)) / len(x) ** 0.5
+    return float(x.mean()) - reach, float(x.mean()) + reach
 
 
 def paired_difference(
@@ -205,7 +201,7 @@ def paired_difference(
     strata = _Strata(first)
     differences = [a.rates - b.rates for a, b in zip(first, second, strict=True)]
     of_seeds = np.array([own.mean() for own in differences])
-    estimate, either = float(of_seeds.mean()), (1 + confidence) / 2
+    estimate = float(of_seeds.mean())
     p, q = (strata.means([users.rates for users in seeds]) for seeds in (first, second))
 
     def draw(seed: int, own: Flags, times: int) -> Floats:
@@ -216,7 +212,7 @@ def paired_difference(
         return _difference_ends(estimate, p, q, strata, confidence) if is_few.any() else (estimate, estimate)
 
     means, _ = strata.resample(draw, generator, num_resamples)
-    between = seed_ends(of_seeds, (strata.shares**2 * strata.sampling(differences)).sum(1), either, either)
+    between = seed_ends(of_seeds, (strata.shares**2 * strata.sampling(differences)).sum(1), confidence)
     is_few = few(p, strata.numbers) | few(q, strata.numbers)
     return _interval(estimate, means, is_few, ends, _clipped(between, -1.0), confidence)
 
