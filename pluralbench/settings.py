@@ -7,6 +7,7 @@ itself refuses in `__post_init__`. Pydantic converts the values: "1e5" is a whol
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import math
 import typing
@@ -16,7 +17,6 @@ from typing import Any, TypeVar
 
 from pluralbench.errors import InputError
 from pluralbench.lines import shown
-from pluralbench.registry import unknown_name
 
 S = TypeVar("S")
 
@@ -74,7 +74,7 @@ def _checked(kind: Any, values: Any, where: str) -> Any:
     for key, value in values.items():
         name = f"{where}.{key}" if where else str(key)
         if key not in fields:
-            raise SettingsError(unknown_name("setting", name, [f"{where}.{k}" if where else k for k in fields]))
+            raise SettingsError(unknown_setting(where, key, fields, _with_field(kind, key)))
         inner = hints[key]
         if dataclasses.is_dataclass(inner):
             checked[key] = value if dataclasses.is_dataclass(value) else _checked(inner, value, name)
@@ -87,6 +87,30 @@ def _checked(kind: Any, values: Any, where: str) -> Any:
             raise SettingsError(f"{name} must be a finite number, is {shown(value)}")
         checked[key] = value
     return checked
+
+
+def unknown_setting(where: str, key: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
+    """One line for a setting that there is not: what is probably meant, or else all that there are.
+
+    Args:
+        where: what the settings are of: `iql`.
+        key: the unknown one, without `where`; only keys are compared, so that a long `where` makes nothing alike.
+        known: the keys that there are.
+        elsewhere: names of groups of settings below `where` that have the key.
+    """
+    before, known = f"{where}." if where else "", list(known)
+    meant = [f"{group}.{key}" for group in elsewhere] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if meant:
+        hint = f"did you mean {' or '.join(repr(before + name) for name in meant)}?"
+    else:
+        hint = f"known: {', '.join(before + name for name in known)}"
+    return f"unknown setting {before + key!r}; {hint}"
+
+
+def _with_field(kind: Any, key: str) -> list[str]:
+    """The fields of a dataclass that are dataclasses with a field of this name."""
+    inner = {name: hint for name, hint in typing.get_type_hints(kind).items() if dataclasses.is_dataclass(hint)}
+    return [name for name, hint in inner.items() if any(field.name == key for field in dataclasses.fields(hint))]
 
 
 def _whole_number(text: str) -> Any:

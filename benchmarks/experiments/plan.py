@@ -19,11 +19,11 @@ from pluralbench.lines import is_one_line, shown
 from pluralbench.preference_oracles.populations import draw_test_users, draw_train_users, get_population, populations
 from pluralbench.preference_oracles.teacher_populations import with_teacher
 from pluralbench.preference_oracles.users import Population
-from pluralbench.registry import Registry, unknown_name
+from pluralbench.registry import Registry
 from pluralbench.reward_learning.learners import learners
 from pluralbench.reward_learning.pair_classifier import PairClassifierSettings
 from pluralbench.reward_learning.scalings import SPO_PAIRS
-from pluralbench.settings import S, SettingsError, as_json, merged, settings_from
+from pluralbench.settings import S, SettingsError, as_json, merged, settings_from, unknown_setting
 
 LONGEST_NAME = 200
 """Bytes of a name that folders and files of results are called by; most systems allow 255, endings included."""
@@ -137,11 +137,9 @@ def _check_settings_of_others(experiment: Experiment, used: tuple[str, ...]) -> 
             types = [learners.get(learner).settings_type for learner in (*learners.names(), *used)]
             having = {field.name for kind in types for field in fields(kind)}
             for key in values.keys() - having:
-                of_all = [f"learner_settings.*.{known_key}" for known_key in sorted(having)]
-                raise SettingsError(unknown_name("setting", f"learner_settings.*.{key}", of_all))
+                raise SettingsError(unknown_setting("learner_settings.*", key, sorted(having)))
         elif name not in known:
-            every = [f"learner_settings.{learner}" for learner in known]
-            raise SettingsError(unknown_name("learner with settings", f"learner_settings.{name}", every))
+            raise SettingsError(unknown_setting("learner_settings", name, known))
         elif name in learners.names():
             _learner_settings(experiment, name)
 

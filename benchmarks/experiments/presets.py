@@ -93,10 +93,12 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
         "iql": {"features": as_json(found.features), "discrete_actions": task.discrete_actions},
     }
     base = merged(NEUTRAL[preset], own, found.presets.get(preset, {}))
+    _check_own(base, f"{environment}, its preset {preset!r}")
     chosen = _checked(merged(base, *changes), environment)
     if chosen["population"] != base["population"]:
         name = get_population(chosen["population"]).name
         base = merged(base, found.variants.get(name, {}).get(preset, {}))
+        _check_own(base, f"{environment}, its preset {preset!r} for {name}")
         chosen = _checked(merged(base, *changes), environment)
     if chosen["methods"] == ("all",):
         chosen["methods"] = ALL_METHODS
@@ -105,6 +107,14 @@ def experiment_for(environment: str, preset: str, *changes: Settings) -> Experim
             chosen["methods"], found, chosen["policy"], has_dataset=bool(chosen.get("dataset"))
         )
     return settings_from(Experiment, chosen)
+
+
+def _check_own(base: dict[str, Any], whose: str) -> None:
+    """SettingsError that says `whose` it is, for a fault in what an environment has for a preset itself."""
+    try:
+        settings_from(Experiment, base)
+    except SettingsError as error:
+        raise SettingsError(f"{whose}: {error}") from error
 
 
 def _checked(chosen: dict[str, Any], environment: str) -> dict[str, Any]:

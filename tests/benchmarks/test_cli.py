@@ -109,7 +109,8 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--set", "iql.updates=3"], "did you mean 'iql.num_updates'"),
         (["maze", "--set", "preferences.segment_length=0"], "at least 1"),
         # formerly ignored in silence
-        (["maze", "--set", "learner_settings.*.kl_wieght=1"], "did you mean 'learner_settings.*.kl_weight'"),
+        (["maze", "--set", "learner_settings.*.kl_wieght=1"], "did you mean 'learner_settings.*.kl_weight'?\n"),
+        (["maze", "--set", "learner_settings.vpl.foo=1"], "unknown setting 'learner_settings.vpl.foo'; known: "),
         (["maze", "--set", "learner_settings.vlp.kl_weight=1"], "did you mean 'learner_settings.vpl'"),
         (["maze", "--set", "learner_settings.btl.kl_weight=1"], "learner_settings.btl.kl_weight"),
         # formerly found out after other fits or after training

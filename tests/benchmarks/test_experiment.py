@@ -125,7 +125,10 @@ def test_changes_reach_nested_settings_and_keep_the_rest():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"iql": {"num_updtes": 1}}, "did you mean 'iql.num_updates'"),
+        ({"iql": {"num_updtes": 1}}, r"^unknown setting 'iql.num_updtes'; did you mean 'iql.num_updates'\?$"),
+        ({"num_updates": 5}, r"^unknown setting 'num_updates'; did you mean 'iql.num_updates'\?$"),
+        ({"num_answers": 5}, "did you mean 'relabel.num_answers' or 'evaluation.num_answers'"),
+        ({"iql": {"zzz": 1}}, "^unknown setting 'iql.zzz'; known: iql.num_updates, "),
         ({"nothing": 1}, "unknown setting 'nothing'"),
         ({"seeds": {"x": 1}}, "seeds"),
         ({"iql": {"num_updates": "many"}}, "iql.num_updates"),

@@ -63,6 +63,7 @@ BARE, FAILING = replace(TABLE, gym_id="Bare-v0"), replace(TABLE, gym_id="Failing
 MANY = replace(TABLE, make_task=Many)
 MAZE = replace(TABLE, name="maze")
 TYPO = replace(TABLE, presets={"quik": QUICK})
+SETTING_TYPO = replace(TABLE, presets={"smoke": {"iql": {"num_update": 1}}})
 VARIANT_TYPO = replace(TABLE, variants={"named-goals": {"quik": QUICK}})
 """
 
@@ -83,6 +84,7 @@ def broken(tmp_path_factory):
         ("MANY", "table: utilities lie between 0 and 1, utility gave 2."),
         ("MAZE", "MAZE is called maze as one of the suite's own; give it another name"),
         ("TYPO", "table has settings for a preset: unknown preset 'quik'; did you mean 'quick'?"),
+        ("SETTING_TYPO", "SETTING_TYPO, its preset 'smoke': unknown setting 'iql.num_update'; did you mean 'iql.num_upd"),
         ("VARIANT_TYPO", "unknown preset 'quik'; did you mean 'quick'?"),
     ],
 )
