@@ -51,6 +51,8 @@ def settings_from(kind: type[S], values: Mapping[str, Any], where: str = "") -> 
         name = ".".join([*([where] if where else []), *(str(part) for part in first["loc"])])
         message = first["msg"].removeprefix("Value error, ")
         given = first["input"]
+        if first["type"] == "tuple_type":
+            message = "a list is written [32,32]"
         got = "" if isinstance(given, Mapping) or dataclasses.is_dataclass(given) else f", got {shown(given)}"
         place = f"{name}: " if name else ""
         raise SettingsError(f"{place}{message}{'' if first['type'] == 'value_error' else got}") from error

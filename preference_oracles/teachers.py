@@ -326,7 +326,7 @@ def get_teacher(specification: str) -> Teacher:
         TeacherError: something else does, or a value is none.
         PluginError: it cannot be made without arguments.
     """
-    if "=" in specification and file_of(specification) is None:
+    if ("=" in specification or specification in NUMBERS) and file_of(specification) is None:
         return _described(specification)
     thing = teachers.get(specification)
     made = thing if isinstance(thing, Teacher) else made_by(thing, specification)
@@ -346,5 +346,5 @@ def _described(specification: str) -> Teacher:
         try:
             values[name] = float(text)
         except ValueError as error:
-            raise TeacherError(f"a teacher's {name} must be a number, is {shown(text)}") from error
+            raise TeacherError(f"a teacher's {name} is written {name}=VALUE, a number; got {shown(part)}") from error
     return Teacher(**values)

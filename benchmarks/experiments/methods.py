@@ -111,6 +111,8 @@ class Method:
             ExperimentError: no such scaling, a policy that the learner does not suit, or something added to one that
                 stands alone.
         """
+        if "," in text and ".py" not in text:
+            raise ExperimentError(f"methods are separated by spaces, not by commas: {text.replace(',', ' ')}")
         if _stands_alone(text):
             return cls(NO_LEARNER, "none", text, text)
         if unnamed := _UNNAMED.match(text):

@@ -73,6 +73,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
     ("arguments", "message"),
     [
         (["maze", "--methods", "vlp"], "did you mean 'vpl'"),
+        (["maze", "--methods", "oracle,btl"], "methods are separated by spaces, not by commas: oracle btl"),
         (["maze", "--methods", "vpl+sop"], "did you mean 'spo'"),
         (["maze", "--methods", "vpl+spo+spo"], "learner[+scaling][@policy]"),
         (["maze", "--methods", "vpl", "vpl+none"], "named twice"),
@@ -101,6 +102,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--population", "five-rankings"], "does not suit"),
         (["maze", "--teacher", "rationl"], "did you mean 'rational'"),
         (["maze", "--teacher", "mistake_rat=0.2"], "did you mean 'mistake_rate'"),
+        (["maze", "--teacher", "mistake_rate"], "a teacher's mistake_rate is written mistake_rate=VALUE"),
         (["maze", "--dataset", "nowhere.hdf5"], "no file nowhere.hdf5"),
         (["maze", "--dataset", "d4rl:maze2d-large-v1"], "pluralbench[d4rl]"),
         (["maze", "--dataset", "mine.hdf5", "--data-per-seed"], "leave dataset empty"),
@@ -119,6 +121,7 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--set", "iql.learning_rate=NaN"], "iql.learning_rate must be a finite number"),
         (["maze", "--set", "iql.temperature=Infinity"], "iql.temperature must be a finite number"),
         (["maze", "--set", "iql.advantage_clip=nan"], "iql.advantage_clip must be a finite number"),
+        (["maze", "--set", "iql.hidden_sizes=32,32"], "iql.hidden_sizes: a list is written [32,32], got '32,32'"),
         (["maze", "--set", "iql=5"], "expected settings by name"),
         (["maze", "--set", "iql.discount=0.9", "iql=5"], "iql"),
         (["maze", "--set", "iql.features.wavelengths=[2.0]", "iql.features.sinusoid_columns=[]"], "belong together"),

@@ -232,7 +232,7 @@ def test_a_teacher_can_be_described_by_its_fields() -> None:
         get_teacher("mistake_rat=0.25")
     with pytest.raises(TeacherError, match="mistake_rate is given twice"):
         get_teacher("mistake_rate=0.25,mistake_rate=0.3")
-    with pytest.raises(TeacherError, match="must be a number, is 'often'"):
+    with pytest.raises(TeacherError, match="is written mistake_rate=VALUE, a number; got 'mistake_rate=often'"):
         get_teacher("mistake_rate=often")
     with pytest.raises(TeacherError, match="mistake_rate must be"):
         get_teacher("mistake_rate=1.5")
