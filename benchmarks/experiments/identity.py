@@ -32,6 +32,10 @@ from pluralbench.settings import as_json, differences, merged
 
 BY_KEY = ("learners", "scalings", "policies", "users", "data", "answers")
 """Parts of an identity that grow as methods and seeds join."""
+SAID = {"users": "the users of seed {}", "answers": "the answers of seed {}", "data": "the data of seed {}"}
+"""What a part's fingerprints are of, in words."""
+LONGEST_VALUE = 40
+"""Letters of a value that is shown."""
 Identity = dict[str, Any]
 
 
@@ -116,18 +120,34 @@ def check_same(stored: Identity, new: Identity, folder: Path) -> None:
     names = clashes(stored, new)
     if not names:
         return
-    shown = ", ".join(_with_values(name, stored, new) for name in names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    told = list(dict.fromkeys(_in_words(name, stored, new) for name in names))
+    shown = ", ".join(told[:3])
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
     raise ExperimentError(
         f"{folder} holds another experiment: {shown}{more}; give this one a folder of its own with --suite NAME or "
         f"--out DIR, or remove {folder}"
     )
 
 
-def _with_values(name: str, stored: Identity, new: Identity) -> str:
+def _in_words(name: str, stored: Identity, new: Identity) -> str:
+    """One difference for people: a setting with its values, what fingerprints and checksums are of by its own name."""
+    part, _, key = name.partition(".")
+    if part in SAID:
+        return f"{SAID[part].format(key.partition('.')[0])} differ"
+    owner, _, last = key.rpartition(".")
+    if last == "source" and part in BY_KEY:
+        return f"the file of the {_KINDS[part]} {owner} has changed"
+    if name == "environment.source":
+        return "the file of the environment has changed"
     before, now = (_value(identity, name) for identity in (stored, new))
-    short = all(isinstance(value, int | float | str | None) and len(str(value)) < 40 for value in (before, now))
+    short = all(
+        isinstance(value, int | float | str | list | None) and len(str(value)) < LONGEST_VALUE
+        for value in (before, now)
+    )
     return f"{name} (there {before}, here {now})" if short else name
+
+
+_KINDS = {"learners": "learner", "policies": "policy", "scalings": "scaling"}
 
 
 def _value(identity: Mapping[str, Any], name: str) -> Any:

@@ -77,7 +77,7 @@ def test_an_edited_population_file_is_another_experiment_even_with_resume(run, t
         del sys.modules[name]  # as in a new process
     capsys.readouterr()
     assert run(*command, "--resume") == 2
-    assert "users" in capsys.readouterr().err
+    assert "experiment: the users of seed 0 differ" in capsys.readouterr().err
 
 
 class Uneven:
@@ -122,7 +122,7 @@ def test_a_replaced_dataset_is_another_experiment(run, tmp_path, capsys):
     assert main(["data", "generate", "maze", str(path), "--transitions", "2000", "--seed", "1"]) == 0
     capsys.readouterr()
     assert run(*SMOKE, "--dataset", path, "--resume") == 2
-    assert "data" in capsys.readouterr().err
+    assert "experiment: the data of seed 0 differ" in capsys.readouterr().err
 
 
 def test_greedy_runs_are_finished_once_and_refused_like_others(run, tmp_path, capsys):
@@ -177,6 +177,16 @@ def test_clashes_compare_shared_seeds_and_learners_only():
     assert clashes(stored, newer) == ["learners.btl.version"]
     with pytest.raises(ExperimentError, match=r"learners.btl.version.*--suite"):
         check_same(stored, newer, "results/own")
+
+
+def test_lists_that_differ_are_shown_where_they_are_short():
+    before, now = ({"settings": {"iql": {"hidden_sizes": sizes}}} for sizes in ([256, 256], [32]))
+    with pytest.raises(
+        ExperimentError, match=r"experiment: iql.hidden_sizes \(there \[256, 256\], here \[32\]\); give"
+    ):
+        check_same(before, now, "results/own")
+    with pytest.raises(ExperimentError, match=r"experiment: iql.hidden_sizes; give"):
+        check_same({"settings": {"iql": {"hidden_sizes": [256] * 20}}}, now, "results/own")
 
 
 def test_a_setting_that_came_later_is_left_out_where_it_is_as_it_was_before():
@@ -313,4 +323,4 @@ def test_an_edited_policy_file_is_another_experiment(run, tmp_path, capsys):
     path.write_text(POLICY + "\n\nDISCOUNT = 1\n")
     capsys.readouterr()
     assert run(*command, "--resume") == 2
-    assert "policies.mine.source" in capsys.readouterr().err
+    assert "experiment: the file of the policy mine has changed; give" in capsys.readouterr().err

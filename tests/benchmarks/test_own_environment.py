@@ -84,7 +84,10 @@ def broken(tmp_path_factory):
         ("MANY", "table: utilities lie between 0 and 1, utility gave 2."),
         ("MAZE", "MAZE is called maze as one of the suite's own; give it another name"),
         ("TYPO", "table has settings for a preset: unknown preset 'quik'; did you mean 'quick'?"),
-        ("SETTING_TYPO", "SETTING_TYPO, its preset 'smoke': unknown setting 'iql.num_update'; did you mean 'iql.num_upd"),
+        (
+            "SETTING_TYPO",
+            "SETTING_TYPO, its preset 'smoke': unknown setting 'iql.num_update'; did you mean 'iql.num_upd",
+        ),
         ("VARIANT_TYPO", "unknown preset 'quik'; did you mean 'quick'?"),
     ],
 )
