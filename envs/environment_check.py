@@ -13,7 +13,7 @@ from pluralbench.envs.environments import Environment
 from pluralbench.envs.multigoal import FloatArray, MultiGoalTask
 from pluralbench.envs.vectors import make_single
 from pluralbench.errors import InputError
-from pluralbench.lines import shown
+from pluralbench.lines import kind_of, shown
 
 _SIZES = ("observation_size", "action_size", "goal_size", "max_episode_steps")
 
@@ -67,7 +67,7 @@ def _expect(holds: Any, otherwise: str) -> None:
 
 
 def _check_task(task: Any) -> None:
-    _expect(isinstance(task, MultiGoalTask), f"make_task gives a MultiGoalTask, not a {type(task).__name__}")
+    _expect(isinstance(task, MultiGoalTask), f"make_task gives a MultiGoalTask, not {kind_of(task)}")
     kind = type(task).__name__
     _expect(isinstance(getattr(task, "name", None), str), f"{kind} needs a name")
     for size in _SIZES:

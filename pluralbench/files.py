@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench.errors import DamagedFileError
+from pluralbench.lines import kind_of
 
 LARGEST_TEXT = 1 << 26
 """Bytes of the largest text that is read, 64 MiB."""
@@ -104,7 +105,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     except ValueError as error:
         raise DamagedFileError(f"{path}: is no JSON file ({error})") from error
     if not isinstance(value, dict):
-        raise DamagedFileError(f"{path}: holds a {type(value).__name__}, expected a JSON object")
+        raise DamagedFileError(f"{path}: holds {kind_of(value)}, expected a JSON object")
     return value
 
 

@@ -34,6 +34,12 @@ def shown(value: object, longest: int = LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} letters)"
 
 
+def kind_of(value: object) -> str:
+    """The type of a value with its article: `a Users`, `an int`."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
 def plain(text: object, longest: int = LONGEST_VALUE) -> str:
     """Text from elsewhere as it may stand in a message or on a terminal: one line, printable, not long."""
     line = str(text)

@@ -65,10 +65,14 @@ def made_by(thing: Any, specification: str) -> Any:
     """What a class or a function of the user's gives when it is called without arguments.
 
     Raises:
-        PluginError: it needs arguments.
+        PluginError: it needs arguments, or hands something impossible on; which file and line that was is said.
     """
     try:
         return thing()
+    except InputError as error:
+        if (where := fault(error)) is None:
+            raise
+        raise PluginError(f"{specification} cannot be made: {where}") from error
     except TypeError as error:
         if fault(error) is not None:  # raised in it, not by calling it
             raise

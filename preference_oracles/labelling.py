@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.envs.multigoal import MultiGoalTask
 from pluralbench.envs.transitions import TransitionDataset
+from pluralbench.lines import kind_of
 from pluralbench.plugins import name_of
 from pluralbench.preference_oracles.preference_storage import COLUMNS, write_preferences
 from pluralbench.preference_oracles.preferences import PreferenceDataset
@@ -132,7 +133,7 @@ def _checked(teacher: Teacher, answers: object, shape: tuple[int, ...]) -> Answe
     """The answers of a teacher of the user's own; TeacherError where they are none."""
     what = f"{name_of(type(teacher))}.answer gave"
     if not isinstance(answers, Answers):
-        raise TeacherError(f"{what} a {type(answers).__name__}, not pluralbench.preference_oracles.teachers.Answers")
+        raise TeacherError(f"{what} {kind_of(answers)}, not pluralbench.preference_oracles.teachers.Answers")
     for name in ("labels", "mask", "flipped"):
         found = np.shape(getattr(answers, name))
         if found != shape:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.random import Generator
 
 from pluralbench.envs.multigoal import GoalError, MultiGoalTask
-from pluralbench.lines import is_one_line, shown
-from pluralbench.plugins import is_maker, made_by, name_of
+from pluralbench.lines import is_one_line, kind_of, shown
+from pluralbench.plugins import fault, is_maker, made_by, name_of
 from pluralbench.preference_oracles.attribute_populations import ATTRIBUTES, AttributeGroup, leaning_groups, sorters
 from pluralbench.preference_oracles.goal_populations import (
     ContinuousGoalsPopulation,
@@ -23,6 +23,7 @@ from pluralbench.preference_oracles.goal_populations import (
 from pluralbench.preference_oracles.group_populations import GroupPopulation, unsuitable
 from pluralbench.preference_oracles.ranking_populations import RankingGroup, ordered_rankings, ranking_population
 from pluralbench.preference_oracles.teacher_populations import PopulationWithTeachers, mixed_teachers
+from pluralbench.preference_oracles.teachers import TeacherError
 from pluralbench.preference_oracles.users import Population, PopulationError, Users
 from pluralbench.registry import Registry
 
@@ -32,7 +33,7 @@ RATIOS = (6, 10)
 
 def _check(thing: object) -> None:
     if not isinstance(thing, Population) and not callable(thing):
-        raise TypeError(f"expected a population, or a class or function that makes one, got a {type(thing).__name__}")
+        raise TypeError(f"expected a population, or a class or function that makes one, got {kind_of(thing)}")
 
 
 def _offers(thing: object) -> bool:
@@ -60,7 +61,7 @@ def get_population(specification: str) -> Population:
     made = made_by(thing, specification)
     if isinstance(made, type) or not isinstance(made, Population):
         missing = [n for n in ("name", "description", "train_users", "test_users") if not hasattr(made, n)]
-        raise PopulationError(f"{specification} is no population: a {type(made).__name__} has no {', '.join(missing)}")
+        raise PopulationError(f"{specification} is no population: {kind_of(made)} has no {', '.join(missing)}")
     return made
 
 
@@ -70,7 +71,7 @@ def draw_train_users(population: Population, task: MultiGoalTask, num_users: int
     Raises:
         PopulationError: they are not, or the task cannot express them.
     """
-    users = _checked(population, task, population.train_users(task, num_users, generator), "train_users")
+    users = _drawn(population, task, num_users, generator, "train_users")
     if len(users) != num_users:
         raise PopulationError(f"{name_of(type(population))}.train_users gave {len(users)} users, not {num_users}")
     return users
@@ -78,13 +79,19 @@ def draw_train_users(population: Population, task: MultiGoalTask, num_users: int
 
 def draw_test_users(population: Population, task: MultiGoalTask, users_per_group: int, generator: Generator) -> Users:
     """As `draw_train_users`, of the test users."""
-    return _checked(population, task, population.test_users(task, users_per_group, generator), "test_users")
+    return _drawn(population, task, users_per_group, generator, "test_users")
 
 
-def _checked(population: Population, task: MultiGoalTask, users: object, method: str) -> Users:
+def _drawn(population: Population, task: MultiGoalTask, number: int, generator: Generator, method: str) -> Users:
+    try:
+        users: object = getattr(population, method)(task, number, generator)
+    except TeacherError as error:
+        if (where := fault(error)) is None:
+            raise
+        raise PopulationError(f"population {population.name!r}: {where}") from error
     what = f"{name_of(type(population))}.{method} gave"
     if not isinstance(users, Users):
-        raise PopulationError(f"{what} a {type(users).__name__}, not pluralbench.preference_oracles.Users")
+        raise PopulationError(f"{what} {kind_of(users)}, not pluralbench.preference_oracles.Users")
     if not len(users):
         raise PopulationError(f"{what} no users")
     if users.goals.shape[1] != task.goal_size or not np.isfinite(users.goals).all():

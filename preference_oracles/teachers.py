@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pluralbench.errors import InputError
-from pluralbench.lines import shown
+from pluralbench.lines import kind_of, shown
 from pluralbench.plugins import is_maker, made_by
 from pluralbench.preference_oracles.thresholds import (
     Float,
@@ -331,7 +331,7 @@ def get_teacher(specification: str) -> Teacher:
     thing = teachers.get(specification)
     made = thing if isinstance(thing, Teacher) else made_by(thing, specification)
     if not isinstance(made, Teacher):
-        raise TeacherError(f"{specification} is no teacher: it returned a {type(made).__name__}")
+        raise TeacherError(f"{specification} is no teacher: it returned {kind_of(made)}")
     return made
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pluralbench.lines import kind_of
 from pluralbench.plugins import name_of
 from pluralbench.preference_oracles.preferences import PreferenceDataset
 from pluralbench.progress import Progress
@@ -30,7 +31,7 @@ def checked_fit(
     rows: Any = model.fit(preferences, seed=seed, progress=progress)
     what = f"{name_of(type(model))}.fit gave"
     if not isinstance(rows, list):
-        raise LearnerError(f"{what} a {type(rows).__name__}, not a list of rows of metrics; an empty one will do")
+        raise LearnerError(f"{what} {kind_of(rows)}, not a list of rows of metrics; an empty one will do")
     for row in rows:
         if not isinstance(row, Mapping) or not all(isinstance(value, Real) for value in row.values()):
             raise LearnerError(f"{what} a row that is not numbers by name, such as {{'loss': 0.5}}")
@@ -52,7 +53,7 @@ def check_model(model: RewardModel, posterior: Any, observations: Tensor, num_us
     """
     name = name_of(type(model))
     if not isinstance(posterior, Posterior):
-        raise LearnerError(f"{name}.infer gave a {type(posterior).__name__}, not a Posterior")
+        raise LearnerError(f"{name}.infer gave {kind_of(posterior)}, not a Posterior")
     if len(posterior.mean) != num_users:
         raise LearnerError(f"{name}.infer gave the latents of {len(posterior.mean)} users, not of {num_users}")
     if not torch.isfinite(posterior.mean).all() or torch.isnan(posterior.log_var).any():

@@ -17,20 +17,21 @@ from pluralbench.reward_learning.scalings import SCALINGS
 
 def show(options: argparse.Namespace) -> None:
     """Prints names by kind, with a description where one line says more than the name."""
-    lines = ["environments"]
+    own = {}
     for environment in (environments.get(name) for name in environments):
         simulators = f" (--simulator {', '.join(environment.simulators)})" if environment.simulators else ""
-        lines.append(f"  {environment.name:<22} {environment.gym_id}{simulators}")
-    lines.append("populations")
-    lines += [f"  {name:<22} {get_population(name).description}" for name in populations]
-    lines.append("policies")
-    lines += [f"  {name:<22} {policies.descriptions.get(name, '')}".rstrip() for name in policies]
-    lines.append("sweeps")
-    lines += [f"  {name:<22} {sweep.description}" for name, sweep in SWEEPS.items()]
-    lines.append("learners")
-    lines += [f"  {name:<22} {learners.descriptions.get(name, '')}".rstrip() for name in learners.names()]
-    lines.append("data formats (data convert --as)")
-    lines += [f"  {name:<22} {known.description}" for name, known in data_formats().items()]
+        own[environment.name] = f"{environment.gym_id}{simulators}"
+    lines = []
+    for title, described in (
+        ("environments", own),
+        ("populations", {name: get_population(name).description for name in populations}),
+        ("policies", {name: policies.descriptions.get(name, "") for name in policies}),
+        ("sweeps", {name: sweep.description for name, sweep in SWEEPS.items()}),
+        ("learners", {name: learners.descriptions.get(name, "") for name in learners.names()}),
+        ("data formats (data convert --as)", {name: known.description for name, known in data_formats().items()}),
+    ):
+        width = max(22, *map(len, described))
+        lines += [title, *(f"  {name:<{width}} {what}".rstrip() for name, what in described.items())]
     for title, names in (
         ("scalings", sorted(SCALINGS)),
         ("teachers", teachers.names()),

@@ -19,24 +19,32 @@ from pluralbench.benchmarks.report import (
     terminal_table,
 )
 from pluralbench.benchmarks.reporter import Reporter
-from pluralbench.benchmarks.results import read_sweeps, suite_folders
+from pluralbench.benchmarks.results import ResultsError, read_sweeps, suite_folders
 from pluralbench.benchmarks.sweep_report import markdown_sweeps
 from pluralbench.files import write_text
 
 
 def plot(options: argparse.Namespace) -> None:
-    """Draws every figure of a suite's folder again, or of a sweep's."""
+    """Draws every figure of a suite's folder again, or of a sweep's.
+
+    Raises:
+        ResultsError: figures were left out as what they draw is damaged; all others are there.
+    """
     folder, reporter = options.folder, Reporter()
     _check_own_folder(folder)
     suites, sweeps = suite_folders(folder), read_sweeps(folder)
+    left_out: list[str] = []
     for suite in suites:
-        for figure in draw_all(suite, reporter.line):
+        for figure in draw_all(suite, left_out.append):
             print(figure)
     for sweep in sweeps:
         print(draw_sweep(folder, sweep))
     for suite in suites:
         for line in run_lines(suite):
-            reporter.line(line if suite == folder else f"{suite}: {line}")
+            if not any(told.endswith(line) for told in left_out):
+                reporter.line(line if suite == folder else f"{suite}: {line}")
+    if left_out:
+        raise ResultsError("; ".join(left_out))
 
 
 def report(options: argparse.Namespace) -> None:

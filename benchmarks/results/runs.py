@@ -148,11 +148,10 @@ class Runs:
             own = [fault for fault in self.faults if fault.method == method]
             for kind in (MISSING, UNFINISHED):
                 seeds = [str(fault.seed) for fault in own if fault.kind == kind]
-                if seeds:
-                    verb = "is" if len(seeds) == 1 else "are"
-                    found.append(
-                        f"{len(seeds)} of {self.num_seeds} seeds of {method} {verb} {kind}: {', '.join(seeds)}"
-                    )
+                if len(seeds) == 1:
+                    found.append(f"seed {seeds[0]} of {method} is {kind}")
+                elif seeds:
+                    found.append(f"{len(seeds)} of {self.num_seeds} seeds of {method} are {kind}: {', '.join(seeds)}")
             found += [f"{method} seed {one.seed} is damaged ({one.reason})" for one in own if one.kind == DAMAGED]
         return [one_line(line) for line in found]
 

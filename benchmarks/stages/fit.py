@@ -73,13 +73,13 @@ def fit_learner(
     name = learners.get(learner).name
     folder = model_folder(plan, learner, draws.seed, session)
     depends_on = _depends_on(prepared, draws, learner, identity)
-    with reporter.stage(f"seed {draws.seed}: reward model {name}") as progress:
-        kept = None
-        if session.resume:
-            try:
-                kept = _read(prepared, folder, learner, depends_on)
-            except InputError as error:
-                reporter.line(f"seed {draws.seed}: reward model {name} is damaged ({error}): fitted again")
+    title, kept = f"seed {draws.seed}: reward model {name}", None
+    if session.resume:
+        try:
+            kept = _read(prepared, folder, learner, depends_on)
+        except InputError as error:
+            reporter.line(f"{title} is damaged ({error}): fitted again")
+    with reporter.stage(f"{title} is kept" if kept else title) as progress:
         if kept:
             kept[0].meet(draws.everybody)
         model, record = kept or _fit(prepared, draws, learner, depends_on, folder, progress)

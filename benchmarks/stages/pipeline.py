@@ -59,7 +59,9 @@ def _run(plan: Plan, session: Session) -> None:
 
 
 def announce(plan: Plan, session: Session) -> None:
-    """Says what is about to be run, in one line."""
+    """Says what is about to be run, in one line, and where there is nothing to go on from."""
+    if session.resume and not (session.folder / plan.environment.name).exists():
+        session.reporter.line(f"{session.folder} has nothing of {plan.environment.name} to go on from: begun anew")
     session.reporter.line(
         f"{plan.environment.name}, {plan.population.name}: {' '.join(method.name for method in plan.methods)}, "
         f"seeds {' '.join(map(str, plan.experiment.seeds))}, on {plan.device}"

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -255,3 +256,20 @@ def test_an_option_of_several_values_may_be_given_several_times():
     assert options.seed_list == [7, 8, 9]
     assert make_parser().parse_args(["maze"]).set == []
     assert make_parser().parse_args(["speed", "--only", "a", "--only", "b"]).only == ["a", "b"]
+
+
+def test_descriptions_stand_below_each_other_however_long_names_are(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.split("policies")[0].split("populations\n")[1].splitlines()
+    columns = {len(line) - len(re.sub(r"^  \S+ +", "", line)) for line in lines if line.strip()}
+    assert len(columns) == 1
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_says_where_there_is_nothing_to_go_on_from(run, capsys):
+    command = ("maze", "--preset", "smoke", "--methods", "oracle", "--suite", "never", "--set", "iql.num_updates=2",
+               "evaluation.episodes=1")  # fmt: skip
+    assert run(*command, "--resume") == 0
+    assert "never has nothing of maze to go on from: begun anew\n" in capsys.readouterr().out
+    assert run(*command, "--resume") == 0
+    assert "nothing" not in capsys.readouterr().out

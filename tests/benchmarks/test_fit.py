@@ -40,6 +40,14 @@ def test_a_learner_meets_the_users_once_before_fit_or_after_load(fit, monkeypatc
     assert calls == ["restore", "meet", "posterior_for_policy"]
 
 
+def test_a_kept_model_is_said_to_be_kept(fit, capsys):
+    """Formerly its line was that of a fitted one."""
+    fit("oracle")
+    assert "seed 0: reward model oracle: " in capsys.readouterr().out
+    fit("oracle", resume=True)
+    assert "seed 0: reward model oracle is kept: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("learner", "num_comparisons", "fraction", "is_told"),
     [

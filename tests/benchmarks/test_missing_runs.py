@@ -74,8 +74,8 @@ def damage(name):
     ("change", "line"),
     [
         (lambda folder: drop(folder, "vpl", 1, 2), "2 of 3 seeds of vpl are missing: 1, 2"),
-        (lambda folder: drop(folder, "vpl", 1), "1 of 3 seeds of vpl is missing: 1"),
-        (lose_summary, "1 of 3 seeds of vpl is not finished: 1"),
+        (lambda folder: drop(folder, "vpl", 1), "seed 1 of vpl is missing"),
+        (lose_summary, "seed 1 of vpl is not finished"),
         (change_rows, "vpl seed 1 is damaged (success_rates.csv: other rows than maze/vpl/seed_1/summary.json says)"),
         (lose_rows, "vpl seed 1 is damaged (success_rates.csv: other rows than maze/vpl/seed_1/summary.json says)"),
         (damage("summary.json"), "vpl seed 1 is damaged (maze/vpl/seed_1/summary.json: is no JSON file"),
@@ -147,7 +147,8 @@ def test_a_damaged_figure_is_left_out_and_told_of_and_the_others_are_drawn(folde
     ]
 
 
-def test_an_environment_whose_experiment_json_is_damaged_is_left_out_and_told_of(folder):
+def test_an_environment_whose_experiment_json_is_damaged_is_left_out_and_told_of(folder, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", {"success": success_figure})  # the others take long
     write_whole(folder, environment="ravens")
     (folder / "maze/experiment.json").write_text("{}")
     lines = []
@@ -155,6 +156,12 @@ def test_an_environment_whose_experiment_json_is_damaged_is_left_out_and_told_of
     (line,) = lines
     assert line.startswith(f"figures of maze left out: {folder}/maze/experiment.json: ")
     assert main(["report", str(folder)]) == 2
+    capsys.readouterr()
+    assert main(["plot", str(folder)]) == 2  # formerly 0, with the error twice
+    said = capsys.readouterr()
+    assert line in said.err
+    assert "experiment.json" not in said.out
+    assert "ravens-success.png" in said.out
 
 
 def test_names_that_lead_out_of_the_folder_write_nothing(folder, tmp_path, capsys):
