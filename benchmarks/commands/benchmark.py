@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from pluralbench.benchmarks.commands.arguments import changes_of
 from pluralbench.benchmarks.commands.launching import device_of_tasks, is_in_turns, run_launched
-from pluralbench.benchmarks.commands.places import suite_folder
+from pluralbench.benchmarks.commands.places import removed_where_empty, suite_folder
 from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import Plan, make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
@@ -19,7 +21,7 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
-from pluralbench.benchmarks.tracking import make_tracker
+from pluralbench.benchmarks.tracking import Tracker, make_tracker
 from pluralbench.envs import environments
 
 
@@ -39,7 +41,12 @@ def run_benchmarks(options: argparse.Namespace) -> None:
     check_room_for(work, options)
     for folder, plan in work:
         check_before_work(folder, plan, options.resume)
-    make_folders_for(work, options)
+    with removed_where_empty(folders):
+        make_folders_for(work, options)
+        _run(work, trackers, options)
+
+
+def _run(work: Sequence[tuple[Path, Plan]], trackers: dict[Path, Tracker], options: argparse.Namespace) -> None:
     reporter, start = Reporter(), time.perf_counter()
     sessions = [
         (plan, Session(folder, options.resume, options.data_dir, reporter, trackers[folder])) for folder, plan in work
@@ -58,7 +65,7 @@ def show(plan: Plan, session: Session, start: float) -> None:
     """Draws figures; shows the table, how it compares with the reference, the time since `start`, and the figures."""
     reporter, folder = session.reporter, session.folder
     with folder_lock(folder, reporter.line):
-        figures = draw_all(folder, reporter.line)
+        figures = draw_all(folder, reporter.line, plan.environment.name)
     episodes = (folder / f"{plan.environment.name}-rollouts{ending}" for ending in (".png", ".gif"))
     figures += [path for path in episodes if path.exists()]  # drawn when their run was finished
     for figure in figures:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pluralbench.benchmarks.commands.arguments import UsageError, suite_name
@@ -26,6 +28,19 @@ def suite_folder(options: argparse.Namespace, population: str | None, sweep: str
     if name.is_absolute() or ".." in name.parts or not name.parts:
         raise UsageError(f"--suite names a folder below --out, got {str(name)!r}; for another place give --out FOLDER")
     return Path(options.out / name)
+
+
+@contextmanager
+def removed_where_empty(folders: Iterable[Path]) -> Iterator[None]:
+    """Where what is done within fails: takes away those of the folders and their parents that it made for nothing."""
+    missing = {place for folder in folders for place in (folder, *folder.parents) if not place.exists()}
+    try:
+        yield
+    except BaseException:
+        for place in sorted(missing, key=lambda path: len(path.parts), reverse=True):
+            with suppress(OSError):  # it holds something, or was never made
+                place.rmdir()
+        raise
 
 
 def check_result_folder(folder: Path) -> None:

@@ -33,13 +33,14 @@ FIGURES: dict[str, Callable[[SuiteResults], Figure | None]] = {
 """By the name in the file's: `<environment>-<name>.png`."""
 
 
-def draw_all(suite_folder: Path, tell: Callable[[str], None] = print) -> list[Path]:
+def draw_all(suite_folder: Path, tell: Callable[[str], None] = print, only: str | None = None) -> list[Path]:
     """Draws every figure for which the folder has the numbers, as PNG and PDF; returns the PNG files.
 
     Args:
         suite_folder: of the suite.
         tell: told in one line of every figure that is left out because what it draws is damaged, or of an environment
             all of whose figures are.
+        only: the environment whose figures are drawn; those of all by default.
 
     Raises:
         ResultsError: the folder holds no results, or success_rates.csv is damaged.
@@ -47,6 +48,8 @@ def draw_all(suite_folder: Path, tell: Callable[[str], None] = print) -> list[Pa
     written = []
     with style():
         for environment in environments_in(suite_folder):
+            if only not in (None, environment):
+                continue
             try:
                 suite = read_suite(suite_folder, environment)
             except InputError as error:

@@ -265,6 +265,16 @@ def test_descriptions_stand_below_each_other_however_long_names_are(capsys):
     assert len(columns) == 1
 
 
+def test_a_run_that_is_refused_leaves_no_empty_folders(run, tmp_path):
+    (tmp_path / "bad.hdf5").write_text("?")
+    command = ("maze", "--preset", "smoke", "--methods", "oracle", "--dataset", tmp_path / "bad.hdf5")
+    assert run(*command, out=tmp_path / "results") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.hdf5"]
+    (tmp_path / "results").mkdir()  # not ours to remove
+    assert run(*command, out=tmp_path / "results") == 2
+    assert list((tmp_path / "results").iterdir()) == []
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_resume_says_where_there_is_nothing_to_go_on_from(run, capsys):
     command = ("maze", "--preset", "smoke", "--methods", "oracle", "--suite", "never", "--set", "iql.num_updates=2",

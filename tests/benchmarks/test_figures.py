@@ -109,6 +109,12 @@ def test_the_same_files_give_the_same_bytes_in_every_process(drawn):
     assert {path: path.read_bytes() for path in folder.glob("maze-*.p*")} == before
 
 
+def test_figures_of_one_environment_alone_are_drawn_and_told_of(tmp_path):
+    for environment in ("maze", "maze-d4rl-like"):
+        merge_success_rates(tmp_path, rates_of("btl", 0, (1, 2, 3), environment=environment))
+    assert [path.name for path in draw_all(tmp_path, only="maze")] == ["maze-success.png"]
+
+
 def test_figures_without_numbers_are_left_out(tmp_path):
     merge_success_rates(tmp_path, rates_of("btl", 0, (1, 2, 3)))
     assert [path.name for path in draw_all(tmp_path)] == ["maze-success.png"]
