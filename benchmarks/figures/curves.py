@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, success_axis
+from pluralbench.benchmarks.figures.looks import look_of
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, success_axis
 from pluralbench.benchmarks.figures.suite import SuiteResults
 
 
@@ -33,12 +34,12 @@ def draw_curves(axes: Axes, suite: SuiteResults, stage: str) -> bool:
         if len(steps) < 2:
             continue
         values = np.array([[curve[step] for step in steps] for curve in by_seed])
-        style = line_style(suite.place_of(method))
-        axes.plot(steps, values.mean(0), label=suite.title_of(method), marker="o", markersize=3, **style)
-        axes.fill_between(steps, values.min(0), values.max(0), color=style["color"], alpha=0.15, linewidth=0)
+        look = look_of(method, suite.methods)
+        axes.plot(steps, values.mean(0), label=suite.title_of(method), **look)
+        axes.fill_between(steps, values.min(0), values.max(0), color=look["color"], alpha=0.15, linewidth=0)
         drawn = True
     success_axis(axes)
     title = f"{suite.environment}: mean over users, band from lowest to highest seed"
-    axes.set_title(title, loc="left", fontsize=TITLE_SIZE)
+    axes.set_title("\n".join(filter(None, (title, suite.marks))), loc="left", fontsize=TITLE_SIZE)
     legend_beside(axes)
     return drawn

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style
+from pluralbench.benchmarks.figures.looks import look_of
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside
 from pluralbench.benchmarks.figures.suite import SuiteResults, learner_of
 from pluralbench.benchmarks.results import ResultsError
 
@@ -44,9 +45,10 @@ def diagnostics_figure(suite: SuiteResults) -> Figure | None:
         return None
     figure = Figure(figsize=(8.0, 3.0))
     by_answers, reliability = figure.subplots(1, 2)
-    for position, (learner, seeds) in enumerate(diagnostics.items()):
-        _accuracy_line(by_answers, seeds, position, learner)
-        _reliability_line(reliability, seeds, position, learner)
+    for learner, seeds in diagnostics.items():
+        look = look_of(learner, suite.methods)
+        _accuracy_line(by_answers, seeds, look, learner)
+        _reliability_line(reliability, seeds, look, learner)
     by_answers.set_xscale("log", base=2)
     by_answers.xaxis.set_major_formatter("{x:.0f}")
     by_answers.set_xlabel("answers of the test user")
@@ -63,17 +65,17 @@ def diagnostics_figure(suite: SuiteResults) -> Figure | None:
     return figure
 
 
-def _accuracy_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], position: int, learner: str) -> None:
+def _accuracy_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], look: dict[str, Any], learner: str) -> None:
     """Over the numbers of answers at which the accuracy of every seed is known."""
     by_seed = [
         {int(size): value for size, value in seed["accuracy_by_answers"].items() if value is not None} for seed in seeds
     ]
     sizes = sorted(set.intersection(*map(set, by_seed)))
     means = [float(np.mean([own[size] for own in by_seed])) for size in sizes]
-    axes.plot(sizes, means, marker="o", markersize=3, label=learner, **line_style(position))
+    axes.plot(sizes, means, label=learner, **look)
 
 
-def _reliability_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], position: int, learner: str) -> None:
+def _reliability_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], look: dict[str, Any], learner: str) -> None:
     """Bins of all seeds together, each weighed by its answers."""
     bins = [seed["calibration"]["bins"] for seed in seeds]
     if len({len(own) for own in bins}) > 1:
@@ -85,9 +87,8 @@ def _reliability_line(axes: Axes, seeds: Sequence[Mapping[str, Any]], position: 
     total = counts.sum(0)
     kept = total > 0
     x, y = ((counts * part).sum(0)[kept] / total[kept] for part in (confidence, accuracy))
-    style = line_style(position)
-    axes.plot(x, y, label=learner, **style)
-    axes.scatter(x, y, s=4 + 40 * total[kept] / max(total.sum(), 1), color=style["color"])
+    axes.plot(x, y, label=learner, **{**look, "marker": ""})
+    axes.scatter(x, y, s=4 + 40 * total[kept] / max(total.sum(), 1), color=look["color"])
 
 
 def diagnostics_table(suite: SuiteResults) -> str:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pluralbench.benchmarks.figures.style import TITLE_SIZE
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, shown_of
 from pluralbench.benchmarks.figures.suite import SuiteResults
 from pluralbench.benchmarks.results.figure_arrays import load_reward_maps, reward_maps_path
 
@@ -32,8 +32,10 @@ def reward_maps_figure(suite: SuiteResults) -> Figure | None:
     first = next(iter(maps.values()))
     users = [str(user) for user in first["users"]][:MAX_USERS]
     panels = {"true utility": first["true"], **{name: arrays["learned"] for name, arrays in maps.items()}}
+    shown = len(first["rows"]) if users == [ALL_IN_ONE] else len(users)
+    note = f"{shown_of(shown, max(shown, len(first['users']), suite.num_groups))}, {SCALE}"
     if first["rows"].size > 0:
-        return _named_figure(panels, users, first["rows"], first["columns"])
+        return _named_figure(panels, users, first["rows"], first["columns"], note)
     height, width = first["true"].shape[1:]
     size = (1.6 + 1.9 * len(users), 0.5 + (1.9 * height / width + 0.1) * len(panels))
     figure = Figure(figsize=size, layout="compressed")
@@ -44,12 +46,12 @@ def reward_maps_figure(suite: SuiteResults) -> Figure | None:
             if row == 0:
                 axes[row, column].set_title(f"wants {user}", fontsize=TITLE_SIZE)
         axes[row, 0].set_ylabel(_in_lines(name), fontsize=7, rotation=0, ha="right", va="center")
-    figure.suptitle(f"reward of each place, {SCALE}", fontsize=TITLE_SIZE)
+    figure.suptitle(f"reward of each place, {note}", fontsize=TITLE_SIZE)
     return figure
 
 
 def _named_figure(
-    panels: dict[str, NDArray[Any]], users: list[str], rows: NDArray[Any], columns: NDArray[Any]
+    panels: dict[str, NDArray[Any]], users: list[str], rows: NDArray[Any], columns: NDArray[Any], note: str
 ) -> Figure:
     """A row of panels per user, the methods side by side; rows and columns of a panel have names."""
     figure = Figure(figsize=(1.2 + 1.05 * len(panels), 0.6 + (0.15 * len(rows) + 0.15) * len(users)))
@@ -66,7 +68,7 @@ def _named_figure(
         panel.set_ylabel("" if user == ALL_IN_ONE else f"wants {user}", fontsize=8)
     figure.tight_layout(pad=0.4)
     places = "place (columns) for each user (rows)" if users == [ALL_IN_ONE] else "place"
-    figure.suptitle(f"reward of each {places}, {SCALE}", fontsize=TITLE_SIZE, y=1.01, va="bottom")
+    figure.suptitle(f"reward of each {places}, {note}", fontsize=TITLE_SIZE, y=1.01, va="bottom")
     return figure
 
 

@@ -28,7 +28,7 @@ def show_rollouts(frames: Sequence[Sequence[Frame]], names: Sequence[str], stem:
     """Writes `stem`.png, some moments of each episode, and `stem`.gif; returns the former.
 
     Args:
-        frames: for each user the pictures (H, W, 3) uint8 of one episode, as many as there are; `MAX_USERS` are shown.
+        frames: for each user, one of a group, the pictures (H, W, 3) uint8 of one episode; `MAX_USERS` are shown.
         names: what each user wants.
         stem: path without an ending.
         title: above the picture.

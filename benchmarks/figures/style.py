@@ -34,10 +34,21 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(_STYLE)
 
 
-def line_style(position: int) -> dict[str, Any]:
-    """Colour and dashes of the line at this position: solid until the palette is through, then dashed."""
-    dashes = ("-", "--", ":")[position // len(PALETTE) % 3]
+def line_style(position: int, dashed: bool = False) -> dict[str, Any]:
+    """Colour and dashes of the line at this position: solid until the palette is through, then dots and dashes.
+
+    A `dashed` line looks like none that is not, and the next one's dashes lie in its gaps where the two coincide.
+    """
+    later = position // len(PALETTE)
+    dashes: Any = ("-", "-.", ":")[later % 3]
+    if dashed:
+        dashes = (2.5 * (position % 2), ((2.5, 2.5), (5, 1, 1, 1, 1, 1))[later % 2])
     return {"color": PALETTE[position % len(PALETTE)], "linestyle": dashes, "linewidth": 1.6}
+
+
+def shown_of(shown: int, there_are: int) -> str:
+    """How many groups of users a figure shows, for its title."""
+    return f"{shown} of {there_are} groups" if shown < there_are else f"all {there_are} groups"
 
 
 def success_axis(axes: Axes, label: str = "success rate") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -46,11 +48,17 @@ def success_figure(suite: SuiteResults) -> Figure:
 
 
 def _title(suite: SuiteResults) -> str:
-    seeds = f"{len(suite.seeds)} seed{'s' if len(suite.seeds) > 1 else ''}"
-    users = len({(rate.seed, rate.user) for rate in suite.taught})
-    low, high = (chosen(rate.episodes for rate in suite.rates) for chosen in (min, max))
-    episodes = f"{low}" if low == high else f"{low} to {high}"
-    return f"{suite.environment}, {suite.rates[0].population}: {seeds}, {users} test users, {episodes} episodes each"
+    rates = [suite.table_rates(method) for method in suite.methods]
+    seeds = _span({len({rate.seed for rate in own}) for own in rates})
+    users = _span({len({(rate.seed, rate.user) for rate in own}) for own in rates})
+    episodes = _span({rate.episodes for rate in suite.rates})
+    counts = f"{seeds} seed{'' if seeds == '1' else 's'}, {users} test users, {episodes} episodes each"
+    return "\n".join(filter(None, (f"{suite.environment}, {suite.rates[0].population}: {counts}", suite.marks)))
+
+
+def _span(numbers: Collection[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _group_dot(axes: Axes, x: float, score: float, name: str, groups: dict[str, bool], labelled: bool) -> None:

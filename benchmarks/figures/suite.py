@@ -20,6 +20,8 @@ from pluralbench.benchmarks.results.runs import Runs, judged, read_runs
 NOT_WHOLE = "*"
 """Stands behind the name of a method of which a run is missing, not finished or damaged."""
 
+_NEVER_LINES = ("behaviour", "tour")  # scripts, which are neither trained nor read answers: no colour is spent on them
+
 
 @dataclass(frozen=True)
 class SuiteResults:
@@ -33,6 +35,16 @@ class SuiteResults:
     runs: Runs = field(default_factory=Runs, compare=False)  # their other files, and which of them are not whole
 
     @property
+    def num_groups(self) -> int:
+        """Groups of users that were served."""
+        return len({rate.group for rate in self.rates})
+
+    @property
+    def marks(self) -> str:
+        """What `NOT_WHOLE` says behind the names of methods; empty where none has it."""
+        return f"{NOT_WHOLE} runs are missing or damaged" if self.runs.faults else ""
+
+    @property
     def taught(self) -> tuple[SuccessRate, ...]:
         """Rates of users whose group taught the reward model; all of them where no group did."""
         return tuple(rate for rate in self.rates if not rate.held_out) or self.rates
@@ -44,7 +56,7 @@ class SuiteResults:
 
     def place_of(self, method: str) -> int:
         """The place that decides a method's colour: learners before reference rows, few of which are ever lines."""
-        return sorted(self.methods, key=is_reference_row).index(method)
+        return place_among(self.methods, method)
 
     def table_rates(self, method: str) -> tuple[SuccessRate, ...]:
         """The rates of one method that enter its row: of `taught`; all of them where it has none there."""
@@ -96,6 +108,12 @@ def read_suite(folder: Path, environment: str) -> SuiteResults:
 def learner_of(method: str) -> str:
     """The learner of a method's name `learner[+scaling][@policy]`."""
     return method.partition("@")[0].partition("+")[0]
+
+
+def place_among(methods: Sequence[str], method: str) -> int:
+    """The place of a method, or of a learner's first one, among these: learners, reference rows, and `_NEVER_LINES`."""
+    ordered = sorted(methods, key=lambda name: (is_reference_row(name), name in _NEVER_LINES))
+    return ordered.index(method) if method in ordered else [learner_of(name) for name in ordered].index(method)
 
 
 def is_reference_row(method: str) -> bool:

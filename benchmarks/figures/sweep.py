@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, line_style, save, style, success_axis
+from pluralbench.benchmarks.figures.looks import look_of
+from pluralbench.benchmarks.figures.style import TITLE_SIZE, legend_beside, save, style, success_axis
 from pluralbench.benchmarks.figures.suite import (
-    NOT_WHOLE,
     SuiteResults,
     group_means,
     is_reference_row,
@@ -59,18 +59,17 @@ def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: 
     figure = Figure(figsize=(4.6, 3.0))
     axes = figure.subplots()
     suites = list(points.values())
-    methods = dict.fromkeys(method for suite in suites for method in suite.methods)
-    for position, method in enumerate(sorted(methods, key=is_reference_row)):  # learners have the plainest lines
+    methods = list(dict.fromkeys(method for suite in suites for method in suite.methods))
+    for method in sorted(methods, key=is_reference_row):  # learners have the plainest lines
         rates = [of_method(suite.rates, method) for suite in suites]
         title = next((title for suite in suites if (title := suite.title_of(method)) != method), method)
-        look = line_style(position) | ({"linestyle": "--"} if is_reference_row(method) else {})  # seen over a learner's
-        _draw_method(axes, rates, title, look, worst_group)
+        _draw_method(axes, rates, title, look_of(method, methods), worst_group)
     axes.set_xticks(range(len(points)), list(points))
     axes.set_xlabel(x_label)
     success_axis(axes)
     notes = [suites[0].environment, *(["dotted: worst group"] if worst_group else [])]
     notes += ["diamonds: held-out groups"] if any(suite.held_out for suite in suites) else []
-    notes += [f"{NOT_WHOLE} runs are missing or damaged"] if any(suite.runs.faults for suite in suites) else []
+    notes += list(dict.fromkeys(suite.marks for suite in suites if suite.marks))
     axes.set_title("; ".join(notes), loc="left", fontsize=TITLE_SIZE)
     legend_beside(axes)
     return figure
@@ -88,11 +87,11 @@ def _draw_method(
     taught, others = by_place(held_out=False), by_place(held_out=True)
     means = [seed_means(rates) for rates in taught.values()]
     places = list(taught)
-    axes.plot(places, [np.mean(seeds) for seeds in means], marker="o", markersize=4, label=title, **look)
+    axes.plot(places, [np.mean(seeds) for seeds in means], label=title, **look)
     low, high = [min(seeds) for seeds in means], [max(seeds) for seeds in means]
     axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
     if worst_group:
         worst = [min(group_means(rates).values()) for rates in taught.values()]
-        axes.plot(places, worst, **{**look, "linestyle": ":"})
+        axes.plot(places, worst, **{**look, "linestyle": ":", "marker": ""})
     held_out = {x: float(np.mean(seed_means(rates))) for x, rates in others.items()}
     axes.scatter(list(held_out), list(held_out.values()), marker="D", facecolor="none", edgecolor=look["color"], s=30)

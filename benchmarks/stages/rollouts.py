@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.figures.rollouts import MAX_USERS, NUM_GIF_FRAMES, show_rollouts
+from pluralbench.benchmarks.figures.style import shown_of
 from pluralbench.benchmarks.stages.evaluate import as_script
 from pluralbench.benchmarks.stages.runs import TrainedRun
 from pluralbench.envs import Environment
@@ -29,13 +30,15 @@ def record_rollouts(plan: Plan, trained: TrainedRun, suite_folder: Path) -> None
     env.close()
     if not draws_pictures:
         return
-    rows = trained.run.fitted.draws.first_of_each_group[:MAX_USERS]
+    groups = trained.run.fitted.draws.first_of_each_group
+    rows = groups[:MAX_USERS]
     goals = trained.run.goals[rows]
     films = [
         _frames(plan.environment, as_script(trained.act), goal, int(row)) for goal, row in zip(goals, rows, strict=True)
     ]
     names = [plan.task.goal_name(goal) for goal in goals]
-    title = f"{plan.environment.name}, {trained.run.method.name}: one episode for each user, from the same start"
+    shown = shown_of(len(rows), len(groups))
+    title = f"{plan.environment.name}, {trained.run.method.name}: a user's episode from the same start, {shown}"
     show_rollouts(films, names, suite_folder / f"{plan.environment.name}-rollouts", title)
 
 

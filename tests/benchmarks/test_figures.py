@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from pluralbench.benchmarks.figures.active import active_figure, draw_active
 from pluralbench.benchmarks.figures.didactic import draw_didactic
 from pluralbench.benchmarks.figures.latents import latents_figure
 from pluralbench.benchmarks.figures.rollouts import show_rollouts
-from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND
+from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND, line_style
 from pluralbench.benchmarks.figures.success import success_figure
 from pluralbench.benchmarks.figures.suite import group_means, mean_success, of_method, read_suite, read_suites
 from pluralbench.benchmarks.figures.sweep import sweep_figure
 from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates
 from pluralbench.benchmarks.results.figure_arrays import save_latents, save_reward_maps
+from pluralbench.benchmarks.stages import rollouts
+from pluralbench.envs import environments
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "figures"
 MAY_IMPORT = (
@@ -141,6 +144,69 @@ def test_reference_rows_come_first_and_learners_have_the_plain_lines(folder):
     assert suite.methods == ("bc", "oracle", *METHODS)
     assert [suite.place_of(method) for method in (*METHODS, "bc", "oracle")] == [0, 1, 2, 3, 4]
     assert [text.get_text() for text in success_figure(suite).axes[0].get_xticklabels()] == list(suite.methods)
+
+
+def test_a_method_looks_the_same_in_every_figure(folder):
+    rows = ["behaviour", "bc", "tour", "individual", "bayes", "oracle"]
+    curve = [(stage, step, "mean", 0.5) for stage in ("success", "answers") for step in (1, 2)]
+    for row in rows:
+        merge_success_rates(folder, rates_of(row, 0, (1, 1, 1)))
+        model = None if row in ("behaviour", "bc", "tour") else DIAGNOSTICS
+        write_run(folder, rates_of(row, 0, (1, 1, 1)), reward_model=model, curve=curve)
+    suite = read_suite(folder, "maze")
+    panels = [FIGURES[name](suite).axes for name in ("curves", "answers")]
+    panels += [[axes] for axes in FIGURES["diagnostics"](suite).axes]
+    panels.append(sweep_figure({"few": suite, "many": suite}, "users").axes)
+    looks = {}
+    for (axes,) in panels:
+        for line in axes.lines:
+            method = {"vpl": "vpl+spo"}.get(line.get_label(), line.get_label())
+            looks.setdefault(method, set()).add((line.get_color(), line.get_linestyle()))
+    looks = {name: own for name, own in looks.items() if not name.startswith("_")}
+    assert set(looks) == {*METHODS, *rows}
+    assert all(len(own) == 1 for own in looks.values())
+    colours = [next(iter(own))[0] for name, own in looks.items() if name not in ("behaviour", "tour")]
+    assert len(set(colours)) == len(colours)
+    assert {name for name, own in looks.items() if next(iter(own))[1] != "-"} == set(rows)
+
+
+def test_lines_that_coincide_have_marks_of_their_own(folder):
+    lines = FIGURES["curves"](read_suite(folder, "maze")).axes[0].lines
+    assert len({line.get_marker() for line in lines}) == len({line.get_markersize() for line in lines}) == 3
+    assert all(line.get_markerfacecolor() == "none" for line in lines)
+
+
+def test_dashes_of_reference_rows_side_by_side_lie_in_each_others_gaps():
+    (first, dashes), (second, same) = (line_style(place, dashed=True)["linestyle"] for place in (6, 7))
+    assert dashes == same
+    assert second - first == dashes[0] == dashes[1]
+
+
+def test_rollouts_say_how_many_of_the_groups_they_show(monkeypatch, tmp_path):
+    environment = environments.get("maze")
+    task, titles = environment.make_task(), []
+    monkeypatch.setattr(rollouts, "show_rollouts", lambda frames, names, stem, title: titles.append(title))
+    monkeypatch.setattr(rollouts, "_frames", lambda *parts: [])
+    monkeypatch.setattr(rollouts, "as_script", lambda act: act)
+    plan = SimpleNamespace(environment=environment, task=task)
+    for num in (2, 10):
+        draws = SimpleNamespace(first_of_each_group=np.arange(num))
+        goals = task.sample_goals(num, np.random.default_rng(0))
+        run = SimpleNamespace(fitted=SimpleNamespace(draws=draws), goals=goals, method=SimpleNamespace(name="vpl"))
+        rollouts.record_rollouts(plan, SimpleNamespace(run=run, act=None), tmp_path)
+    assert [title.rpartition(", ")[2] for title in titles] == ["all 2 groups", "3 of 10 groups"]
+
+
+def test_maps_say_how_many_of_the_groups_they_show(folder):
+    users = [f"u{number}" for number in range(7)]
+    values = np.ones((7, 2, 3), dtype=np.float32)
+    maps = {"learned": values, "true": values, "users": users, "rows": [], "columns": []}
+    save_reward_maps(folder / "maze-reward-maps.npz", {"vpl": maps})
+    assert "5 of 7 groups" in FIGURES["reward-maps"](read_suite(folder, "maze")).get_suptitle()
+    named = {**maps, "rows": ["l"] * 2, "columns": ["l"] * 3, "users": users[:3]}
+    named |= {"learned": values[:3], "true": values[:3]}
+    save_reward_maps(folder / "maze-reward-maps.npz", {"vpl": named})
+    assert "all 3 groups" in FIGURES["reward-maps"](read_suite(folder, "maze")).get_suptitle()
 
 
 def test_held_out_is_a_flag_and_never_a_name(folder):

@@ -102,8 +102,17 @@ def test_a_run_that_is_not_whole_is_told_of_and_its_method_marked(folder, capsys
     assert "maze-success.png" in output
     titles = [text.get_text() for text in success_figure(read_suite(folder, "maze")).axes[0].get_xticklabels()]
     assert titles == ["vpl *", "btl"]
+    assert (
+        success_figure(read_suite(folder, "maze")).axes[0].get_title("left").endswith("\n* runs are missing or damaged")
+    )
     assert main(["report", str(folder)]) == 0
     assert line in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_success_figure_counts_the_seeds_of_each_method(folder):
+    assert ": 3 seeds, " in success_figure(read_suite(folder, "maze")).axes[0].get_title("left")
+    lose_rows(folder)
+    assert ": 2 to 3 seeds, " in success_figure(read_suite(folder, "maze")).axes[0].get_title("left")
 
 
 def test_a_method_without_any_run_is_missing(folder):
