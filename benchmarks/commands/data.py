@@ -32,6 +32,9 @@ from pluralbench.preference_oracles.preference_files import export_npz, export_p
 from pluralbench.preference_oracles.preferences import PreferenceDataset, PreferenceError
 from pluralbench.ranges import MOST, check_whole_number
 
+HDF5 = (".hdf5", ".h5")
+PAIRS = ".pairs.npz"
+"""Ends the name of a file of one row per answered pair."""
 MOST_COLUMNS = 100
 """Of observations, whose ranges `inspect` shows."""
 
@@ -41,11 +44,16 @@ _ARRAYS = ("observations", "actions", "next_observations", "rewards", "terminals
 def generate(options: argparse.Namespace) -> None:
     """Runs an environment's behaviour policy and writes its dataset in D4RL's HDF5 layout."""
     check_whole_number(DatasetError, "--transitions", options.transitions, 1, MOST)
+    if not options.path.is_dir() and options.path.suffix not in HDF5:
+        raise DatasetError(
+            f"{options.path} should end in {' or '.join(HDF5)}; `pluralbench data convert` makes other formats of it"
+        )
     found = environments.get(options.environment).on(options.simulator or AUTO)
     check_target(options.path, dataset_bytes(found.make_task(), options.transitions))
     with Reporter().stage(f"{found.name}: {options.transitions} transitions") as progress:
         dataset = collect(found, options.transitions, options.seed, progress)
     save_transitions(dataset, options.path)
+    print(f"wrote {options.path}")
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -71,11 +79,11 @@ def convert(options: argparse.Namespace) -> None:
     if options.format or options.environment:
         raise PreferenceError(f"{source} holds preferences; --as and --environment are for transitions")
     preferences = import_npz(source) if is_npz else PreferenceDataset.load(source)
-    if target.name.endswith(".pairs.npz"):
+    if target.name.endswith(PAIRS):
         export_pairs(preferences, target)
     elif target.suffix == ".npz":
         export_npz(preferences, target)
-    elif target.suffix in (".hdf5", ".h5"):
+    elif target.suffix in HDF5:
         preferences.save(target)
     else:
         raise PreferenceError(f"cannot tell the format of {target}: use .hdf5, .npz or .pairs.npz")
@@ -83,6 +91,8 @@ def convert(options: argparse.Namespace) -> None:
 
 def _convert_transitions(source: Path, options: argparse.Namespace) -> None:
     target, reporter = options.target, Reporter()
+    if target.name.endswith(PAIRS):
+        raise DatasetError(f"{source} holds transitions, and {PAIRS} is for preferences: use .hdf5, .npz or a folder")
     environment = environments.get(options.environment) if options.environment else None
     if environment and (options.format or target.suffix) and not environment.formats:
         raise DatasetError(f"--environment is for folders of Minari's; {environment.name} brings no format of its own")
@@ -92,7 +102,7 @@ def _convert_transitions(source: Path, options: argparse.Namespace) -> None:
     if options.format:
         with reporter.stage(f"writing {target}") as progress:
             write_as(options.format, dataset, target, progress, environment)
-    elif target.suffix in (".hdf5", ".h5"):
+    elif target.suffix in HDF5:
         save_transitions(dataset, target)
     elif not target.suffix:
         with reporter.stage(f"writing {target}") as progress:

@@ -114,6 +114,18 @@ def test_what_cannot_be_is_refused_in_one_line(here, capsys):
     assert "not converted maze2d.hdf5: its positions lie in walls of every maze" in told
 
 
+def test_pairs_are_not_made_of_transitions(here, capsys):
+    assert "holds transitions, and .pairs.npz is for preferences" in refused(
+        capsys, "convert", "maze.hdf5", "m.pairs.npz"
+    )
+    assert not (here / "m.pairs.npz").exists()
+
+
+def test_generate_says_where_it_wrote(here, capsys):
+    assert main(["data", "generate", "maze", "new.h5", "--transitions", "300"]) == 0
+    assert capsys.readouterr().out.endswith("wrote new.h5\n")
+
+
 def test_a_folder_as_dataset_says_what_to_do(here, run, capsys):
     (here / "folder-v0").mkdir()
     assert run("maze", "--preset", "smoke", "--dataset", here / "folder-v0") == 2

@@ -64,6 +64,11 @@ def files_in(folder):
         ((*MAZE, "--seeds", "1000000000"), "at most 10000"),
         (("data", "generate", "maze", "."), ". is a folder; name a file"),
         (("data", "generate", "maze", "file/data.hdf5"), "file is a file"),
+        (
+            ("data", "generate", "maze", "data.npz"),
+            "data.npz should end in .hdf5 or .h5; `pluralbench data convert` makes",
+        ),
+        (("data", "generate", "maze", "data"), "data should end in .hdf5 or .h5"),
         (("data", "generate", "maze", "n" * 240 + ".hdf5"), "too long a name"),
         (("data", "generate", "maze", "data.hdf5", "--transitions", "999999999999"), "at most 1000000000"),
         (("data", "generate", "maze", "data.hdf5", "--seed", "x"), "a seed is a whole number"),
