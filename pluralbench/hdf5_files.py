@@ -96,12 +96,12 @@ def open_checked_hdf5(path: Path | str, file_format: str) -> Iterator[h5py.File]
 def check_format_and_checksum(file: h5py.File, file_format: str) -> None:
     """Raises DamagedFileError unless the file says that it is a `file_format` and holds what was written."""
     check_format(file.filename, file_format_of(file), file_format)
-    check_checksum(file.filename, _text_attribute(file, CHECKSUM_ATTRIBUTE), content_checksum(file))
+    check_checksum(file.filename, text_attribute(file, CHECKSUM_ATTRIBUTE), content_checksum(file))
 
 
 def file_format_of(file: h5py.File) -> str | None:
     """The format that the file says it has; None for a file that `create_checked_hdf5` did not write."""
-    return _text_attribute(file, FORMAT_ATTRIBUTE)
+    return text_attribute(file, FORMAT_ATTRIBUTE)
 
 
 def content_checksum(file: h5py.File) -> str:
@@ -273,7 +273,7 @@ def load_json(file: h5py.File, name: str) -> Any:
         raise DamagedFileError(f"{file.filename}: {name} is no JSON text ({error})") from error
 
 
-def _text_attribute(file: h5py.File, name: str) -> str | None:
+def text_attribute(file: h5py.File, name: str) -> str | None:
     """A short text of fixed length; one of variable length is none of ours and is not read."""
     if name not in file.attrs:
         return None
@@ -281,4 +281,4 @@ def _text_attribute(file: h5py.File, name: str) -> str | None:
     kind = attribute.get_type()
     if kind.get_class() != h5py.h5t.STRING or kind.is_variable_str() or kind.get_size() > _LONGEST_ATTRIBUTE:
         return None
-    return bytes(file.attrs[name]).decode() if attribute.shape == () else None
+    return bytes(file.attrs[name]).decode(errors="replace") if attribute.shape == () else None

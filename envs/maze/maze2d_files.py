@@ -9,6 +9,7 @@ A file holds N + M rows for N transitions in M episodes: the observation that an
     timeouts       (N + M,) bool, True in the last row of an episode
     infos/qpos     (N + M, 2) float32, infos/qvel likewise: the observation's halves
     infos/goal     (N + M, 2) float32, where the goal of each episode is known (`metadata["goals"]`), else not there
+    attribute      maze, its name; D4RL's files have none, and its readers do not look at it
 
 `infos/goal` is what D4RL's controller was on the way to. Our own data do not keep it; maze2d files and PointMaze do. Of
 the first reward of an episode nothing is known but that D4RL's are 1 within 0.5 m of the maze's own goal (or, dense,
@@ -26,14 +27,15 @@ from numpy.typing import NDArray
 
 from pluralbench.envs.gymnasium_ids import MAZE
 from pluralbench.envs.maze.data_layout import check_layout, layout_of
-from pluralbench.envs.maze.maps import load_map
+from pluralbench.envs.maze.maps import LAYOUTS, load_map
 from pluralbench.envs.maze.task import SUCCESS_RADIUS
 from pluralbench.envs.transition_files import is_maze2d, load_transitions
 from pluralbench.envs.transitions import DatasetError, Float32, TransitionDataset
 from pluralbench.folders import expanded
-from pluralbench.hdf5_files import create_hdf5
+from pluralbench.hdf5_files import create_hdf5, open_hdf5, text_attribute
 from pluralbench.progress import Progress
 
+MAZE_ATTRIBUTE = "maze"
 _ROUNDING = 1e-5
 
 
@@ -48,7 +50,7 @@ def read(path: Path, progress: Progress | None = None) -> TransitionDataset | No
         return None
     dataset = load_transitions(path, goals=True)
     try:
-        layout = layout_of(dataset.observations, path.name)
+        layout = _named_layout(dataset, path) or layout_of(dataset.observations, path.name)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
     return replace(dataset, metadata={**dataset.metadata, "environment": MAZE, "layout": layout, "format": "maze2d"})
@@ -69,6 +71,17 @@ def write(dataset: TransitionDataset, path: Path, progress: Progress | None = No
     with create_hdf5(path) as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, compression="gzip")
+        file.attrs[MAZE_ATTRIBUTE] = np.bytes_(layout)
+
+
+def _named_layout(dataset: TransitionDataset, path: Path) -> str | None:
+    """The maze that the file names, checked; None where it names none that is known here."""
+    with open_hdf5(path) as file:
+        layout = text_attribute(file, MAZE_ATTRIBUTE)
+    if layout not in LAYOUTS:
+        return None
+    check_layout(dataset.observations, layout)
+    return layout
 
 
 def maze_of(dataset: TransitionDataset) -> str:

@@ -22,6 +22,29 @@ def assert_equal(found, expected):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
+def forget_maze(path):
+    """As D4RL's own files, which do not name theirs."""
+    with h5py.File(path, "r+") as file:
+        del file.attrs["maze"]
+
+
+def test_a_file_of_few_cells_names_its_maze(tmp_path):
+    data, path = collect(300, seed=0), tmp_path / "x.hdf5"
+    maze2d_files.write(data, path)
+    again = maze2d_files.read(path)
+    assert_equal(again, data)
+    assert again.metadata["layout"] == "large"
+    with h5py.File(path, "r+") as file:
+        file.attrs["maze"] = np.bytes_("umaze")
+    with pytest.raises(DatasetError, match=r"x\.hdf5: \d+ % of its positions lie in walls of umaze"):
+        maze2d_files.read(path)
+    for unknown in (np.bytes_("?"), np.bytes_(b"\xff"), "large", 3):
+        with h5py.File(path, "r+") as file:
+            file.attrs["maze"] = unknown
+        with pytest.raises(DatasetError, match="so that its maze cannot be told"):
+            maze2d_files.read(path)
+
+
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_there_and_back_changes_nothing(layout, tmp_path):
     data = collect(6_000, seed=0, layout=layout)
@@ -100,6 +123,7 @@ def test_the_first_reward_of_an_episode_is_zero_where_no_rule_is_known(tmp_path)
 def test_the_maze_is_told_by_the_cells_where_no_name_tells_it(tmp_path):
     for layout in LAYOUTS:
         maze2d_files.write(collect(30_000, seed=0, layout=layout), tmp_path / "own.hdf5")
+        forget_maze(tmp_path / "own.hdf5")
         assert maze2d_files.read(tmp_path / "own.hdf5").metadata["layout"] == layout
 
 
@@ -110,6 +134,7 @@ def test_another_map_is_refused_with_the_reason(tmp_path):
     def written(data, layout, change):
         path = tmp_path / "own.hdf5"
         maze2d_files.write(data, path)
+        forget_maze(path)
         with h5py.File(path, "r+") as file:
             file["observations"][:] = rows = change(file["observations"][:])
             file["infos/qpos"][:], file["infos/qvel"][:] = rows[:, :2], rows[:, 2:]
@@ -149,4 +174,5 @@ def test_what_maze2d_cannot_hold_is_refused(tmp_path):
 def test_data_that_name_no_maze_are_known_by_their_cells(tmp_path):
     data = replace(collect(30_000, seed=0), metadata={})
     maze2d_files.write(data, tmp_path / "own.hdf5")
+    forget_maze(tmp_path / "own.hdf5")
     assert maze2d_files.read(tmp_path / "own.hdf5").metadata["layout"] == "large"
