@@ -32,6 +32,30 @@ def test_the_pages_environment_runs_through_the_whole_benchmark_by_its_path(run,
         assert (suite / f"table-{figure}.png").stat().st_size > 2_000
 
 
+def test_the_pages_pictures_have_x_to_the_right_and_y_up(monkeypatch):
+    monkeypatch.setattr("gymnasium.register", lambda *_, **__: None)
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL).group(1), names)
+    places = names["grid"]().observations.reshape(20, 20, 2)  # the first row is drawn at the top
+    corners = [tuple(places[corner]) for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1))]
+    assert corners == [(0, 1), (1, 1), (0, 0), (1, 0)]
+
+
+@pytest.mark.usefixtures("few_answers", "no_pictures")
+def test_the_pages_policy_serves_everybody_by_the_true_reward(run, tmp_path, monkeypatch):
+    text = (PAGE.parent / "policies.md").read_text()
+    code = re.search(r"`ranked\.py`:\n\n```python\n(.*?)```", text, re.DOTALL).group(1)
+    assert len(code.strip().splitlines()) <= 25
+    (tmp_path / "ranked.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    command = ("maze", "--preset", "smoke", "--methods", "oracle@ranked.py:Ranked")
+    assert run(*command, out=tmp_path / "results") == 0
+    with (tmp_path / "results" / "smoke" / "success_rates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["method"], row["success_rate"]) for row in rows} == {("oracle@ranked", "1.0000")}
+    assert run("ravens", *command[1:], out=tmp_path / "results") == 2  # where it does not suit, before any work
+
+
 def test_the_page_names_every_field_of_an_environment():
     text = PAGE.read_text()
     optional = {field.name for field in fields(Environment)} - {"name", "gym_id", "make_task"}
