@@ -12,7 +12,7 @@ from pluralbench.benchmarks.commands.places import suite_folder
 from pluralbench.benchmarks.commands.room import check_room_for, make_folders_for
 from pluralbench.benchmarks.experiments.plan import make_plan
 from pluralbench.benchmarks.experiments.presets import experiment_for
-from pluralbench.benchmarks.experiments.sweeps import SWEEPS, sweep_points
+from pluralbench.benchmarks.experiments.sweeps import SWEEPS, check_changes, sweep_points
 from pluralbench.benchmarks.figures.sweep import draw_sweep
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results.records import sweep_path
@@ -26,6 +26,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     """Checks all points, runs one after the other, and draws the figure."""
     sweep, (environment, points) = SWEEPS[options.sweep], sweep_points(options.sweep, options.environment)
     changes, device = changes_of(options), device_of_tasks(options)
+    check_changes(options.sweep, points.values(), changes)
     plans = {
         label: make_plan(experiment_for(environment, options.preset, point, changes), device)
         for label, point in points.items()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.envs import environments
@@ -44,3 +46,24 @@ def sweep_points(name: str, environment: str | None) -> tuple[str, dict[str, Set
     if not points:
         raise ExperimentError(f"{name}: {unknown_name('environment with this sweep', environment, having)}")
     return environment, dict(points)
+
+
+def check_changes(name: str, points: Iterable[Settings], changes: Settings) -> None:
+    """Raises ExperimentError where `changes` set what a sweep varies: its points would be one and the same.
+
+    What all points have in common is a default, as their `methods` are in any case.
+    """
+    settings = [dict(_leaves(point)) for point in points]
+    for path in dict.fromkeys(path for point in settings for path in point if path != ("methods",)):
+        varies = any(path not in point or point[path] != settings[0].get(path) for point in settings)
+        if varies and any(path[: len(own)] == own[: len(path)] for own, _ in _leaves(changes)):
+            raise ExperimentError(f"{name} varies {'.'.join(path)}: leave it out")
+
+
+def _leaves(settings: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value of nested settings behind the keys that lead to it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, *above, key)
+        else:
+            yield (*above, key), value

@@ -4,7 +4,8 @@ import pytest
 from result_folders import write_suite
 
 from pluralbench.benchmarks.commands.cli import main
-from pluralbench.benchmarks.experiments.sweeps import sweep_points
+from pluralbench.benchmarks.experiments.settings import ExperimentError
+from pluralbench.benchmarks.experiments.sweeps import check_changes, sweep_points
 from pluralbench.benchmarks.figures.sweep import draw_sweep, read_points
 from pluralbench.benchmarks.reference import keep_as_reference
 from pluralbench.benchmarks.results import ResultsError, read_success_rates, read_sweeps
@@ -107,6 +108,33 @@ def test_a_sweep_becomes_a_reference_with_its_points(folder, tmp_path):
     assert not (kept / "success_rates.csv").exists()
     with pytest.raises(ResultsError, match="cannot become a reference"):
         keep_as_reference(kept, root)
+
+
+@pytest.mark.parametrize(
+    ("command", "varied"),
+    [
+        (("noise", "--teacher", "rational"), "noise varies preferences.teacher"),
+        (("noise", "--set", "preferences.teacher=boltzmann"), "noise varies preferences.teacher"),
+        (("minority", "--population", "five-attributes"), "minority varies population"),
+        (("users", "--set", "population=10-rankings"), "users varies population"),
+        (("active", "--policy", "iql"), "active has the policy greedy, not 'iql'"),
+    ],
+)
+def test_what_a_sweep_varies_cannot_be_given(command, varied, run, tmp_path, capsys):
+    assert run(*command, "--preset", "smoke") == 2
+    assert capsys.readouterr().err == f"pluralbench: {varied}: leave it out\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_points_of_a_sweep_have_in_common_can_be_given():
+    points = [
+        {"methods": ("btl",), "iql": {"num_updates": 9, "discount": 0.9}},
+        {"methods": ("vpl",), "iql": {"num_updates": 9}},
+    ]
+    check_changes("own", points, {"methods": ("oracle",), "iql": {"num_updates": 5, "temperature": 1.0}, "seeds": (1,)})
+    for changes in ({"iql": {"discount": 0.5}}, {"iql": "discount=0.5"}):
+        with pytest.raises(ExperimentError, match=r"^own varies iql.discount: leave it out$"):
+            check_changes("own", points, changes)
 
 
 def test_a_later_point_that_does_not_fit_its_folder_is_refused_before_the_first_runs(run, tmp_path, capsys):
