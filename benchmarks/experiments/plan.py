@@ -86,6 +86,7 @@ def make_plan(experiment: Experiment, device: str = "cpu") -> Plan:
     users = draw_test_users(population, task, 1, np.random.default_rng(0))
     for method in methods:
         _check_own_name(learners, method.learner, learners.get(method.learner).name)
+        _check_own_name(policies, method.policy, policies.get(method.policy).name)
     _check_own_name(populations, experiment.population, population.name)
     _check_own_name(environments, experiment.environment, environment.name)
     if experiment.environment not in environments.registered():

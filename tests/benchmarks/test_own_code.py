@@ -154,6 +154,17 @@ class Alone(Fitted):
         pass
 """
 
+POLICY = """
+from pluralbench.benchmarks.stages.policies import PolicyStage
+
+
+class Mine(PolicyStage):
+    name = 'mine'
+
+    def train(self, prepared, runs, session, ledger):
+        pass
+"""
+
 
 def line_of(text):
     """The number of the line that holds this."""
@@ -209,6 +220,10 @@ def test_what_would_be_mixed_up_with_the_suites_own_is_refused(own, run, tmp_pat
     assert f"the learner {path}:Fitted is called btl as one of the suite's own" in capsys.readouterr().err
     assert run("maze", "--preset", "smoke", "--methods", "btl", "--population", f"{path}:MINE") == 2
     assert f"the population {path}:MINE is called two-goals as one of the suite's own" in capsys.readouterr().err
+    path = tmp_path / "policy.py"
+    path.write_text(POLICY.replace("'mine'", "'greedy'"))
+    assert run("maze", "--preset", "smoke", "--methods", f"btl@{path}:Mine", "btl") == 2
+    assert f"the policy {path}:Mine is called greedy as one of the suite's own" in capsys.readouterr().err
 
 
 def test_a_policy_of_another_kind_says_what_it_lacks(own, run, capsys):
