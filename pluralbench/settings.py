@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -163,7 +163,7 @@ def from_assignments(texts: Iterable[str]) -> dict[str, Any]:
     """Nested settings from texts `iql.num_updates=1000`; the value is JSON, or else text.
 
     Raises:
-        SettingsError: a text without `=`, or one that sets both a setting and a part of it.
+        SettingsError: a text without `=`, a setting that is given twice, or one that is given with a part of it.
     """
     values: dict[str, Any] = {}
     for text in texts:
@@ -182,8 +182,24 @@ def from_assignments(texts: Iterable[str]) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise SettingsError(f"{key} and {part} are both set: give one of them")
+        if last in place:
+            raise SettingsError(f"{key} is set twice: give it once")
         place[last] = value
     return values
+
+
+def leaves(settings: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value of nested settings, behind the keys that lead to it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, *above, key)
+        else:
+            yield (*above, key), value
+
+
+def sets(settings: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Whether nested settings hold a value where a path of keys leads, above or below."""
+    return any(tuple(path[: len(own)]) == own[: len(path)] for own, _ in leaves(settings))
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from pluralbench.envs.environments import AUTO
 from pluralbench.errors import InputError
 from pluralbench.lines import shown
 from pluralbench.registry import unknown_name
-from pluralbench.settings import LARGEST_SEED, from_assignments, merged
+from pluralbench.settings import LARGEST_SEED, from_assignments, leaves, merged, sets
 
 _MAX_SUITE_NAME = 80
 
@@ -122,7 +122,11 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The experiment's settings that `add_experiment`'s options name, nested."""
+    """The experiment's settings that `add_experiment`'s options name, nested.
+
+    Raises:
+        UsageError: a number of seeds that cannot be, or `--set` with what another option sets.
+    """
     changes: dict[str, Any] = {}
     for name in ("population", "policy", "dataset", "simulator"):
         if getattr(options, name) is not None:
@@ -139,7 +143,12 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
         changes["seeds"] = tuple(options.seed_list)
     if options.data_per_seed:
         changes["data_per_seed"] = True
-    return merged(from_assignments(options.set), changes)
+    others = from_assignments(options.set)
+    for path, _ in leaves(changes):
+        if sets(others, path):
+            option = "seed-list" if options.seed_list is not None and path == ("seeds",) else path[-1]
+            raise UsageError(f"--{option.replace('_', '-')} and --set {'.'.join(path)} set the same: give one of them")
+    return merged(others, changes)
 
 
 def suite_name(options: argparse.Namespace, population: str | None, sweep: str | None = None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pluralbench.benchmarks.experiments.settings import ExperimentError
 from pluralbench.envs import environments
 from pluralbench.envs.environments import Settings
 from pluralbench.registry import unknown_name
+from pluralbench.settings import leaves, sets
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,8 @@ def check_changes(name: str, points: Iterable[Settings], changes: Settings) -> N
 
     What all points have in common is a default, as their `methods` are in any case.
     """
-    settings = [dict(_leaves(point)) for point in points]
+    settings = [dict(leaves(point)) for point in points]
     for path in dict.fromkeys(path for point in settings for path in point if path != ("methods",)):
         varies = any(path not in point or point[path] != settings[0].get(path) for point in settings)
-        if varies and any(path[: len(own)] == own[: len(path)] for own, _ in _leaves(changes)):
+        if varies and sets(changes, path):
             raise ExperimentError(f"{name} varies {'.'.join(path)}: leave it out")
-
-
-def _leaves(settings: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value of nested settings behind the keys that lead to it."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, *above, key)
-        else:
-            yield (*above, key), value

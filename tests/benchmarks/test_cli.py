@@ -109,6 +109,12 @@ def test_figures_and_report_come_from_the_files_alone(smoke, capsys):
         (["maze", "--dataset", "mine.hdf5", "--data-per-seed"], "leave dataset empty"),
         (["maze", "--device", "quantum"], "use auto, cpu or cuda"),
         (["maze", "--set", "iql.num_updates"], "KEY=VALUE"),
+        (["maze", "--set", "iql.num_updates=9", "--set", "iql.num_updates=9"], "iql.num_updates is set twice"),
+        (["maze", "--set", "iql.num_updates=9", 'iql={"n_step": 2}'], "iql is set twice: give it once"),
+        (["maze", "--set", "methods=btl", "--methods", "oracle"], "--methods and --set methods set the same: give one"),
+        (["maze", "--set", "preferences=5", "--teacher", "rational"], "--teacher and --set preferences.teacher set"),
+        (["maze", "--set", "seeds=[1]", "--seed-list", "2"], "--seed-list and --set seeds set the same"),
+        (["maze", "--set", "data_per_seed=false", "--data-per-seed"], "--data-per-seed and --set data_per_seed set"),
         (["maze", "--set", "iql.updates=3"], "did you mean 'iql.num_updates'"),
         (["maze", "--set", "preferences.segment_length=0"], "at least 1"),
         # formerly ignored in silence
