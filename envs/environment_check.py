@@ -25,6 +25,8 @@ class ContractError(InputError):
 def check_environment(environment: Environment, goals: FloatArray) -> None:
     """Builds the environment once, resets it for two goals, does a step, and asks its task what that is worth.
 
+    One that Gymnasium does not cut short plays a whole episode.
+
     Errors that the environment's own code raises are not caught.
 
     Args:
@@ -50,6 +52,8 @@ def check_environment(environment: Environment, goals: FloatArray) -> None:
             " and the seed must decide everything else",
         )
         after = _checked_step(task, env)
+        if env.spec is None or env.spec.max_episode_steps is None:
+            _check_ends(task, env, goals[0], environment.gym_id)
     _check_worth(task, np.stack([first, after]), goals)
     if environment.state_grid is not None:
         grid = environment.state_grid()
@@ -126,6 +130,19 @@ def _checked_step(task: MultiGoalTask, env: gym.Env[Any, Any]) -> np.ndarray:
     whole = isinstance(stepped, tuple) and len(stepped) == 5 and isinstance(stepped[4], dict)
     _expect(whole, f"{gives}; it gave {shown(stepped)}")
     return _checked_observation(task, "step", stepped[0])
+
+
+def _check_ends(task: MultiGoalTask, env: gym.Env[Any, Any], goal: Any, gym_id: str) -> None:
+    """An episode of random actions, which has to end by itself: nothing else would end an evaluation."""
+    env.reset(seed=0, options={"goal": goal})
+    for _ in range(task.max_episode_steps):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            return
+    raise ContractError(
+        f"{task.name}: an episode has not ended after the task's {task.max_episode_steps} steps; register {gym_id} with"
+        f" max_episode_steps={task.max_episode_steps}"
+    )
 
 
 def _checked_observation(task: MultiGoalTask, giver: str, observation: Any) -> np.ndarray:

@@ -128,6 +128,11 @@ class Environment:
     recorded_arguments: tuple[str, ...] = ()
     reference_returns: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
 
+    def __post_init__(self) -> None:
+        if not callable(self.make_task):
+            kind = type(self.make_task).__name__
+            raise TypeError(f"{self.name}: make_task is called to build the task; give {kind}, not {kind}()")
+
     @property
     def arguments(self) -> dict[str, Any]:
         """What `gym.make`, `gym.make_vec` and `collect` are given of it."""

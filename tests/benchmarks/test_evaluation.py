@@ -48,7 +48,7 @@ class CountingVector(gym.vector.VectorEnv):
 @pytest.fixture
 def environment():
     gym.register("pluralbench-test/Counting-v0", entry_point="unused:Unused", vector_entry_point=CountingVector)
-    yield Environment("counting", "pluralbench-test/Counting-v0", None, max_parallel_episodes=4)
+    yield Environment("counting", "pluralbench-test/Counting-v0", lambda: None, max_parallel_episodes=4)
     del gym.registry["pluralbench-test/Counting-v0"]
     CountingVector.made.clear()
     CountingVector.seeds.clear()

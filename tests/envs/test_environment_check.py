@@ -84,9 +84,27 @@ def listed(self, action):
     return np.zeros(2, dtype=np.float32), 0.0, False, False, []
 
 
+def ending(self, action):
+    self.steps_left = getattr(self, "steps_left", 6) - 1  # one step before the episode that is played
+    return np.zeros(2, dtype=np.float32), 0.0, False, self.steps_left == 0, {}
+
+
 def test_a_sound_one_passes_whatever_its_grid_leaves_out(environment):
     check_environment(environment(state_grid=grid([[0, 0], [np.nan, np.nan], [1, 1]])), GOALS)
-    check_environment(environment(steps=None), GOALS)
+    check_environment(environment(env={"step": ending}, steps=None), GOALS)
+
+
+def test_what_never_ends(environment):
+    message = (
+        r"table: an episode has not ended after the task's 5 steps; register Checked0-v0 with max_episode_steps=5$"
+    )
+    with pytest.raises(ContractError, match=message):
+        check_environment(environment(steps=None), GOALS)
+
+
+def test_a_task_in_place_of_its_class(environment):
+    with pytest.raises(TypeError, match=r"^table: make_task is called to build the task; give Task, not Task\(\)$"):
+        replace(environment(), make_task=Task())
 
 
 @pytest.mark.parametrize("name", environments.registered())
