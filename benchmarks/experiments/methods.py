@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def _check(thing: object) -> None:
     wanted = ("name", "check", "train", "serves_groups", "spans_latents", "asks_nobody")
     missing = [name for name in wanted if not hasattr(thing, name)]
+    missing += sorted(getattr(thing, "__abstractmethods__", ()))
     if not isinstance(thing, type) or missing:
         lacks = f"; it lacks {', '.join(missing)}" if isinstance(thing, type) else ""
         raise TypeError(f"expected a subclass of pluralbench.benchmarks.stages.policies.PolicyStage{lacks}")

@@ -21,12 +21,13 @@ from pathlib import Path
 from rich.console import Console
 
 from pluralbench.benchmarks.experiments.identity import Identity, clashes, digest
-from pluralbench.benchmarks.experiments.methods import Method, policies
+from pluralbench.benchmarks.experiments.methods import Method
 from pluralbench.benchmarks.experiments.plan import Plan, make_plan
 from pluralbench.benchmarks.experiments.settings import Experiment, ExperimentError
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
+from pluralbench.benchmarks.stages.policies import train_policies
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws, draw_seed, identity_of, prepare
 from pluralbench.benchmarks.stages.runs import new_run
 from pluralbench.benchmarks.stages.session import Session
@@ -162,7 +163,7 @@ class PolicyTask(Task):
                 fitted[key] = fit_learner(prepared, of_seed[seed], method.learner, identity, silent)
             runs.append(new_run(plan, method, fitted[key]))
         ledger = Ledger(prepared, identity, session, self.first_seed)
-        policies.get(self.policy)().train(prepared, runs, session, ledger)
+        train_policies(self.policy, prepared, runs, session, ledger)
 
 
 def perform(task: Task) -> Done:

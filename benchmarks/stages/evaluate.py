@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pluralbench.envs import Environment, make_vector
 from pluralbench.envs.scripts import Script
+from pluralbench.errors import InputError
+from pluralbench.lines import shown
 from pluralbench.progress import Progress
 
 Goals = NDArray[np.float64]
@@ -22,6 +24,10 @@ FINAL = 0
 """The `seed` of evaluations at the end of training: the same for all policies, which so start from the same places."""
 BY_ANSWERS = 1
 """The `seed` of evaluations by numbers of answers."""
+
+
+class ActionsError(InputError):
+    """A policy gives what are no actions; the message says what it gives, without its name."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,9 @@ def run_episodes(
         seed: of this evaluation.
         job_seeds: (J,) of each job; its number if None.
         progress: told of finished episodes.
+
+    Raises:
+        ActionsError: `act` gives another shape than one action for each observation, or what are no finite numbers.
     """
     num_jobs = len(goals)
     own = np.arange(num_jobs) if job_seeds is None else job_seeds
@@ -183,7 +192,7 @@ def _round(
     actions: NDArray[Any] = np.asarray(vector.action_space.sample()) * 0
     while running.any():
         rows = np.flatnonzero(running)
-        actions[rows] = script.act(np.asarray(observations)[rows], rows)
+        actions[rows] = _checked(script.act(np.asarray(observations)[rows], rows), actions[rows].shape)
         observations, _, terminated, truncated, infos = vector.step(actions)
         done.steps[rows] += 1
         done.success[rows] = np.asarray(infos["success"], dtype=bool)[rows]
@@ -196,3 +205,16 @@ def _round(
                 done.errors.append((int(row), str(infos["error"][row])))
                 done.success[row] = done.reached[row] = running[row] = False
     return done
+
+
+def _checked(actions: Any, expected: tuple[int, ...]) -> NDArray[Any]:
+    """Actions as an array of the expected shape; raises as `run_episodes`."""
+    try:
+        given = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ActionsError(f"gave {shown(actions)}, which is no array of actions: {error}") from error
+    if given.shape != expected:
+        raise ActionsError(f"gave actions of shape {given.shape}, not one for each observation, {expected}")
+    if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
+        raise ActionsError("gave actions that are no finite numbers")
+    return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,9 +30,9 @@ MAX_TOUR_GOALS = 256
 class ImmediatePolicy(PolicyStage):
     """Base of these: `acting` says how a run's policy acts."""
 
+    @abstractmethod
     def acting(self, environment: Environment, run: Run) -> Act | Script:
         """The policy of one run; jobs are its users' rows."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how to act")
 
     def parts(self, prepared: Prepared, runs: Sequence[Run]) -> list[list[Run]]:
         """Each run by itself."""

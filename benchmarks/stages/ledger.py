@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Ledger:
     identity: Identity  # of the whole experiment
     session: Session  # where and how
     first_seed: int  # of the folder; of it pictures are made
+    _done: set[tuple[str, int]] = field(default_factory=set)  # method and seed of what is known to be finished
 
     def is_finished(self, run: Run) -> bool:
         """Whether a run of exactly this kind is there whole, and the session goes on from what is there.
@@ -56,7 +57,14 @@ class Ledger:
             damage.append(f"{folder / SUMMARY}: is of another experiment")
         for reason in damage:
             self.session.reporter.line(f"{run.method.name} seed {run.seed} is damaged ({reason}): run again")
-        return files.summary is not None and not damage
+        if files.summary is None or damage:
+            return False
+        self._done.add((run.method.name, run.seed))
+        return True
+
+    def unfinished(self, runs: Sequence[Run]) -> list[Run]:
+        """Of these runs those that are not finished."""
+        return [run for run in runs if (run.method.name, run.seed) not in self._done and not self.is_finished(run)]
 
     def finish(self, trained: TrainedRun) -> None:
         """Writes config.json, metrics.csv, rows of success_rates.csv, the policy, its users, and summary.json last."""
@@ -73,6 +81,7 @@ class Ledger:
             with self.session.reporter.stage("pictures of rollouts"):
                 record_rollouts(self.prepared.plan, trained, self.session.folder)
         write_json(folder / SUMMARY, {"digest": self._digest(run), **self._summary(trained, rates)})
+        self._done.add((run.method.name, run.seed))
         for message in dict.fromkeys(message for _, message in trained.outcome.errors):
             self.session.reporter.line(
                 f"  {run.method.name} seed {run.seed}: an episode raised and counts as a failure: {message}"

@@ -10,7 +10,6 @@ import numpy as np
 
 from pluralbench.benchmarks import results
 from pluralbench.benchmarks.experiments.identity import Identity
-from pluralbench.benchmarks.experiments.methods import policies
 from pluralbench.benchmarks.experiments.plan import Plan
 from pluralbench.benchmarks.results.figure_arrays import (
     Named,
@@ -26,6 +25,7 @@ from pluralbench.benchmarks.results.folder_lock import folder_lock
 from pluralbench.benchmarks.stages.fit import FittedLearner, fit_learner
 from pluralbench.benchmarks.stages.ledger import Ledger
 from pluralbench.benchmarks.stages.pictures import latent_rows, reward_maps
+from pluralbench.benchmarks.stages.policies import train_policies
 from pluralbench.benchmarks.stages.prepare import Prepared, SeedDraws
 from pluralbench.benchmarks.stages.record import begin, check_before_work
 from pluralbench.benchmarks.stages.runs import Run, new_run
@@ -55,7 +55,7 @@ def _run(plan: Plan, session: Session) -> None:
         ledger = Ledger(prepared, identity, session, first_seed)
         for policy in dict.fromkeys(method.policy for method in plan.methods):
             own = [run for run in runs if run.method.policy == policy]
-            policies.get(policy)().train(prepared, own, session, ledger)
+            train_policies(policy, prepared, own, session, ledger)
 
 
 def announce(plan: Plan, session: Session) -> None:
