@@ -38,7 +38,7 @@ def make_parser() -> Parser:
     report = commands.add_parser("report", help="write report.md for a folder of results and print its tables")
     report.set_defaults(run="views:report")
     for viewer in (plot, report):
-        viewer.add_argument("folder", type=Path, help="a suite's folder: results/quick for example")
+        viewer.add_argument("folder", type=Path, help="a suite's or a sweep's folder: results/quick for example")
     report.add_argument("--as-reference", action="store_true", help="also copy what results/reference/ keeps of it")
     speed = commands.add_parser("speed", help="measure what runs how fast here, beside plain baselines")
     speed.add_argument("--only", action="extend", nargs="+", metavar="ROW", help="some rows of the table")

@@ -18,12 +18,13 @@ from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results.records import sweep_path
 from pluralbench.benchmarks.stages.record import check_before_work
 from pluralbench.benchmarks.stages.session import Session
+from pluralbench.benchmarks.sweep_report import terminal_sweep
 from pluralbench.benchmarks.tracking import make_tracker
 from pluralbench.files import write_json
 
 
 def run_sweep(options: argparse.Namespace) -> None:
-    """Checks all points, runs one after the other, and draws the figure."""
+    """Checks all points, runs one after the other, shows the table over them, and draws the figure."""
     sweep, (environment, points) = SWEEPS[options.sweep], sweep_points(options.sweep, options.environment)
     changes, device = changes_of(options), device_of_tasks(options)
     check_changes(options.sweep, points.values(), changes)
@@ -56,4 +57,5 @@ def run_sweep(options: argparse.Namespace) -> None:
         for tracker in trackers.values():
             stack.enter_context(closing(tracker))
         run_launched([(plan, points_of[label]) for label, plan in plans.items()], options)
+    session.reporter.console.print(terminal_sweep(folder, record))
     session.reporter.line(f"figure: {draw_sweep(folder, record)}")

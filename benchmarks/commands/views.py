@@ -20,7 +20,7 @@ from pluralbench.benchmarks.report import (
 )
 from pluralbench.benchmarks.reporter import Reporter
 from pluralbench.benchmarks.results import ResultsError, read_sweeps, suite_folders
-from pluralbench.benchmarks.sweep_report import markdown_sweeps
+from pluralbench.benchmarks.sweep_report import markdown_sweeps, missing_lines, terminal_sweep
 from pluralbench.files import write_text
 
 
@@ -43,6 +43,9 @@ def plot(options: argparse.Namespace) -> None:
         for line in run_lines(suite):
             if not any(told.endswith(line) for told in left_out):
                 reporter.line(line if suite == folder else f"{suite}: {line}")
+    for sweep in sweeps:
+        for line in missing_lines(folder, sweep):
+            reporter.line(line)
     if left_out:
         raise ResultsError("; ".join(left_out))
 
@@ -59,8 +62,13 @@ def report(options: argparse.Namespace) -> None:
             reporter.console.print(terminal_table(suite, environment))
             for line in compare_lines(suite, environment):
                 reporter.line(line)
-    if read_sweeps(folder):
+    sweeps = read_sweeps(folder)
+    if sweeps:
         write_text(folder / "report.md", markdown_sweeps(folder))
+    for sweep in sweeps:
+        reporter.console.print(terminal_sweep(folder, sweep))
+        for line in missing_lines(folder, sweep):
+            reporter.line(line)
     reporter.line(f"{folder / 'report.md'}")
     if options.as_reference:
         reporter.line(f"reference: {keep_as_reference(folder)}")

@@ -46,12 +46,21 @@ def sweep_name(sweep: Mapping[str, Any]) -> str:
 
 def read_points(folder: Path, sweep: Mapping[str, Any]) -> dict[str, SuiteResults]:
     """The results of a sweep's points that have been run, by their labels; raises as `draw_sweep`."""
-    folders = {label: folder / name for label, name in sweep["points"].items()}
-    environment = sweep["environment"]
-    run = {label: own for label, own in folders.items() if any(r.environment == environment for r in read_rows(own))}
+    environment, missing = sweep["environment"], missing_points(folder, sweep)
+    run = {label: folder / name for label, name in sweep["points"].items() if label not in missing}
     if not run:
         raise ResultsError(f"{folder}: no point of {sweep['sweep']} in {environment} has been run")
     return {label: read_suite(own, environment) for label, own in run.items()}
+
+
+def missing_points(folder: Path, sweep: Mapping[str, Any]) -> list[str]:
+    """Labels of a sweep's points that have not been run; ResultsError where the results of one are damaged."""
+    environment, points = sweep["environment"], sweep["points"]
+    return [
+        label
+        for label, name in points.items()
+        if all(row.environment != environment for row in read_rows(folder / name))
+    ]
 
 
 def sweep_figure(points: Mapping[str, SuiteResults], x_label: str, worst_group: bool = False) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pluralbench.benchmarks.results.names import ResultsError, check_name, check_text
-from pluralbench.benchmarks.results.records import EXPERIMENT, read_record, read_sweeps
+from pluralbench.benchmarks.results.records import EXPERIMENT, SWEEP, read_record, read_sweeps
 from pluralbench.benchmarks.results.tables import read_table, write_table
 from pluralbench.lines import plain, shown
 
@@ -90,10 +91,14 @@ def write_success_rates(suite_folder: Path, rows: Iterable[SuccessRate]) -> None
 
 
 def _no_results(folder: Path) -> ResultsError:
-    """With the folders that were perhaps meant: those within that have a table, or the one above."""
+    """With the folders that were perhaps meant: those of suites and sweeps within, or the one above."""
+    if not os.path.lexists(folder):
+        return ResultsError(f"there is no folder {folder}")
     near = []
     with contextlib.suppress(OSError):
-        near = sorted(path.parent for path in folder.glob(f"*/{FILE}"))
+        within = {path.parent for path in folder.glob(f"*/{FILE}")}
+        within |= {path.parents[1] for path in folder.glob(f"*/*/{SWEEP.format('*')}")}
+        near = sorted(within)
         near += [folder.parent] if (folder.parent / FILE).exists() else []
     meant = f"; one of {', '.join(map(str, near[:5]))}?" if len(near) > 1 else f"; {near[0]}?" if near else ""
     return ResultsError(f"{folder} holds no results: no {FILE} in it{meant}")

@@ -25,8 +25,8 @@ class PolicyStage(ABC):
     spans_latents: bool = False  # one policy is trained for all latents
     asks_nobody: bool = False  # it looks at no reward; its name alone is a method
 
-    @classmethod
-    def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:  # noqa: B027 (suits all)
+    @classmethod  # noqa: B027 (suits all)
+    def check(cls, experiment: Experiment, environment: Environment, method: Method) -> None:
         """Raises ExperimentError where environment or settings do not suit it."""
 
     def parts(self, prepared: Prepared, runs: Sequence[Run]) -> list[list[Run]]:

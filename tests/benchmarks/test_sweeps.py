@@ -62,7 +62,13 @@ def test_a_sweep_is_plotted_and_reported_with_its_points(folder, capsys):
     drawn = capsys.readouterr().out.splitlines()
     assert str(folder / "maze-minority.png") in drawn
     assert str(folder / "1-1/a-maze-success.png") in drawn
+    assert "maze, minority: not run: 1:2" in drawn
     assert main(["report", str(folder)]) == 0
+    said = capsys.readouterr().out
+    table = said[said.index("maze, minority: success rate of test users; of the worst-off group") :].splitlines()
+    assert table[1].split() == ["minority", ":", "majority", "vpl", "btl"]
+    assert table[3].split()[:2] == ["1:10", "0.70"]
+    assert "maze, minority: not run: 1:2" in table
     assert (folder / "1-10/report.md").read_text().startswith("# 1-10\n")
     lines = (folder / "report.md").read_text().splitlines()
     assert lines[:3] == ["# minority-quick", "", "## maze, minority"]
@@ -71,7 +77,15 @@ def test_a_sweep_is_plotted_and_reported_with_its_points(folder, capsys):
     assert first.startswith("| [1:10](1-10/report.md) | 0.70 [")
     assert second.startswith("| [1:1](1-1/report.md) | 1.00 [")
     assert second.endswith(" |  |")  # run without btl
+    assert "maze, minority: not run: 1:2" in lines
     assert "![maze-minority](maze-minority.png)" in lines
+
+
+def test_a_folder_that_is_none_of_results_is_answered_with_those_in_it(folder, capsys):
+    assert main(["report", str(folder.parent)]) == 2
+    assert capsys.readouterr().err.endswith(f"holds no results: no success_rates.csv in it; {folder}?\n")
+    assert main(["report", str(folder / "nothing")]) == 2
+    assert capsys.readouterr().err == f"pluralbench: there is no folder {folder / 'nothing'}\n"
 
 
 @pytest.mark.parametrize(
