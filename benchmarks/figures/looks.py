@@ -8,7 +8,7 @@ from typing import Any
 from pluralbench.benchmarks.figures.style import line_style
 from pluralbench.benchmarks.figures.suite import is_reference_row, place_among
 
-_MARKERS = "os^Dv<>p"
+_MARKERS = "os^v<>pX"
 
 
 def look_of(method: str, methods: Sequence[str]) -> dict[str, Any]:
