@@ -1,6 +1,6 @@
 # Everything from a fresh clone, with nothing but python3 and make:
 #
-#   make bench      `pluralbench maze --preset quick`, written to results/quick (about six minutes on two cores)
+#   make bench      `pluralbench maze --preset quick`, written to results/quick (four to six minutes on two cores)
 #   make test       the fast tests (about five minutes on two cores); make test-all runs the slow ones too
 #   make test-faults    killed processes, full disks, hostile files: slow tests, about five minutes
 #   make test-habitat PYTHON=python   the household on habitat-sim, where that python has it (docs/habitat-sim.md)
