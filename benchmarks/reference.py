@@ -102,10 +102,8 @@ def keep_as_reference(folder: Path, reference_root: Path | None = None) -> Path:
     if any(folder.name in sweep["points"].values() for sweep in results.read_sweeps(folder.parent)):
         raise results.ResultsError(f"{folder} is a point of a sweep: give the whole one, {folder.parent}")
     sweeps = results.read_sweeps(folder)
-    if not sweeps:
-        _keep_suite(folder, target)
-    for suite in results.suite_folders(folder) if sweeps else []:
-        _keep_suite(suite, target / suite.name)
+    for suite in results.suite_folders(folder):
+        _keep_suite(suite, target / suite.relative_to(folder))
     for sweep in sweeps:
         record = sweep_path(folder, sweep["environment"], sweep["sweep"]).relative_to(folder)
         _copy([folder / record, folder / f"{sweep_name(sweep)}.png"], folder, target)

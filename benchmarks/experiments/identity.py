@@ -32,11 +32,14 @@ from pluralbench.settings import as_json, differences, merged
 
 BY_KEY = ("learners", "scalings", "policies", "users", "data", "answers")
 """Parts of an identity that grow as methods and seeds join."""
-SAID = {"users": "the users of seed {}", "answers": "the answers of seed {}", "data": "the data of seed {}"}
-"""What a part's fingerprints are of, in words."""
-LONGEST_VALUE = 40
-"""Letters of a value that is shown."""
 Identity = dict[str, Any]
+
+_SAID = {"users": "the users of seed {}", "answers": "the answers of seed {}", "data": "the data of seed {}"}
+"""What a part's fingerprints are of, in words."""
+_KINDS = {"learners": "learner", "policies": "policy", "scalings": "scaling"}
+"""What a part's checksums are of."""
+_LONGEST_VALUE = 40
+"""Letters of a value that is shown."""
 
 
 def planned_identity(plan: Plan) -> Identity:
@@ -132,8 +135,8 @@ def check_same(stored: Identity, new: Identity, folder: Path) -> None:
 def _in_words(name: str, stored: Identity, new: Identity) -> str:
     """One difference for people: a setting with its values, what fingerprints and checksums are of by its own name."""
     part, _, key = name.partition(".")
-    if part in SAID:
-        return f"{SAID[part].format(key.partition('.')[0])} differ"
+    if part in _SAID:
+        return f"{_SAID[part].format(key.partition('.')[0])} differ"
     owner, _, last = key.rpartition(".")
     if last == "source" and part in BY_KEY:
         return f"the file of the {_KINDS[part]} {owner} has changed"
@@ -141,13 +144,10 @@ def _in_words(name: str, stored: Identity, new: Identity) -> str:
         return "the file of the environment has changed"
     before, now = (_value(identity, name) for identity in (stored, new))
     short = all(
-        isinstance(value, int | float | str | list | None) and len(str(value)) < LONGEST_VALUE
+        isinstance(value, int | float | str | list | None) and len(str(value)) < _LONGEST_VALUE
         for value in (before, now)
     )
     return f"{name} (there {before}, here {now})" if short else name
-
-
-_KINDS = {"learners": "learner", "policies": "policy", "scalings": "scaling"}
 
 
 def _value(identity: Mapping[str, Any], name: str) -> Any:

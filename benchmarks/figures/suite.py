@@ -54,10 +54,6 @@ class SuiteResults:
         """Rates of users whose group taught nothing."""
         return tuple(rate for rate in self.rates if rate.held_out)
 
-    def place_of(self, method: str) -> int:
-        """The place that decides a method's colour: learners before reference rows, few of which are ever lines."""
-        return place_among(self.methods, method)
-
     def table_rates(self, method: str) -> tuple[SuccessRate, ...]:
         """The rates of one method that enter its row: of `taught`; all of them where it has none there."""
         return of_method(self.taught, method) or of_method(self.rates, method)

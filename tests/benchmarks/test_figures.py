@@ -19,7 +19,14 @@ from pluralbench.benchmarks.figures.latents import latents_figure
 from pluralbench.benchmarks.figures.rollouts import show_rollouts
 from pluralbench.benchmarks.figures.style import MAX_IN_LEGEND, line_style
 from pluralbench.benchmarks.figures.success import success_figure
-from pluralbench.benchmarks.figures.suite import group_means, mean_success, of_method, read_suite, read_suites
+from pluralbench.benchmarks.figures.suite import (
+    group_means,
+    mean_success,
+    of_method,
+    place_among,
+    read_suite,
+    read_suites,
+)
 from pluralbench.benchmarks.figures.sweep import sweep_figure
 from pluralbench.benchmarks.results import ResultsError, SuccessRate, merge_success_rates
 from pluralbench.benchmarks.results.figure_arrays import save_latents, save_reward_maps
@@ -142,7 +149,7 @@ def test_reference_rows_come_first_and_learners_have_the_plain_lines(folder):
     merge_success_rates(folder, rates_of("oracle", 0, (1, 1, 1)) + rates_of("bc", 0, (1, 1, 1)))
     suite = read_suite(folder, "maze")
     assert suite.methods == ("bc", "oracle", *METHODS)
-    assert [suite.place_of(method) for method in (*METHODS, "bc", "oracle")] == [0, 1, 2, 3, 4]
+    assert [place_among(suite.methods, method) for method in (*METHODS, "bc", "oracle")] == [0, 1, 2, 3, 4]
     assert [text.get_text() for text in success_figure(suite).axes[0].get_xticklabels()] == list(suite.methods)
 
 
